@@ -1,0 +1,16 @@
+// Who calls. Established by the transport's credential alone; what a client says about itself is recorded as claimed and decides
+// nothing.
+
+import type { Digest } from './digest.ts';
+
+export type Authentication = 'local' | 'api_key' | 'jwt';
+
+export interface Principal {
+  readonly agent: string;
+  readonly roles: readonly string[];
+  /** Whether this agent may start a chain of calls. */
+  readonly root: boolean;
+  readonly authentication: Authentication;
+  /** Identifies the connection or credential in permits and entries without revealing it. */
+  readonly connection: Digest;
+}
