@@ -1,0 +1,27 @@
+// An answer to a request, judged by its shape alone: a result, an error, or refused. What a result means is for the gate to judge.
+
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
+import type { ToolAnswer } from '../../proxy/tool-server.ts';
+
+const MEMBERS: readonly string[] = ['id', 'jsonrpc', 'result', 'error'];
+
+/** `bytes` is the length of the whole message, which may not be more than `bytesMax`. */
+export function answerOf(message: JsonObject, bytes: number, bytesMax: number): ToolAnswer {
+  if (bytes > bytesMax) {
+    return { kind: 'refused', code: 'OUTPUT_TOO_LARGE', detail: `the answer is larger than ${bytesMax} bytes`, bytes };
+  }
+  const invalid = (detail: string): ToolAnswer => ({ kind: 'refused', code: 'OUTPUT_INVALID', detail, bytes });
+  if (message.jsonrpc !== '2.0') return invalid('the answer is not JSON-RPC 2.0');
+  for (const member in message)
+    if (!MEMBERS.includes(member)) return invalid('the answer has a member that JSON-RPC does not know');
+  const { result, error } = message;
+  if (result !== undefined && error !== undefined) return invalid('the answer is both a result and an error');
+  if (result !== undefined)
+    return isJsonObject(result) ? { kind: 'result', result, bytes } : invalid('the result is not an object');
+  if (!isJsonObject(error)) return invalid('the error is not an object');
+  const { code, message: text, data } = error;
+  if (typeof code !== 'number' || !Number.isSafeInteger(code))
+    return invalid('the code of the error is not an integer');
+  if (typeof text !== 'string') return invalid('the error has no message');
+  return { kind: 'error', error: data === undefined ? { code, message: text } : { code, message: text, data }, bytes };
+}

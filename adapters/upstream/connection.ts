@@ -1,0 +1,157 @@
+// A tool server as the gate sees it: one conversation at a time, begun again on demand after it ended, later each time it fails.
+// It never repeats a call.
+
+import type { JsonObject } from '../../domain/json.ts';
+import type { Dispatch, ServerChange, ServerDescription, ToolRun, ToolServer } from '../../proxy/tool-server.ts';
+import type { UpstreamLimits } from './limits.ts';
+import type { DroppedCounts, OpenPipe, RefusedRequest } from './ports.ts';
+import { Session } from './session.ts';
+
+/** The first failure may be an accident; from the second in a row on we wait, doubling. */
+const BACKOFF_FIRST_MS = 250;
+const BACKOFF_MAX_MS = 30_000;
+/** A conversation that held this long was no failure. */
+const STEADY_MS = 60_000;
+
+export interface ConnectionListener {
+  /** The server asked us for something (sampling, elicitation, roots, anything) and was refused. */
+  onRefusedRequest?(request: RefusedRequest): void;
+  /** The conversation ended, and why. */
+  onEnded?(detail: string): void;
+}
+
+export interface ConnectionOptions {
+  readonly name: string;
+  readonly open: OpenPipe;
+  readonly clientInfo: JsonObject;
+  readonly limits: UpstreamLimits;
+  readonly listener: ConnectionListener;
+  /** Monotonic. */
+  readonly nowMs?: () => number;
+}
+
+export class Connection implements ToolServer {
+  readonly name: string;
+  readonly #options: ConnectionOptions;
+  readonly #nowMs: () => number;
+  readonly #listeners: ((change: ServerChange) => void)[] = [];
+  #session: Session | undefined;
+  #starting: Promise<ServerDescription> | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  #stops = 0;
+  #failures = 0;
+  #notBeforeMs = 0;
+  #lastDetail = '';
+
+  constructor(options: ConnectionOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+  }
+
+  get description(): ServerDescription | undefined {
+    return this.#session?.description;
+  }
+
+  /** What the present conversation dropped so far. */
+  get dropped(): Readonly<DroppedCounts> | undefined {
+    return this.#session?.dropped;
+  }
+
+  onChange(listener: (change: ServerChange) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  start(): Promise<ServerDescription> {
+    const { description } = this;
+    if (description !== undefined) return Promise.resolve(description);
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined;
+    });
+    return this.#starting;
+  }
+
+  dispatch(dispatch: Dispatch, onProgress: (params: JsonObject) => void): ToolRun {
+    if (this.#session !== undefined) return this.#session.dispatch(dispatch, onProgress);
+    const detail = 'the server is not connected';
+    return {
+      answer: Promise.resolve({ kind: 'refused', code: 'SERVER_UNAVAILABLE', detail }),
+      cancel: () => undefined,
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#stops++;
+    await this.#session?.close();
+    await this.#starting?.catch(() => undefined);
+    await this.#ended;
+    // What was asked for is not a failure, and the next start need not wait.
+    this.#failures = 0;
+    this.#notBeforeMs = 0;
+  }
+
+  async #start(): Promise<ServerDescription> {
+    const stops = this.#stops;
+    await this.#ended;
+    if (stops !== this.#stops) throw this.#explained('it was stopped');
+    const waitMs = Math.ceil(this.#notBeforeMs - this.#nowMs());
+    if (waitMs > 0) {
+      throw this.#explained(
+        `it failed ${this.#failures} times in a row, last because ${this.#lastDetail}; it can be tried again in ${waitMs} ms`,
+      );
+    }
+    const startedMs = this.#nowMs();
+    let session: Session | undefined;
+    let hasEnded: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => {
+      hasEnded = resolve;
+    });
+    let wasUp = false;
+    try {
+      session = new Session({
+        name: this.name,
+        open: this.#options.open,
+        clientInfo: this.#options.clientInfo,
+        limits: this.#options.limits,
+        nowMs: this.#nowMs,
+        onTools: () => this.#tell('tools'),
+        onRefusedRequest: (request) => this.#options.listener.onRefusedRequest?.(request),
+        onClosed: (detail) => {
+          this.#session = undefined;
+          if (wasUp) this.#failed(detail, startedMs);
+          hasEnded();
+          this.#options.listener.onEnded?.(detail);
+          if (wasUp) this.#tell('down');
+        },
+      });
+      this.#session = session;
+      this.#ended = ended;
+      const description = await session.start();
+      wasUp = true;
+      this.#tell('up');
+      return description;
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      this.#failed(detail, startedMs);
+      // A start has failed only when nothing of it is left.
+      if (session !== undefined) await ended;
+      throw this.#explained(detail);
+    }
+  }
+
+  #failed(detail: string, startedMs: number): void {
+    const now = this.#nowMs();
+    this.#failures = now - startedMs >= STEADY_MS ? 1 : this.#failures + 1;
+    this.#lastDetail = detail;
+    const delayMs = this.#failures < 2 ? 0 : Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** (this.#failures - 2));
+    this.#notBeforeMs = now + delayMs;
+  }
+
+  #explained(detail: string): Error {
+    return new Error(`the server ${this.name} is not available: ${detail}`);
+  }
+
+  #tell(change: ServerChange): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+}

@@ -1,0 +1,59 @@
+// What a conversation with a tool server needs from its transport: whole messages in, whole messages out, and a true word about the end.
+// A pipe knows nothing of JSON-RPC beyond the id of the request that a message belongs to.
+
+/** The request that a message carries, for transports that answer each request on its own stream. */
+export interface Exchange {
+  readonly id: number;
+  /** The most bytes the answer may have. */
+  readonly bytesMax: number;
+}
+
+/** `sent`: handed over. `full`: nothing was taken, the peer reads too slowly. `closed`: nothing was taken, the pipe has ended. */
+export type Handover = 'sent' | 'full' | 'closed';
+
+export interface MessagePipe {
+  /** Hands one JSON text over before it returns. Never throws. `exchange` is present for a request, whose answer is then awaited. */
+  send(text: string, exchange?: Exchange): Handover;
+  /** The handshake settled on this revision. */
+  agreed(protocolVersion: string): void;
+  /** Nobody waits for this request any more. */
+  abandon(id: number): void;
+  /** Ends in order. Resolves when nothing is left; `onClose` has been called by then. */
+  close(): Promise<void>;
+  /** The peer broke the protocol: ends at once. Then `onClose(detail)`. */
+  destroy(detail: string): void;
+}
+
+/** An oversized message: the exchange it came on, or its first bytes (Latin-1) and, once all of it was read, its last. */
+export type TooLarge = { readonly exchange: number } | { readonly head: string; readonly tail?: string };
+
+export interface PipeHandlers {
+  /** One whole message. The bytes are good during this call only. `exchange` says on whose stream it came. */
+  onMessage(bytes: Uint8Array, exchange?: number): void;
+  /** The most bytes the message being read may have. More are counted and thrown away, not kept. */
+  messageBytesMax(): number;
+  /** Answers true once it is clear whom it concerns; until then it is asked again at the end of the message. */
+  onTooLarge(what: TooLarge): boolean;
+  /** The stream of this request ended without an answer; the connection lives on. */
+  onExchangeLost(id: number, detail: string): void;
+  /** Once, and nothing follows. Whatever the peer had written before is delivered first. */
+  onClose(detail: string): void;
+}
+
+/** Opens a pipe. Throws an Error with a plain explanation when it cannot even be tried. */
+export type OpenPipe = (handlers: PipeHandlers) => MessagePipe;
+
+/** Something a server asked of us and did not get. */
+export interface RefusedRequest {
+  readonly method: string;
+  readonly detail: string;
+}
+
+/** What is dropped without harm to a call, by kind. */
+export interface DroppedCounts {
+  /** Answers to a request that is not open: unknown, foreign, second or late. */
+  answers: number;
+  notifications: number;
+  progress: number;
+  requests: number;
+}

@@ -1,0 +1,171 @@
+// A server's process as a pipe of messages: one JSON text a line on its standard input and output, in a process group of its own.
+// It promises an exact environment, a bounded memory, and that nothing of the group is left when it has closed. A grandchild that makes
+// itself a session of its own escapes the group; only a sandbox can hold that.
+
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
+import { quoted } from '../wire.ts';
+import { Lines } from './lines.ts';
+import { withParentDeathSignal } from './parent-death.ts';
+import { StderrTail } from './stderr-tail.ts';
+
+export interface ProcessSpec {
+  /** The resolved file. */
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  /** All of it; nothing is added. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly setpriv: string | undefined;
+  readonly onStderr: (bytes: Uint8Array) => void;
+}
+
+export interface ProcessLimits {
+  /** What may wait for a server that does not read. */
+  readonly stdinBytesMax: number;
+  /** How much of one oversized line is read to find its end. */
+  readonly discardBytesMax: number;
+  readonly stderrBytesMax: number;
+  /** From the end of its input to SIGTERM. */
+  readonly closeGraceMs: number;
+  /** From SIGTERM to SIGKILL. */
+  readonly termGraceMs: number;
+  /** From its exit to the end of its output, which something outside its group may hold open. */
+  readonly drainMs: number;
+}
+
+export const PROCESS_LIMITS: ProcessLimits = {
+  stdinBytesMax: 16 * 1024 * 1024,
+  discardBytesMax: 64 * 1024 * 1024,
+  stderrBytesMax: 64 * 1024,
+  closeGraceMs: 1_000,
+  termGraceMs: 1_000,
+  drainMs: 500,
+};
+
+export class ProcessPipe implements MessagePipe {
+  readonly stderr: StderrTail;
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #limits: ProcessLimits;
+  readonly #gone: Promise<void>;
+  #why: string | undefined;
+  #exited = false;
+  #ending = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(spec: ProcessSpec, limits: ProcessLimits, handlers: PipeHandlers) {
+    this.#limits = limits;
+    this.stderr = new StderrTail(limits.stderrBytesMax);
+    const [command, args] = withParentDeathSignal(spec.setpriv, spec.file, spec.args);
+    this.#child = spawn(command, args, {
+      cwd: spec.cwd,
+      env: spec.env,
+      stdio: 'pipe',
+      detached: true,
+      windowsHide: true,
+    });
+    const { stdin, stdout, stderr } = this.#child;
+    const lines = new Lines(handlers, limits.discardBytesMax, () => this.destroy('it wrote a line without an end'));
+    stdout.on('data', (chunk: Buffer) => lines.push(chunk));
+    // Without its output nothing can be answered. An exit that is about to be reported explains more, so it goes first.
+    stdout.on('end', () => setTimeout(() => this.destroy('it closed its standard output'), limits.drainMs).unref());
+    stderr.on('data', (chunk: Buffer) => {
+      this.stderr.push(chunk);
+      spec.onStderr(chunk);
+    });
+    stdin.on('error', () => setTimeout(() => this.destroy('it closed its standard input'), limits.drainMs).unref());
+    stdout.on('error', () => this.destroy('its standard output cannot be read'));
+    stderr.on('error', () => undefined);
+    this.#gone = new Promise((resolve) => {
+      const finish = (detail: string) => {
+        resolve();
+        if (this.#ending) return;
+        this.#ending = true;
+        handlers.onClose(detail);
+      };
+      this.#child.on('error', (error) => {
+        // After a successful start this event speaks of a signal that could not be sent, which is no end.
+        if (this.#child.pid === undefined) finish(`it could not be started: ${error.message}`);
+      });
+      this.#child.on('exit', (code, signal) => {
+        this.#exited = true;
+        this.#why ??=
+          signal === null ? `it ended with exit code ${code}${this.#lastWords()}` : `it was ended by ${signal}`;
+        // What the server left behind in its group goes with it; then its output ends and 'close' follows.
+        this.#signalGroup('SIGKILL');
+        setTimeout(() => this.#dropStreams(), limits.drainMs).unref();
+      });
+      this.#child.on('close', () => finish(this.#why ?? 'it ended'));
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  send(text: string, _exchange?: Exchange): Handover {
+    const { stdin } = this.#child;
+    if (this.#ending || this.#exited || this.#closing !== undefined || !stdin.writable) return 'closed';
+    const waiting = stdin.writableLength;
+    if (waiting > 0 && waiting + text.length > this.#limits.stdinBytesMax) return 'full';
+    // libuv tries the write at once, in this call; only what the pipe does not take waits.
+    stdin.write(`${text}\n`);
+    return 'sent';
+  }
+
+  agreed(_protocolVersion: string): void {}
+
+  abandon(_id: number): void {}
+
+  close(): Promise<void> {
+    this.#closing ??= this.#closeInOrder();
+    return this.#closing;
+  }
+
+  destroy(detail: string): void {
+    this.#why ??= detail;
+    if (!this.#exited) this.#signalGroup('SIGKILL');
+  }
+
+  async #closeInOrder(): Promise<void> {
+    this.#why ??= 'it was stopped';
+    this.#child.stdin.end();
+    if (await this.#goneWithin(this.#limits.closeGraceMs)) return;
+    this.#signalGroup('SIGTERM');
+    if (await this.#goneWithin(this.#limits.termGraceMs)) return;
+    this.#signalGroup('SIGKILL');
+    await this.#gone;
+  }
+
+  async #goneWithin(graceMs: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), graceMs);
+    });
+    const gone = await Promise.race([this.#gone.then(() => true as const), late]);
+    clearTimeout(timer);
+    return gone;
+  }
+
+  #signalGroup(signal: NodeJS.Signals): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // ESRCH: nobody is left in the group.
+    }
+  }
+
+  #dropStreams(): void {
+    this.#child.stdin.destroy();
+    this.#child.stdout.destroy();
+    this.#child.stderr.destroy();
+  }
+
+  #lastWords(): string {
+    const line = this.stderr.lastLine();
+    return line === '' ? '' : `; its standard error ends with ${quoted(line, 300)}`;
+  }
+}

@@ -1,0 +1,65 @@
+// A tool server that is a process of ours, spoken to over its standard input and output.
+// Each start is a new process; a call that was handed over is never handed over again.
+
+import type { JsonObject } from '../../../domain/json.ts';
+import { Connection, type ConnectionListener } from '../connection.ts';
+import { UPSTREAM_LIMITS, type UpstreamLimits } from '../limits.ts';
+import type { OpenPipe } from '../ports.ts';
+import { resolveCommand, whyNotFolder } from './command.ts';
+import { serverEnvironment, type Variables } from './environment.ts';
+import { findParentDeathSignal } from './parent-death.ts';
+import { PROCESS_LIMITS, type ProcessLimits, ProcessPipe } from './process-pipe.ts';
+
+export interface StdioServerConfig {
+  readonly name: string;
+  readonly command: string;
+  readonly args?: readonly string[];
+  readonly cwd?: string;
+  /** Variables set for the server. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Names of further variables taken over from our own environment. */
+  readonly inherit?: readonly string[];
+}
+
+export interface StdioServerSurroundings {
+  readonly clientInfo: JsonObject;
+  readonly ourEnvironment?: Variables;
+  readonly listener?: ConnectionListener & { onStderr?(bytes: Uint8Array): void };
+  readonly limits?: Partial<UpstreamLimits>;
+  readonly processLimits?: Partial<ProcessLimits>;
+  /** From findParentDeathSignal(), which is asked here when this is absent. */
+  readonly setpriv?: string | undefined;
+}
+
+export interface StdioToolServer extends Connection {
+  /** The running process, for attestation. */
+  pid(): number | undefined;
+}
+
+export function stdioToolServer(config: StdioServerConfig, surroundings: StdioServerSurroundings): StdioToolServer {
+  const { clientInfo, listener = {}, ourEnvironment = process.env } = surroundings;
+  const setpriv = 'setpriv' in surroundings ? surroundings.setpriv : findParentDeathSignal();
+  const limits = { ...PROCESS_LIMITS, ...surroundings.processLimits };
+  let pipe: ProcessPipe | undefined;
+  const open: OpenPipe = (handlers) => {
+    const environment = serverEnvironment(ourEnvironment, { set: config.env ?? {}, inherit: config.inherit ?? [] });
+    if (!environment.ok) throw new Error(environment.reason);
+    const cwd = config.cwd ?? process.cwd();
+    const noFolder = whyNotFolder(cwd);
+    if (noFolder !== undefined) throw new Error(noFolder);
+    const command = resolveCommand(config.command, environment.env.PATH, cwd);
+    if (!command.ok) throw new Error(command.reason);
+    const onStderr = (bytes: Uint8Array) => listener.onStderr?.(bytes);
+    const spec = { file: command.file, args: config.args ?? [], cwd, env: environment.env, setpriv, onStderr };
+    pipe = new ProcessPipe(spec, limits, handlers);
+    return pipe;
+  };
+  const connection = new Connection({
+    name: config.name,
+    open,
+    clientInfo,
+    limits: { ...UPSTREAM_LIMITS, ...surroundings.limits },
+    listener,
+  });
+  return Object.assign(connection, { pid: () => (connection.description === undefined ? undefined : pipe?.pid) });
+}
