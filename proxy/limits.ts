@@ -1,0 +1,88 @@
+// Every bound of the proxy, each with how it was chosen. What can grow without one of these bounds is a defect.
+// The bounds of a single tool call that a policy may lower (time, bytes of output) are defaults here and part of the permit there.
+
+import type { JsonLimits } from '../domain/strict-json.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+/** One JSON-RPC message from either side. A file of a few megabytes in base64 passes; a message of this size is parsed in about 20 ms. */
+export const MESSAGE_BYTES_MAX = 4 * MiB;
+
+/** Nesting of one message. Real arguments stay under 10 and published schemas under 30; twice that is room enough. */
+export const JSON_DEPTH_MAX = 64;
+
+/** Values in one message. A listing of 20,000 rows with ten members fits; building that many takes tens of milliseconds, not seconds. */
+export const JSON_NODES_MAX = 200_000;
+
+/** What the strict parser accepts from a client or a server unless told otherwise. */
+export const DEFAULT_JSON_LIMITS: JsonLimits = {
+  bytesMax: MESSAGE_BYTES_MAX,
+  depthMax: JSON_DEPTH_MAX,
+  nodesMax: JSON_NODES_MAX,
+};
+
+/** Calls of one client session in progress at once. The busiest client measured keeps 64; four times that is a runaway loop. */
+export const CALLS_IN_FLIGHT_PER_SESSION_MAX = 256;
+
+/** Calls in progress over all sessions. Each holds one message and one answer; at 1 MiB a pair this stays under a usual memory limit. */
+export const CALLS_IN_FLIGHT_MAX = 1024;
+
+/** Calls waiting for one server. Above the calls of one session, so that one client is refused by its own bound first. */
+export const SERVER_QUEUE_MAX = 512;
+
+/** Client sessions open at once. Ten times a large team with several clients each; at 50 KB a session about 100 MB. */
+export const SESSIONS_MAX = 2048;
+
+/** Sessions of one principal, so that one credential cannot use up all of them. */
+export const SESSIONS_PER_PRINCIPAL_MAX = 256;
+
+/** A session without a request for this long is closed; a client then starts a new one, as the specification asks (404). */
+export const SESSION_IDLE_MS = 30 * MINUTE;
+
+/** The request line and headers of one HTTP request. Node's default; a bearer token with many claims takes about 4 KiB. */
+export const HTTP_HEADER_BYTES_MAX = 16 * KiB;
+
+/** From the first byte of a request to the end of its headers. A client on the same host or network needs milliseconds. */
+export const HTTP_HEADERS_TIMEOUT_MS = 10 * SECOND;
+
+/** From the end of the headers to the end of the body. 4 MiB at 140 KiB/s. */
+export const HTTP_BODY_TIMEOUT_MS = 30 * SECOND;
+
+/** An idle kept-alive connection is closed after this. Above the 60 s for which common reverse proxies keep theirs, so they close first. */
+export const HTTP_KEEP_ALIVE_MS = 65 * SECOND;
+
+/** Connections at once: one event stream and a few requests for each session. */
+export const HTTP_CONNECTIONS_MAX = 8192;
+
+/** How much one event stream may lag behind before it is closed. One message of the largest size and its framing. */
+export const HTTP_STREAM_BUFFER_BYTES_MAX = 2 * MESSAGE_BYTES_MAX;
+
+/** Elements of one batch (2025-03-26). Each counts as a call in flight as well. */
+export const BATCH_ELEMENTS_MAX = 64;
+
+/** How long a shutdown waits for calls in progress before it cuts them off. */
+export const DRAIN_MS = 10 * SECOND;
+
+/** A tool's time to answer, unless the policy says otherwise. The default of the common client libraries. */
+export const TOOL_TIMEOUT_MS = 60 * SECOND;
+
+/** A tool's answer, unless the policy says otherwise. As large as any message. */
+export const OUTPUT_BYTES_MAX = 4 * MiB;
+
+/** The handshake with a server, including the start of its process through a package runner with a cold cache. */
+export const SERVER_START_MS = 60 * SECOND;
+
+/** Tools of one server. The largest published servers list a few hundred. */
+export const TOOLS_MAX = 2_000;
+
+/** One tool's definition in canonical form. The largest seen is about 40 KiB. */
+export const TOOL_DEFINITION_BYTES_MAX = 256 * KiB;
+
+/** Pages of one list from a server. Every page must bring something new; with this many the server does not end. */
+export const LIST_PAGES_MAX = 200;
+
+/** One line of a server's standard error that is kept; the rest of the line is dropped. */
+export const STDERR_LINE_BYTES_MAX = 8 * KiB;
