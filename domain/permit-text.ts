@@ -1,0 +1,121 @@
+// A permit as text, taken apart: what its three segments hold and in which ways they are not what they should be. Nothing here is
+// verified, and a problem named here refuses nothing by itself: see proxy/permit-checks.ts.
+
+import { decodeBase64url } from './base64url.ts';
+import { canonicalJson } from './canonical-json.ts';
+import type { Json } from './json.ts';
+import { isJsonObject } from './json.ts';
+import { PERMIT_CHARACTERS_MAX, type PermitClaims, permitClaimsProblem, permitHeaderProblem } from './permit.ts';
+
+export interface PermitText {
+  /** Why this is not three segments of which the first holds a JSON object, and the others bytes. */
+  readonly formProblem?: string;
+  readonly headerProblem?: string;
+  /** What the header says; empty where it says nothing. */
+  readonly kid: string;
+  /** What is signed: header, full stop, payload. ASCII. */
+  readonly signingInput: Uint8Array;
+  /** Absent where the segment is not strict base64url of 64 bytes. */
+  readonly signature?: Uint8Array;
+  /** Reads the payload, once. Call it after the signature was found good. */
+  readonly payload: () => PermitPayload;
+}
+
+export interface PermitPayload {
+  /** Why these are not the claims of a permit in their canonical form. */
+  readonly problem?: string;
+  /** The claims, wherever there is a JSON object; of the declared shape only when there is no problem. */
+  readonly claims?: PermitClaims;
+}
+
+const SIGNATURE_BYTES = 64;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+export function readPermitText(text: string): PermitText {
+  if (text.length > PERMIT_CHARACTERS_MAX) return unreadable('the permit is too long');
+  const segments = text.split('.', 4);
+  const [head = '', body = '', tail = ''] = segments;
+  const header = readJson(head);
+  const payloadBytes = decodeBase64url(body);
+  const formProblem = formProblemOf(segments, header, payloadBytes);
+  const headerProblem = headerProblemOf(header);
+  const signature = decodeBase64url(tail);
+  let payload: PermitPayload | undefined;
+  return {
+    ...(formProblem === undefined ? {} : { formProblem }),
+    ...(headerProblem === undefined ? {} : { headerProblem }),
+    kid: kidOf(header?.value),
+    signingInput: encoder.encode(`${head}.${body}`),
+    ...(signature?.length === SIGNATURE_BYTES ? { signature } : {}),
+    payload: () => {
+      payload ??= readPayload(payloadBytes);
+      return payload;
+    },
+  };
+}
+
+function unreadable(formProblem: string): PermitText {
+  const payload = { problem: formProblem };
+  return { formProblem, headerProblem: formProblem, kid: '', signingInput: new Uint8Array(), payload: () => payload };
+}
+
+function formProblemOf(
+  segments: readonly string[],
+  header: ParsedText | undefined,
+  payload: Uint8Array | undefined,
+): string | undefined {
+  if (segments.length !== 3) return 'a permit has three segments';
+  if (segments.some((segment) => segment === '')) return 'a segment is empty';
+  if (header === undefined) return 'the header is not base64url of JSON';
+  if (payload === undefined) return 'the payload is not base64url';
+  return undefined;
+}
+
+function headerProblemOf(header: ParsedText | undefined): string | undefined {
+  if (header === undefined) return 'there is no header';
+  // The order of the members is free, everything else about the text is not. A duplicate member, white space or an escape that is not
+  // needed would make it longer than its canonical form, whatever its order.
+  if (header.canonical.length !== header.text.length) return 'the header is not written compactly';
+  return permitHeaderProblem(header.value);
+}
+
+function kidOf(header: Json | undefined): string {
+  const kid = isJsonObject(header) ? header.kid : undefined;
+  return typeof kid === 'string' ? kid : '';
+}
+
+function readPayload(bytes: Uint8Array | undefined): PermitPayload {
+  const payload = bytes === undefined ? undefined : parse(bytes);
+  if (payload === undefined) return { problem: 'the payload is not JSON' };
+  if (!isJsonObject(payload.value)) return { problem: 'the payload is not an object' };
+  // The cast is made true by whoever refuses a permit with a problem. It is handed over all the same, so that each check can be shown to
+  // be needed by taking it away.
+  const claims = payload.value as unknown as PermitClaims;
+  // One value, one text: no duplicate members, no white space, no second way to write a number or a string.
+  const problem =
+    payload.canonical === payload.text ? permitClaimsProblem(payload.value) : 'the payload is not in canonical form';
+  return problem === undefined ? { claims } : { problem, claims };
+}
+
+interface ParsedText {
+  readonly text: string;
+  readonly value: Json;
+  readonly canonical: string;
+}
+
+function readJson(segment: string): ParsedText | undefined {
+  const bytes = decodeBase64url(segment);
+  return bytes === undefined ? undefined : parse(bytes);
+}
+
+/** The text and its value, or undefined where it is not UTF-8, not JSON, or JSON that has no canonical form. */
+function parse(bytes: Uint8Array): ParsedText | undefined {
+  try {
+    const text = decoder.decode(bytes);
+    const value = JSON.parse(text) as Json;
+    return { text, value, canonical: canonicalJson(value) };
+  } catch {
+    return undefined;
+  }
+}
