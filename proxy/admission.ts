@@ -1,0 +1,60 @@
+// The way from a captured call to a decision, on the enforcing side: is the gate open, is the tool one that this principal may know of, is it
+// still what was pinned. Then the deciding side is asked. Every refusal is a value.
+
+import type { Authorization, CallLimits } from '../control-plane/authorization.ts';
+import type { DenialCode } from '../domain/denial.ts';
+import type { Principal } from '../domain/principal.ts';
+import type { CapturedCall } from './captured-call.ts';
+import type { Catalogue } from './catalogue.ts';
+import type { Governance } from './governance.ts';
+import type { Authority } from './ports.ts';
+import type { ToolServer } from './tool-server.ts';
+
+export interface AdmissionPorts {
+  readonly authority: Authority;
+  readonly catalogue: Catalogue;
+  readonly governance: Governance;
+  readonly server: (name: string) => ToolServer | undefined;
+  readonly limits: (server: string) => CallLimits;
+}
+
+function refuse(code: DenialCode, detail?: string): Authorization {
+  return { decision: 'deny', code, by: [], ...(detail === undefined ? {} : { detail }) };
+}
+
+/** Decides a captured call. Never rejects. */
+export async function admit(ports: AdmissionPorts, call: CapturedCall): Promise<Authorization> {
+  const { catalogue, authority } = ports;
+  const governance = ports.governance.snapshot();
+  if ('code' in governance) return refuse(governance.code, governance.detail);
+  const pinned = catalogue.tool(call.server, call.tool);
+  const attestation = catalogue.server(call.server)?.attestation;
+  if (pinned === undefined || attestation === undefined) return refuse('TOOL_UNKNOWN', 'no such tool');
+  if (!(await authority.visible(call.principal)).has(`${call.server}/${call.tool}`)) {
+    return refuse('TOOL_UNKNOWN', 'no rule could ever allow this tool to this agent');
+  }
+  if (!call.principal.root) return refuse('LINEAGE_NOT_ROOT', call.principal.agent);
+  if (catalogue.drifted(call.server, call.tool))
+    return refuse('ENV_TOOL_DEFINITION', 'the definition differs from the pinned one');
+  if (ports.server(call.server)?.description === undefined) return refuse('SERVER_UNAVAILABLE', call.server);
+  return authority.authorize({
+    call: call.call,
+    at: call.at,
+    principal: call.principal,
+    server: call.server,
+    tool: call.tool,
+    argumentsJson: call.argumentsJson,
+    args: call.args,
+    req: call.req,
+    definition: pinned.digest,
+    attestation,
+    lineage: call.lineage,
+    governance,
+    limits: ports.limits(call.server),
+  });
+}
+
+/** The tools of a server that a principal may know of. */
+export async function visibleTools(ports: AdmissionPorts, principal: Principal): Promise<ReadonlySet<string>> {
+  return ports.authority.visible(principal);
+}

@@ -1,0 +1,93 @@
+// The tools as they were pinned: what clients are shown, what the policy knows and what a permit binds. Pinned on the first sight of a server
+// in this run of the gate; a definition that differs later is never served and never called.
+
+import { canonicalJson } from '../domain/canonical-json.ts';
+import type { Digest, Sha256 } from '../domain/digest.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { ServerDescription } from './tool-server.ts';
+
+const UTF8 = new TextEncoder();
+
+export interface PinnedTool {
+  readonly server: string;
+  readonly name: string;
+  /** The whole definition as the server gave it. Hostile text. */
+  readonly definition: JsonObject;
+  readonly digest: Digest;
+}
+
+export interface PinnedServer {
+  readonly name: string;
+  readonly tools: ReadonlyMap<string, PinnedTool>;
+  /** Digest of how the server is reached and of all its definitions. */
+  readonly attestation: Digest;
+  readonly instructions: string | undefined;
+}
+
+/** SHA-256 of the canonical form: the order of keys in a definition is no difference. */
+export function digestOf(sha256: Sha256, value: JsonObject): Digest {
+  return `sha256:${base64url(sha256(UTF8.encode(canonicalJson(value))))}`;
+}
+
+export class Catalogue {
+  readonly #sha256: Sha256;
+  readonly #servers = new Map<string, PinnedServer>();
+  /** Tools whose live definition is not the pinned one, as `server/tool`. */
+  readonly #drifted = new Set<string>();
+
+  constructor(sha256: Sha256) {
+    this.#sha256 = sha256;
+  }
+
+  /** Pins what a server offers. `launch` is how it is reached, without secrets. A server that is pinned already is compared instead. */
+  observe(description: ServerDescription, launch: JsonObject): PinnedServer {
+    const tools = new Map<string, PinnedTool>();
+    for (const { name, raw } of description.tools) {
+      tools.set(name, { server: description.name, name, definition: raw, digest: digestOf(this.#sha256, raw) });
+    }
+    const known = this.#servers.get(description.name);
+    if (known !== undefined) {
+      this.#compare(known, tools);
+      return known;
+    }
+    const digests = Object.fromEntries([...tools].map(([name, tool]) => [name, tool.digest]));
+    const pinned: PinnedServer = {
+      name: description.name,
+      tools,
+      attestation: digestOf(this.#sha256, { launch, tools: digests }),
+      instructions: description.instructions,
+    };
+    this.#servers.set(description.name, pinned);
+    return pinned;
+  }
+
+  servers(): readonly PinnedServer[] {
+    return [...this.#servers.values()];
+  }
+
+  server(name: string): PinnedServer | undefined {
+    return this.#servers.get(name);
+  }
+
+  tool(server: string, name: string): PinnedTool | undefined {
+    return this.#servers.get(server)?.tools.get(name);
+  }
+
+  /** Whether the live definition is still the pinned one. */
+  drifted(server: string, name: string): boolean {
+    return this.#drifted.has(`${server}/${name}`);
+  }
+
+  /** A definition that went back to what was pinned is no drift any more: nothing else was ever served. */
+  #compare(known: PinnedServer, live: ReadonlyMap<string, PinnedTool>): void {
+    for (const [name, pinned] of known.tools) {
+      const key = `${known.name}/${name}`;
+      if (live.get(name)?.digest === pinned.digest) this.#drifted.delete(key);
+      else this.#drifted.add(key);
+    }
+  }
+}
+
+function base64url(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64url');
+}

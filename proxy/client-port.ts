@@ -1,0 +1,39 @@
+// What the edge that faces clients needs: conversations to hand bytes to. The edge authenticates, frames and bounds; it never looks into a
+// message and never answers one itself.
+
+import type { Denial, DenialCode } from '../domain/denial.ts';
+import type { Principal } from '../domain/principal.ts';
+
+/** What an accepted connection or credential proved. */
+export interface ClientIdentity {
+  readonly principal: Principal;
+}
+
+/** Which servers a conversation sees: all of them with qualified names, or one with its own names. */
+export type ViewName = { readonly kind: 'all' } | { readonly kind: 'server'; readonly server: string };
+
+export type CloseReason = 'client' | 'disconnect' | 'shutdown';
+
+/** Sends one JSON text that belongs to the message being answered. */
+export type Reply = (json: string) => void;
+
+/** One client's conversation with the gate, bound to one principal and one view. */
+export interface ClientSession {
+  /** The revision agreed in `initialize`, once it was. */
+  readonly revision: string | undefined;
+  /**
+   * Handles one message exactly as it came from the wire. Never rejects. Resolves when nothing more will be sent for it; a cancelled
+   * request resolves without a reply.
+   */
+  receive(message: Uint8Array, reply: Reply): Promise<void>;
+  /** Records and answers a message that the edge had to refuse before its bytes were whole. */
+  refuse(code: DenialCode, detail: string, reply: Reply): Promise<void>;
+  /** Where messages go that belong to no request. */
+  onNotification(send: Reply): void;
+  /** The client went away: calls in flight are cancelled. Resolves when they have ended. */
+  close(reason: CloseReason): Promise<void>;
+}
+
+export interface ClientSessions {
+  open(identity: ClientIdentity, view: ViewName): ClientSession | Denial;
+}

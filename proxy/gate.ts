@@ -1,0 +1,233 @@
+// The gate: the one file to believe. A tool is reached through here and nowhere else, in steps that cannot be reordered or skipped:
+//
+//   verify(permit, call)     → VerifiedPermit   the ten checks, from zero, against live state; burns the permit
+//   record(verified, intent) → RecordedCall     the intent is durable in the ledger
+//   execute(recorded)        → ToolRun          redeems once; re-checks and hands over the bytes in the same tick
+//
+// VerifiedPermit and RecordedCall cannot be made by hand: they are empty frozen objects whose meaning lies in this gate's private maps. A
+// cast, a copy, a clone, a Proxy or a value of another gate means nothing here.
+//
+// It does not decide whether a call should be allowed: that is the control plane's. It holds no signing key.
+
+import type { CallLimits } from '../control-plane/authorization.ts';
+import type { Revocations } from '../control-plane/permits/revocations.ts';
+import { Defect } from '../domain/defect.ts';
+import { type Denial, deny } from '../domain/denial.ts';
+import type { Digest } from '../domain/digest.ts';
+import type { EntryBody } from '../domain/entry.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { PERMIT_LIFETIME_SECONDS_MAX, rootChain } from '../domain/permit.ts';
+import { commit } from '../ledger/vault.ts';
+import { type CapturedCall, requestCommitment } from './captured-call.ts';
+import type { Catalogue } from './catalogue.ts';
+import type { Governance } from './governance.ts';
+import {
+  checkPermit,
+  type ExaminedPermit,
+  type ExpectedPermit,
+  examinePermit,
+  type VerifiedClaims,
+} from './permit-checks.ts';
+import type { Clock, GateCrypto, Payload, Receipt, Recorder } from './ports.ts';
+import type { SpentPermits } from './spent-permits.ts';
+import type { ToolRun, ToolServer } from './tool-server.ts';
+
+declare const verifiedPermit: unique symbol;
+declare const recordedCall: unique symbol;
+
+/** A permit that passed every check for one captured call, and is burnt. Only Gate.verify makes one. */
+export interface VerifiedPermit {
+  readonly [verifiedPermit]: never;
+}
+
+/** A verified call whose intent is durable. Only Gate.record makes one; it opens the door once. */
+export interface RecordedCall {
+  readonly [recordedCall]: never;
+}
+
+export interface Verification {
+  readonly verified: VerifiedPermit;
+  readonly jti: string;
+  /** What the permit grants. */
+  readonly limits: CallLimits;
+}
+
+export interface GatePorts {
+  /** Names of this gate in permits: who issues, and this very start as the audience. */
+  readonly issuer: string;
+  readonly audience: string;
+  /** Ids of the public keys whose permits count. */
+  readonly permitKeys: ReadonlySet<string>;
+  readonly crypto: GateCrypto;
+  readonly clock: Clock;
+  readonly governance: Governance;
+  readonly catalogue: Catalogue;
+  readonly revocations: Revocations;
+  readonly spent: SpentPermits;
+  /** Digest of the installed policy; undefined while there is none. */
+  readonly policy: () => Digest | undefined;
+  readonly limits: (server: string) => CallLimits;
+  /** The ledger of this moment. A call that began under one generation of it never ends in another. */
+  readonly recorder: () => Recorder;
+  readonly server: (name: string) => ToolServer | undefined;
+}
+
+interface Verified {
+  readonly call: CapturedCall;
+  readonly permit: ExaminedPermit;
+  readonly claims: VerifiedClaims['claims'];
+  state: 'verified' | 'recording';
+}
+
+interface Recorded {
+  readonly call: CapturedCall;
+  readonly permit: ExaminedPermit;
+  readonly claims: VerifiedClaims['claims'];
+  readonly recorder: Recorder;
+  redeemed: boolean;
+}
+
+/** The obligations that this gate meets: both are limits and reach it inside the permit's limits. */
+const OBLIGATION = /^(?:timeoutMs|outputBytes)=[1-9][0-9]{0,11}$/;
+const OBLIGATIONS = { has: (obligation: string): boolean => OBLIGATION.test(obligation) };
+
+/** Permits seen at the door before: at the second look, our own burning of the permit is no replay. */
+const OWN_BURN = { has: (): boolean => false, full: (): boolean => false };
+
+export class Gate {
+  readonly #ports: GatePorts;
+  readonly #verified = new WeakMap<VerifiedPermit, Verified>();
+  readonly #recorded = new WeakMap<RecordedCall, Recorded>();
+
+  constructor(ports: GatePorts) {
+    this.#ports = ports;
+  }
+
+  /** Checks a permit for a captured call and burns it. Returns the first reason to refuse, in the order of the checks. */
+  async verify(permit: string | undefined, call: CapturedCall): Promise<Verification | Denial> {
+    const { crypto, clock, spent } = this.#ports;
+    const examined = await examinePermit(permit, (kid, data, signature) => crypto.verifyPermit(kid, data, signature));
+    // From here to the burning nothing is awaited: two presentations of one permit cannot both pass.
+    const checked = this.#check(examined, call, spent);
+    if ('code' in checked) return checked;
+    const { claims } = checked;
+    const burnt = spent.burn(claims.jti, claims.exp, clock.now());
+    if (burnt !== undefined) return burnt;
+    const verified = Object.freeze({}) as VerifiedPermit;
+    this.#verified.set(verified, { call, permit: examined, claims, state: 'verified' });
+    return { verified, jti: claims.jti, limits: claims.authorization_details[0].limits };
+  }
+
+  /**
+   * Makes the intent durable. A refusal means that it may be in the ledger all the same: the call must not be made, and the gate must shut.
+   * Throws a Defect for anything but a fresh value of `verify` with the intent of that very call.
+   */
+  async record(
+    verified: VerifiedPermit,
+    intent: EntryBody,
+    payloads: readonly Payload[],
+  ): Promise<{ readonly recorded: RecordedCall; readonly seq: number } | Denial> {
+    const held = this.#verified.get(verified);
+    if (held === undefined) throw new Defect('a permit that this gate did not verify');
+    if (held.state !== 'verified') throw new Defect('a verified permit is recorded once');
+    if (intent.type !== 'call.intent' || intent.call !== held.call.call) throw new Defect('the intent of another call');
+    held.state = 'recording';
+    const recorder = this.#ports.recorder();
+    let receipt: Receipt;
+    try {
+      receipt = await recorder.append(intent, payloads);
+    } catch (fault) {
+      return deny('GOV_LEDGER_UNWRITABLE', String(fault));
+    }
+    // The intent is on disk under a signed head. A crash on the next line means: may have run.
+    const recorded = Object.freeze({}) as RecordedCall;
+    this.#recorded.set(recorded, {
+      call: held.call,
+      permit: held.permit,
+      claims: held.claims,
+      recorder,
+      redeemed: false,
+    });
+    return { recorded, seq: receipt.seq };
+  }
+
+  /**
+   * Opens the door once. Everything that can have changed since the permit was verified is checked again, and the bytes leave in the same
+   * tick. A denial means that nothing left.
+   */
+  execute(recorded: RecordedCall, onProgress: (params: JsonObject) => void): ToolRun | Denial {
+    const held = this.#recorded.get(recorded);
+    if (held === undefined) throw new Defect('a call that this gate did not record');
+    if (held.redeemed) return deny('PERMIT_SPENT');
+    held.redeemed = true;
+    const { call, permit } = held;
+    const checked = this.#check(permit, call, OWN_BURN);
+    if ('code' in checked) return checked;
+    if (held.recorder !== this.#ports.recorder())
+      return deny('GOV_LEDGER_UNWRITABLE', 'the ledger was opened anew since the intent');
+    const server = this.#ports.server(call.server);
+    if (server === undefined) return deny('SERVER_UNAVAILABLE', call.server);
+    return server.dispatch(
+      {
+        method: 'tools/call',
+        // The text was written by us from a parsed value a moment ago.
+        meta: JSON.parse(call.metaJson) as JsonObject,
+        body: call.body,
+        outputBytesMax: checked.claims.authorization_details[0].limits.outputBytes,
+      },
+      onProgress,
+    );
+  }
+
+  /** Appends the ending to the generation of the ledger that holds the intent. Rejects when it cannot be recorded there. */
+  async conclude(recorded: RecordedCall, ending: EntryBody, payloads: readonly Payload[]): Promise<Receipt> {
+    const held = this.#recorded.get(recorded);
+    if (held === undefined) throw new Defect('an ending without an intent');
+    if (ending.type !== 'call.ending' || ending.call !== held.call.call) throw new Defect('the ending of another call');
+    return held.recorder.append(ending, payloads);
+  }
+
+  #check(
+    permit: ExaminedPermit,
+    call: CapturedCall,
+    spent: { has(jti: string, exp: number): boolean; full(nowMs: number): boolean },
+  ): VerifiedClaims | Denial {
+    const { clock, governance, revocations } = this.#ports;
+    try {
+      const now = clock.now();
+      const ageMs = clock.monotonic() - call.atMonotonic;
+      const input = { permit, live: governance.live(), now, ageMs, revoked: revocations, spent };
+      return checkPermit({ ...input, expected: this.#expect(call) });
+    } catch (fault) {
+      return deny('VERIFIER_FAULT', String(fault));
+    }
+  }
+
+  /** What the permit must say, worked out anew from the bytes that would be sent and from the world as it is. */
+  #expect(call: CapturedCall): ExpectedPermit {
+    const { crypto, catalogue, governance, issuer, audience, permitKeys, policy, limits } = this.#ports;
+    const args = commit(crypto.sha256, call.salt, new TextEncoder().encode(call.argumentsJson));
+    const drifted = catalogue.drifted(call.server, call.tool);
+    return {
+      issuer,
+      audience,
+      keys: permitKeys,
+      lifetimeSecondsMax: PERMIT_LIFETIME_SECONDS_MAX,
+      at: call.at,
+      agent: call.principal.agent,
+      connection: call.principal.connection,
+      server: call.server,
+      tool: call.tool,
+      args,
+      req: requestCommitment(crypto, call.salt, call.body, call.metaJson),
+      attestation: catalogue.server(call.server)?.attestation,
+      definition: drifted ? undefined : catalogue.tool(call.server, call.tool)?.digest,
+      policy: policy() ?? ('' as Digest),
+      policyVersion: governance.epoch,
+      limitsMax: limits(call.server),
+      obligations: OBLIGATIONS,
+      lineage: call.lineage,
+      chain: rootChain(crypto.sha256, call.principal.agent, call.server, call.tool, args),
+    };
+  }
+}

@@ -1,0 +1,82 @@
+// JSON-RPC 2.0 as MCP uses it: classification of a parsed message, and the messages we write. A message with members that the
+// specification does not know is refused: a peer that sees them could read it differently.
+
+import { canonicalJson } from '../domain/canonical-json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
+
+export type RequestId = string | number;
+
+export type Classified =
+  | {
+      readonly kind: 'request';
+      readonly id: RequestId;
+      readonly method: string;
+      readonly params: JsonObject | undefined;
+    }
+  | { readonly kind: 'notification'; readonly method: string; readonly params: JsonObject | undefined }
+  | { readonly kind: 'response'; readonly id: RequestId }
+  | { readonly kind: 'batch'; readonly elements: readonly Json[] }
+  /** `id` where it could be read, so that the answer finds its request. */
+  | { readonly kind: 'malformed'; readonly reason: string; readonly id: RequestId | null };
+
+const REQUEST_MEMBERS = new Set(['jsonrpc', 'id', 'method', 'params']);
+const RESPONSE_MEMBERS = new Set(['jsonrpc', 'id', 'result', 'error']);
+
+export const RPC = {
+  parseError: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+} as const;
+
+function isId(id: Json | undefined): id is RequestId {
+  return typeof id === 'string' || (typeof id === 'number' && Number.isSafeInteger(id));
+}
+
+export function classify(message: Json): Classified {
+  if (Array.isArray(message)) return { kind: 'batch', elements: message };
+  if (!isJsonObject(message as Json)) return { kind: 'malformed', reason: 'not an object', id: null };
+  const { jsonrpc, id, method, params } = message as JsonObject;
+  const readableId = isId(id) ? id : null;
+  const malformed = (reason: string): Classified => ({ kind: 'malformed', reason, id: readableId });
+  if (jsonrpc !== '2.0') return malformed('jsonrpc is not "2.0"');
+  if (id !== undefined && !isId(id)) return malformed('id is neither a string nor an integer');
+  if (method === undefined) return classifyResponse(message as JsonObject, malformed);
+  if (typeof method !== 'string') return malformed('method is not a string');
+  for (const member of Object.keys(message as JsonObject)) {
+    if (!REQUEST_MEMBERS.has(member)) return malformed(`unknown member ${JSON.stringify(member)}`);
+  }
+  if (params !== undefined && !isJsonObject(params)) return malformed('params is not an object');
+  const meta = params?._meta;
+  if (meta !== undefined && !isJsonObject(meta)) return malformed('_meta is not an object');
+  return id === undefined
+    ? { kind: 'notification', method, params }
+    : { kind: 'request', id: id as RequestId, method, params };
+}
+
+function classifyResponse(message: JsonObject, malformed: (reason: string) => Classified): Classified {
+  for (const member of Object.keys(message)) {
+    if (!RESPONSE_MEMBERS.has(member)) return malformed(`unknown member ${JSON.stringify(member)}`);
+  }
+  if (!isId(message.id)) return malformed('neither method nor id');
+  if ((message.result === undefined) === (message.error === undefined))
+    return malformed('neither or both of result and error');
+  return { kind: 'response', id: message.id };
+}
+
+/** `resultJson` is the text of a JSON object and is not parsed again. */
+export function resultText(id: RequestId, resultJson: string): string {
+  return `{"id":${JSON.stringify(id)},"jsonrpc":"2.0","result":${resultJson}}`;
+}
+
+export function resultMessage(id: RequestId, result: JsonObject): string {
+  return resultText(id, canonicalJson(result));
+}
+
+export function errorMessage(id: RequestId | null, code: number, message: string, data?: JsonObject): string {
+  return canonicalJson({ jsonrpc: '2.0', id, error: data === undefined ? { code, message } : { code, message, data } });
+}
+
+export function notificationMessage(method: string, params?: JsonObject): string {
+  return canonicalJson(params === undefined ? { jsonrpc: '2.0', method } : { jsonrpc: '2.0', method, params });
+}

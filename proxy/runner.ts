@@ -1,0 +1,323 @@
+// Runs one execution: performs the effects that the fold orders, through the gate and the ports, and feeds back what happened as events. It
+// decides nothing itself. Every call ends here in exactly one CallEnd, and never by throwing.
+
+import type { Authorization, CallLimits } from '../control-plane/authorization.ts';
+import { canonicalJson } from '../domain/canonical-json.ts';
+import { Defect } from '../domain/defect.ts';
+import type { Denial, DenialCode } from '../domain/denial.ts';
+import type { CallId } from '../domain/ids.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { commit } from '../ledger/vault.ts';
+import type { CallRequested, Committed, ExecutionEvent } from '../state-machines/execution-events.ts';
+import { begin, can, type Effect, type Execution, step } from '../state-machines/step.ts';
+import { argumentsPayload, type CapturedCall } from './captured-call.ts';
+import type { CallEnd } from './client-view.ts';
+import type { Gate, RecordedCall, VerifiedPermit } from './gate.ts';
+import type { OutputCheck } from './output-check.ts';
+import type { Clock, GateCrypto, Payload, Recorder } from './ports.ts';
+import type { ToolAnswer, ToolRun } from './tool-server.ts';
+
+const UTF8 = new TextEncoder();
+
+export interface RunnerPorts {
+  readonly gate: Gate;
+  readonly recorder: Recorder;
+  readonly clock: Clock;
+  readonly crypto: GateCrypto;
+  readonly checkOutput: OutputCheck;
+  /** Everything between request and decision: pinned definition, schema, policy. Never rejects. */
+  readonly decide: (call: CapturedCall) => Promise<Authorization>;
+  /** An ending could not be recorded. The gate must shut until the ledger can be written again. */
+  readonly onUnrecorded: (code: DenialCode) => void;
+  /** A defect of ours. The gate must shut. */
+  readonly onDefect: (defect: unknown) => void;
+}
+
+export interface CallOptions {
+  /** Bounds on the whole call until the permit says less. */
+  readonly limits: CallLimits;
+  readonly onProgress: (params: JsonObject) => void;
+}
+
+/** One execution that is under way. */
+export interface RunningCall {
+  readonly call: CallId;
+  readonly end: Promise<CallEnd>;
+  /** Stops what can be stopped. A call that has ended is left as it is. */
+  stop(event: Extract<ExecutionEvent, { type: 'call.cancelled' | 'authority.withdrawn' | 'fault.occurred' }>): void;
+}
+
+/** A request that was refused before it could be captured: it has no arguments that we could vouch for. */
+export interface RefusedRequest {
+  readonly requested: CallRequested;
+  readonly denial: Denial;
+}
+
+/** Starts the machine for a captured call. */
+export function runCall(ports: RunnerPorts, captured: CapturedCall, options: CallOptions): RunningCall {
+  return new Run(ports, requestedBy(captured), captured, options);
+}
+
+/** Records a denial of something that was never a call. */
+export function refuseRequest(ports: RunnerPorts, refused: RefusedRequest): RunningCall {
+  const { requested, denial } = refused;
+  const denied: Authorization = { decision: 'deny', by: [], ...denial };
+  const decide = async (): Promise<Authorization> => denied;
+  return new Run({ ...ports, decide }, requested, undefined, undefined);
+}
+
+function requestedBy(captured: CapturedCall): CallRequested {
+  return {
+    type: 'call.requested',
+    at: captured.at,
+    call: captured.call,
+    method: 'tools/call',
+    server: captured.server,
+    tool: captured.tool,
+    principal: captured.principal,
+    args: { commitment: captured.args, bytes: captured.argumentsBytes },
+    lineage: captured.lineage,
+  };
+}
+
+class Run implements RunningCall {
+  readonly call: CallId;
+  readonly end: Promise<CallEnd>;
+  readonly #ports: RunnerPorts;
+  readonly #captured: CapturedCall | undefined;
+  readonly #options: CallOptions | undefined;
+  #execution: Execution;
+  #finish: (end: CallEnd) => void = () => {};
+  #finished = false;
+  #stopDeadline: () => void = () => {};
+  #verified: VerifiedPermit | undefined;
+  #recorded: RecordedCall | undefined;
+  #toolRun: ToolRun | undefined;
+  #dispatchedAt = 0;
+  #jti = '';
+  #payloads: Payload[] = [];
+  #released:
+    | { result: JsonObject; resultJson: string }
+    | { error: Extract<ToolAnswer, { kind: 'error' }>['error'] }
+    | undefined;
+  #endingSeq = -1;
+
+  constructor(
+    ports: RunnerPorts,
+    requested: CallRequested,
+    captured: CapturedCall | undefined,
+    options: CallOptions | undefined,
+  ) {
+    this.call = requested.call;
+    this.#ports = ports;
+    this.#captured = captured;
+    this.#options = options;
+    this.end = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+    if (captured !== undefined) this.#payloads.push(argumentsPayload(captured));
+    const [execution, effects] = begin(requested);
+    this.#execution = execution;
+    if (options !== undefined) this.#armDeadline(options.limits.timeoutMs);
+    this.#perform(effects);
+  }
+
+  stop(event: Extract<ExecutionEvent, { type: 'call.cancelled' | 'authority.withdrawn' | 'fault.occurred' }>): void {
+    if (!this.#finished) this.#feed(event);
+  }
+
+  /** Applies a fact. A fact that cannot happen is our defect: the call ends denied and the gate shuts. */
+  #feed(event: ExecutionEvent): void {
+    if (this.#finished) return;
+    try {
+      const [execution, effects] = step(this.#execution, event);
+      this.#execution = execution;
+      this.#perform(effects);
+    } catch (defect) {
+      this.#collapse(defect);
+    }
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#performOne(effect);
+  }
+
+  #performOne(effect: Effect): void {
+    switch (effect.type) {
+      case 'decide':
+        return this.#await(this.#decide());
+      case 'verify_permit':
+        return this.#await(this.#verify(effect.permit));
+      case 'record_intent':
+        return this.#await(this.#recordIntent(effect));
+      case 'call_tool':
+        return this.#callTool();
+      case 'cancel_tool':
+        return this.#toolRun?.cancel(this.#execution.denial ?? 'CANCELLED');
+      case 'record_outcome':
+      case 'record_denial':
+        return this.#await(this.#recordEnding(effect));
+      case 'release_result':
+        return this.#release();
+      case 'answer_denial':
+        return this.#answerDenial(effect.code);
+      case 'halt_gate':
+        return this.#ports.onUnrecorded(effect.code);
+    }
+  }
+
+  /** The work of one effect ends in one event. Ports do not reject; what does is a defect. */
+  #await(work: Promise<ExecutionEvent>): void {
+    work.then(
+      (event) => this.#feed(event),
+      (defect) => this.#collapse(defect),
+    );
+  }
+
+  async #decide(): Promise<ExecutionEvent> {
+    const authorization = await this.#ports.decide(this.#captured as CapturedCall);
+    const input = authorization.inputJson === undefined ? undefined : this.#commitTo(authorization.inputJson);
+    if (authorization.decision === 'allow') {
+      if (input === undefined) throw new Defect('an allowed call without the input of its decision');
+      const { policy, by, obligations, permit } = authorization;
+      return { type: 'decision.allowed', policy, by, obligations, input, permit };
+    }
+    const { code, by, detail, policy } = authorization;
+    return {
+      type: 'decision.denied',
+      code,
+      by,
+      ...(detail === undefined ? {} : { detail }),
+      ...(policy === undefined ? {} : { policy }),
+      ...(input === undefined ? {} : { input }),
+    };
+  }
+
+  async #verify(permit: string): Promise<ExecutionEvent> {
+    if (this.#captured === undefined) throw new Defect('a permit for something that is no call');
+    const verdict = await this.#ports.gate.verify(permit, this.#captured);
+    if ('code' in verdict) return { type: 'permit.refused', ...verdict };
+    this.#verified = verdict.verified;
+    this.#jti = verdict.jti;
+    this.#armDeadline(verdict.limits.timeoutMs);
+    return { type: 'permit.verified', jti: verdict.jti };
+  }
+
+  async #recordIntent(effect: Extract<Effect, { type: 'record_intent' }>): Promise<ExecutionEvent> {
+    if (this.#verified === undefined) throw new Defect('an intent without a verified permit');
+    const recorded = await this.#ports.gate.record(this.#verified, effect.body, this.#takePayloads());
+    if ('code' in recorded) return { type: 'record.failed', ...recorded };
+    this.#recorded = recorded.recorded;
+    return { type: 'intent.recorded', seq: recorded.seq };
+  }
+
+  /** Synchronous on purpose: nothing may come between the gate's last check and the hand-over. */
+  #callTool(): void {
+    if (this.#recorded === undefined) throw new Defect('a tool call without a recorded intent');
+    const run = this.#ports.gate.execute(this.#recorded, this.#options?.onProgress ?? (() => {}));
+    if ('code' in run) return this.#feed({ type: 'dispatch.refused', ...run });
+    this.#toolRun = run;
+    this.#dispatchedAt = this.#ports.clock.monotonic();
+    this.#await(run.answer.then((answer) => this.#answered(answer)));
+  }
+
+  async #answered(answer: ToolAnswer): Promise<ExecutionEvent> {
+    const ms = Math.round(this.#ports.clock.monotonic() - this.#dispatchedAt);
+    switch (answer.kind) {
+      case 'lost':
+        return { type: 'tool.lost', detail: answer.detail };
+      case 'refused':
+        if (answer.code === 'SERVER_UNAVAILABLE' || answer.code === 'OVERLOADED') {
+          return { type: 'dispatch.refused', code: answer.code, detail: answer.detail };
+        }
+        return { type: 'output.refused', ms, code: answer.code, detail: answer.detail };
+      case 'error': {
+        const result = this.#commitTo(canonicalJson({ error: { ...answer.error } }));
+        this.#released = { error: answer.error };
+        return { type: 'tool.answered', ms, isError: true, result };
+      }
+      case 'result': {
+        const resultJson = canonicalJson(answer.result);
+        const result = this.#commitTo(resultJson);
+        const refused = await this.#ports.checkOutput(this.#captured as CapturedCall, answer.result, resultJson);
+        if (refused !== undefined) return { type: 'output.refused', ms, result, ...refused };
+        this.#released = { result: answer.result, resultJson };
+        return { type: 'tool.answered', ms, isError: answer.result.isError === true, result };
+      }
+    }
+  }
+
+  async #recordEnding(effect: Extract<Effect, { type: 'record_outcome' | 'record_denial' }>): Promise<ExecutionEvent> {
+    this.#stopDeadline();
+    try {
+      const payloads = this.#takePayloads();
+      const recorded = this.#recorded;
+      const receipt =
+        recorded === undefined
+          ? await this.#ports.recorder.append(effect.body, payloads)
+          : await this.#ports.gate.conclude(recorded, effect.body, payloads);
+      this.#endingSeq = receipt.seq;
+      return { type: effect.type === 'record_outcome' ? 'outcome.recorded' : 'denial.recorded', seq: receipt.seq };
+    } catch (fault) {
+      if (fault instanceof Defect) throw fault;
+      return { type: 'record.failed', code: 'GOV_LEDGER_UNWRITABLE', detail: String(fault) };
+    }
+  }
+
+  #release(): void {
+    const receipt = { call: this.call, entry: this.#endingSeq, permit: this.#jti };
+    const released = this.#released;
+    if (released === undefined) throw new Defect('a release without a result');
+    if ('error' in released) this.#done({ kind: 'error', error: released.error, receipt });
+    else this.#done({ kind: 'result', ...released, receipt });
+  }
+
+  #answerDenial(code: DenialCode): void {
+    const { outcome, state } = this.#execution;
+    const executed = outcome?.dispatched !== true ? 'no' : outcome.status === 'withheld' ? 'yes' : 'perhaps';
+    // A ledger that failed while the intent was on its way never led to a dispatch either.
+    this.#done({ kind: 'denied', call: this.call, code, executed, recorded: state === 'denied.recorded' });
+  }
+
+  #done(end: CallEnd): void {
+    this.#finished = true;
+    this.#stopDeadline();
+    this.#finish(end);
+  }
+
+  /** We are wrong about something. The client is denied, nothing more is sent, and the gate shuts. */
+  #collapse(defect: unknown): void {
+    if (this.#finished) return;
+    this.#toolRun?.cancel('defect');
+    const dispatched = this.#toolRun !== undefined;
+    this.#done({
+      kind: 'denied',
+      call: this.call,
+      code: 'VERIFIER_FAULT',
+      executed: dispatched ? 'perhaps' : 'no',
+      recorded: false,
+    });
+    this.#ports.onDefect(defect);
+  }
+
+  #armDeadline(ms: number): void {
+    this.#stopDeadline();
+    this.#stopDeadline = this.#ports.clock.timer(ms, () => {
+      if (can(this.#execution, 'deadline.passed')) this.#feed({ type: 'deadline.passed' });
+    });
+  }
+
+  #commitTo(text: string): Committed {
+    const bytes = UTF8.encode(text);
+    const salt = this.#ports.crypto.randomBytes(32);
+    const commitment = commit(this.#ports.crypto.sha256, salt, bytes);
+    this.#payloads.push({ commitment, salt, bytes });
+    return { commitment, bytes: bytes.byteLength };
+  }
+
+  #takePayloads(): Payload[] {
+    const payloads = this.#payloads;
+    this.#payloads = [];
+    return payloads;
+  }
+}
