@@ -22,15 +22,20 @@ function refuse(code: DenialCode, detail?: string): Authorization {
   return { decision: 'deny', code, by: [], ...(detail === undefined ? {} : { detail }) };
 }
 
+export interface Visibility {
+  /** Tools, as `server/tool`, that this principal may know of. */
+  readonly visible: (principal: Principal) => Promise<ReadonlySet<string>>;
+}
+
 /** Decides a captured call. Never rejects. */
-export async function admit(ports: AdmissionPorts, call: CapturedCall): Promise<Authorization> {
+export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Authorization> {
   const { catalogue, authority } = ports;
   const governance = ports.governance.snapshot();
   if ('code' in governance) return refuse(governance.code, governance.detail);
   const pinned = catalogue.tool(call.server, call.tool);
   const attestation = catalogue.server(call.server)?.attestation;
   if (pinned === undefined || attestation === undefined) return refuse('TOOL_UNKNOWN', 'no such tool');
-  if (!(await authority.visible(call.principal)).has(`${call.server}/${call.tool}`)) {
+  if (!(await ports.visible(call.principal)).has(`${call.server}/${call.tool}`)) {
     return refuse('TOOL_UNKNOWN', 'no rule could ever allow this tool to this agent');
   }
   if (!call.principal.root) return refuse('LINEAGE_NOT_ROOT', call.principal.agent);
@@ -52,9 +57,4 @@ export async function admit(ports: AdmissionPorts, call: CapturedCall): Promise<
     governance,
     limits: ports.limits(call.server),
   });
-}
-
-/** The tools of a server that a principal may know of. */
-export async function visibleTools(ports: AdmissionPorts, principal: Principal): Promise<ReadonlySet<string>> {
-  return ports.authority.visible(principal);
 }

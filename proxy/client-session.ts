@@ -23,7 +23,7 @@ import {
 } from './jsonrpc.ts';
 import { CALLS_IN_FLIGHT_PER_SESSION_MAX, DEFAULT_JSON_LIMITS } from './limits.ts';
 import { isOfOtherSide, isServedRevision, LATEST_REVISION, lookupMethod, type ServedRevision } from './method-table.ts';
-import { type RunningCall, refuseRequest, runCall } from './runner.ts';
+import type { RunningCall } from './runner.ts';
 import { exposedName, resolveName, toolsOf } from './tool-names.ts';
 
 type Request = Extract<Classified, { kind: 'request' }>;
@@ -256,7 +256,7 @@ export class LegacySession implements ClientSession {
       if (progressToken === undefined || this.#withdrawn.has(id)) return;
       reply(notificationMessage('notifications/progress', { ...params, progressToken }));
     };
-    const running = runCall(this.#gate.runner, captured, { limits: this.#gate.limits(captured.server), onProgress });
+    const running = this.#gate.start(captured, { limits: this.#gate.limits(captured.server), onProgress });
     this.#running.set(id, running);
     const end = await running.end;
     this.#running.delete(id);
@@ -294,7 +294,7 @@ export class LegacySession implements ClientSession {
       args: null,
       lineage: rootLineage(call),
     };
-    await refuseRequest(this.#gate.runner, { requested, denial }).end;
+    await this.#gate.refuse({ requested, denial }).end;
   }
 
   #newId(): string {

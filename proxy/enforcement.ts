@@ -1,22 +1,108 @@
-// Everything a conversation needs of the gate's live side, in one value. Wired by the composition root; it holds no logic but the two
-// questions that every session asks.
+// The live side of the gate as a conversation sees it: starts executions, keeps count of them, and answers what may be shown to whom. Wired
+// by the composition root.
 
 import type { CallLimits } from '../control-plane/authorization.ts';
 import type { Principal } from '../domain/principal.ts';
+import { type AdmissionPorts, admit } from './admission.ts';
+import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
+import type { Governance } from './governance.ts';
+import { CALLS_IN_FLIGHT_MAX } from './limits.ts';
 import type { Clock, GateCrypto } from './ports.ts';
-import type { RunnerPorts } from './runner.ts';
+import {
+  type CallOptions,
+  type RefusedRequest,
+  type RunnerPorts,
+  type RunningCall,
+  refuseRequest,
+  runCall,
+} from './runner.ts';
 
-export interface Enforcement {
-  readonly catalogue: Catalogue;
+export interface EnforcementPorts {
   readonly clock: Clock;
   readonly crypto: GateCrypto;
-  readonly runner: RunnerPorts;
-  readonly limits: (server: string) => CallLimits;
-  /** Tools, as `server/tool`, that this principal may know of. */
-  visible(principal: Principal): Promise<ReadonlySet<string>>;
+  readonly governance: Governance;
+  readonly admission: AdmissionPorts;
+  readonly runner: Omit<RunnerPorts, 'decide'>;
   /** Resolves when the servers have been described, or will not be in time. */
-  described(): Promise<void>;
+  readonly described: () => Promise<void>;
+}
+
+export class Enforcement {
+  readonly #ports: EnforcementPorts;
+  readonly #runner: RunnerPorts;
+  readonly #inFlight = new Set<RunningCall>();
+  readonly #visible = new Map<string, { epoch: number; tools: Promise<ReadonlySet<string>> }>();
+
+  constructor(ports: EnforcementPorts) {
+    this.#ports = ports;
+    const admission = { ...ports.admission, visible: (principal: Principal) => this.visible(principal) };
+    this.#runner = { ...ports.runner, decide: (call) => admit(admission, call) };
+  }
+
+  get clock(): Clock {
+    return this.#ports.clock;
+  }
+
+  get crypto(): GateCrypto {
+    return this.#ports.crypto;
+  }
+
+  get catalogue(): Catalogue {
+    return this.#ports.admission.catalogue;
+  }
+
+  limits(server: string): CallLimits {
+    return this.#ports.admission.limits(server);
+  }
+
+  described(): Promise<void> {
+    return this.#ports.described();
+  }
+
   /** Whether the gate as a whole takes one more call. */
-  hasRoom(): boolean;
+  hasRoom(): boolean {
+    return this.#inFlight.size < CALLS_IN_FLIGHT_MAX;
+  }
+
+  /** Runs a captured call through the machine. */
+  start(captured: CapturedCall, options: CallOptions): RunningCall {
+    return this.#track(runCall(this.#runner, captured, options));
+  }
+
+  /** Records the refusal of something that was never a call. */
+  refuse(refused: RefusedRequest): RunningCall {
+    return this.#track(refuseRequest(this.#runner, refused));
+  }
+
+  /**
+   * Tools, as `server/tool`, that this principal may know of. Asked once for each generation of the rules. While no policy is installed at all
+   * every tool is shown, because the denial that answers a call is how the user learns what to do.
+   */
+  visible(principal: Principal): Promise<ReadonlySet<string>> {
+    if (this.#ports.governance.reason?.code === 'GOV_POLICY_MISSING') {
+      const all = this.catalogue.servers().flatMap((s) => [...s.tools.keys()].map((tool) => `${s.name}/${tool}`));
+      return Promise.resolve(new Set(all));
+    }
+    const key = JSON.stringify([principal.agent, principal.roles]);
+    const { epoch } = this.#ports.governance;
+    const known = this.#visible.get(key);
+    if (known?.epoch === epoch) return known.tools;
+    const tools = this.#ports.admission.authority.visible(principal);
+    this.#visible.set(key, { epoch, tools });
+    return tools;
+  }
+
+  /** Stops everything that is running; resolves when each call has its ending. */
+  async stopAll(event: Parameters<RunningCall['stop']>[0]): Promise<void> {
+    const running = [...this.#inFlight];
+    for (const call of running) call.stop(event);
+    await Promise.all(running.map((call) => call.end));
+  }
+
+  #track(call: RunningCall): RunningCall {
+    this.#inFlight.add(call);
+    void call.end.then(() => this.#inFlight.delete(call));
+    return call;
+  }
 }
