@@ -1,0 +1,87 @@
+// A Portcullis as a user would set it up, in a folder of its own: one agent, one server, one rule that allows and one that forbids.
+// Everything is on: policy, permits, ledger with fdatasync. There is no faster setting to measure instead.
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ECHO_SERVER, PORTCULLIS } from './places.ts';
+
+const MANIFEST = `apiVersion: portcullis/v1
+namespace: Bench
+agents:
+  bench: { roles: [dev], root: true, auth: local }
+servers:
+  bench:
+    stdio: { command: ${JSON.stringify(process.execPath)}, args: [${JSON.stringify(ECHO_SERVER)}] }
+`;
+
+const POLICY = `@id("echo-bench-texts")
+@reason("developers may echo the texts of the benchmark")
+permit (principal in Bench::Role::"dev", action == Bench::Action::"bench/echo", resource == Bench::Server::"bench")
+when { context.input.text like "bench *" };
+
+@id("no-key-material")
+@reason("a text that names a private key is never sent")
+forbid (principal, action == Bench::Action::"bench/echo", resource == Bench::Server::"bench")
+when { context.input.text like "*PRIVATE KEY*" };
+`;
+
+export interface LedgerCheck {
+  readonly verified: boolean;
+  readonly intents: number;
+  readonly endings: number;
+  readonly said: string;
+}
+
+export class PortcullisHome {
+  readonly config: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly #folder: string;
+
+  constructor() {
+    this.#folder = mkdtempSync(join(tmpdir(), 'portcullis-bench-'));
+    this.config = join(this.#folder, 'portcullis.yaml');
+    this.env = { ...process.env, PORTCULLIS_HOME: join(this.#folder, 'home') };
+    process.once('exit', () => this.remove()); // Also when the bench is interrupted.
+    mkdirSync(join(this.#folder, 'policy'));
+    writeFileSync(this.config, MANIFEST);
+    writeFileSync(join(this.#folder, 'policy', 'bench.cedar'), POLICY);
+  }
+
+  /** Verifies every ledger of this home with the command a user would type, and counts the calls in them. Call it after the gate has ended. */
+  checkLedgers(): LedgerCheck {
+    const ledgers = foldersHolding(this.#folder, 'seg');
+    const counted = { intents: 0, endings: 0 };
+    for (const ledger of ledgers) {
+      for (const segment of readdirSync(join(ledger, 'seg'))) {
+        const text = readFileSync(join(ledger, 'seg', segment), 'latin1');
+        counted.intents += occurrences(text, '"type":"call.intent"');
+        counted.endings += occurrences(text, '"type":"call.ending"');
+      }
+    }
+    const runs = ledgers.map((ledger) =>
+      spawnSync(process.execPath, [PORTCULLIS, 'verify', ledger], { encoding: 'utf8', env: this.env }),
+    );
+    const said = runs.map((run) => `${run.stdout}${run.stderr}`.trim()).join('\n');
+    return {
+      ...counted,
+      verified: runs.length > 0 && runs.every((run) => run.status === 0),
+      said: said || 'no ledger was found',
+    };
+  }
+
+  remove(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function foldersHolding(folder: string, name: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  if (entries.some((entry) => entry.name === name)) return [folder];
+  return entries.flatMap((entry) => foldersHolding(join(folder, entry.name), name));
+}
+
+function occurrences(text: string, wanted: string): number {
+  return text.split(wanted).length - 1;
+}
