@@ -1,0 +1,93 @@
+// The deciding side in a thread of its own: rules, facts, and the private key that signs permits, which exists nowhere else. One bundle
+// for life: a new bundle is a new thread. Whatever throws here ends the thread; the gate then denies and starts another.
+
+import { createHash, createPrivateKey, createPublicKey, randomBytes, sign } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
+import { mintPermit, permitSigner } from '../../control-plane/permits/mint.ts';
+import { assembleBundle, type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
+import { decide } from '../../control-plane/policy/decide.ts';
+import { visibleTools } from '../../control-plane/policy/visible.ts';
+import { encodeBase64url } from '../../domain/base64url.ts';
+import { canonicalJson } from '../../domain/canonical-json.ts';
+import { Defect } from '../../domain/defect.ts';
+import { canaryProblem, loadCanaries } from './canaries.ts';
+import { CedarEngine, cedarLanguage } from './cedar.ts';
+import type { Answer, Ask, AuthoritySetup, FromAuthority } from './messages.ts';
+import { fileSystemPaths } from './path-resolver.ts';
+
+/** Answers are sent at the latest after this time, so that the gate sees a busy thread alive. */
+const FLUSH_MS = 5;
+
+const port = parentPort;
+if (port === null) throw new Defect('the deciding side runs in a thread of its own');
+const setup = workerData as AuthoritySetup;
+const send = (message: FromAuthority): void => port.postMessage(message);
+
+const sha256 = (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest();
+const assembled = assembleBundle(setup.source, cedarLanguage, digestWith(sha256));
+if (assembled.ok) serve(assembled.bundle);
+else send({ type: 'refused', problems: assembled.problems });
+
+function serve(bundle: Bundle): void {
+  const askCanary = loadCanaries();
+  const problem = canaryProblem(askCanary);
+  if (problem !== undefined) throw new Defect(problem);
+  const engine = new CedarEngine(bundle);
+  const mint = minter(bundle);
+
+  const authorize = (request: AuthorizationRequest): Authorization => {
+    const decision = decide(bundle, request, engine, fileSystemPaths);
+    return decision.decision === 'allow' ? { ...decision, permit: mint(request, decision) } : decision;
+  };
+
+  const answer = (ask: Ask): Answer => {
+    switch (ask.kind) {
+      case 'authorize':
+        return { id: ask.id, kind: 'authorize', authorization: authorize(ask.request) };
+      case 'visible':
+        return { id: ask.id, kind: 'visible', tools: visibleTools(bundle, ask.principal) };
+    }
+  };
+
+  port?.on('message', (asks: readonly Ask[]) => {
+    let answers: Answer[] = [];
+    let since = performance.now();
+    try {
+      for (const ask of asks) {
+        answers.push(answer(ask));
+        if (performance.now() - since > FLUSH_MS) {
+          send({ type: 'answers', answers });
+          answers = [];
+          since = performance.now();
+        }
+      }
+    } finally {
+      // What was decided before a failure was decided well.
+      if (answers.length > 0) send({ type: 'answers', answers });
+    }
+  });
+  send({ type: 'ready', digest: bundle.digest });
+}
+
+type Allowed = Omit<Extract<Authorization, { decision: 'allow' }>, 'permit'>;
+
+function minter(bundle: Bundle): (request: AuthorizationRequest, decision: Allowed) => string {
+  const key = createPrivateKey(readFileSync(setup.keyFile));
+  if (key.asymmetricKeyType !== 'ed25519') throw new Defect('the key that signs permits is not an Ed25519 key');
+  const { x } = createPublicKey(key).export({ format: 'jwk' });
+  // The thumbprint of RFC 7638.
+  const jwk = canonicalJson({ crv: 'Ed25519', kty: 'OKP', x: x ?? '' });
+  const kid = encodeBase64url(sha256(new TextEncoder().encode(jwk)));
+  const signer = permitSigner(kid, (bytes) => sign(null, bytes, key), sha256);
+  const issuer = { instance: setup.instance, gateway: setup.gateway, ttlMs: bundle.manifest.defaults.permitTtlMs };
+  return (request, { policy, by, obligations, limits }) =>
+    mintPermit(
+      request,
+      { policy, version: request.governance.epoch, by, approvals: [], obligations, limits },
+      issuer,
+      signer,
+      encodeBase64url(randomBytes(16)),
+    );
+}

@@ -1,0 +1,30 @@
+// What passes between the gate's thread and the deciding thread.
+
+import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
+import type { PolicySource, Problem } from '../../control-plane/policy/source.ts';
+import type { Digest } from '../../domain/digest.ts';
+import type { Principal } from '../../domain/principal.ts';
+
+/** What a deciding thread is started with. It serves one bundle for all its life. */
+export interface AuthoritySetup {
+  readonly source: PolicySource;
+  /** PEM file of the private key that signs permits. Only the deciding thread reads it. */
+  readonly keyFile: string;
+  /** Names of this installation and of this gate, as permits carry them. */
+  readonly instance: string;
+  readonly gateway: string;
+}
+
+export type Ask =
+  | { readonly id: number; readonly kind: 'authorize'; readonly request: AuthorizationRequest }
+  | { readonly id: number; readonly kind: 'visible'; readonly principal: Principal };
+
+export type Answer =
+  | { readonly id: number; readonly kind: 'authorize'; readonly authorization: Authorization }
+  | { readonly id: number; readonly kind: 'visible'; readonly tools: readonly string[] };
+
+export type FromAuthority =
+  /** Canaries passed; asks are answered from now on, in order. */
+  | { readonly type: 'ready'; readonly digest: Digest }
+  | { readonly type: 'refused'; readonly problems: readonly Problem[] }
+  | { readonly type: 'answers'; readonly answers: readonly Answer[] };

@@ -1,0 +1,78 @@
+// Where a path leads on this machine's file system, now. It does not hold the file system still: what is behind a path may be changed
+// between this look and the tool's.
+
+import { lstatSync, realpathSync } from 'node:fs';
+import { posix } from 'node:path';
+import type { PathResolver } from '../../control-plane/policy/ports.ts';
+
+type Real = ReturnType<PathResolver['real']>;
+
+/** Resolves against the real file system. Every error of it is a refusal. */
+export const fileSystemPaths: PathResolver = {
+  real(path) {
+    if (!posix.isAbsolute(path) || path.includes('\0')) return refuse('not an absolute path');
+    const lexical = withoutTrailingSlash(posix.normalize(path));
+    // What these lead to depends on the process that looks.
+    if (/^\/(proc|dev\/fd)(\/|$)/.test(lexical)) return refuse('the path depends on the process that opens it');
+    return dotDotBehindLink(path) ? refuse('".." behind a link') : resolve(lexical);
+  },
+};
+
+function refuse(reason: string): Real {
+  return { ok: false, reason };
+}
+
+function withoutTrailingSlash(path: string): string {
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+}
+
+/** The real path of the deepest ancestor that exists, and the rest as it is. */
+function resolve(lexical: string): Real {
+  let existing = lexical;
+  const rest: string[] = [];
+  for (;;) {
+    const real = realOf(existing);
+    if (real.ok) return { ok: true, path: rest.length === 0 ? real.path : posix.join(real.path, ...rest) };
+    if (real.reason !== 'ENOENT') return real;
+    // The name is there although it leads nowhere: a dangling link. A tool that writes would follow it.
+    if (isThere(existing)) return refuse('a link leads nowhere');
+    if (existing === '/') return refuse('no root');
+    rest.unshift(posix.basename(existing));
+    existing = posix.dirname(existing);
+  }
+}
+
+function realOf(path: string): Real {
+  try {
+    return { ok: true, path: realpathSync.native(path) };
+  } catch (error) {
+    return refuse(codeOf(error));
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch (error) {
+    return codeOf(error) !== 'ENOENT';
+  }
+}
+
+/**
+ * Whether some `..` of the path follows a link. Tools that remove `..` from the text and tools that leave it to the kernel then mean
+ * different files.
+ */
+function dotDotBehindLink(path: string): boolean {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  return parts.some((part, index) => {
+    if (part !== '..') return false;
+    const before = resolve(posix.normalize(`/${parts.slice(0, index).join('/')}`));
+    const after = resolve(posix.normalize(`/${parts.slice(0, index + 1).join('/')}`));
+    return !before.ok || !after.ok || posix.dirname(before.path) !== after.path;
+  });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+}

@@ -1,0 +1,147 @@
+// The deciding side as the gate sees it: a thread that is asked, watched and replaced. Every fault of it is a denial. While there is no
+// healthy thread everything is denied; a new thread serves only after its canaries answered.
+
+import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
+import type { PolicySource } from '../../control-plane/policy/source.ts';
+import type { DenialCode } from '../../domain/denial.ts';
+import type { Principal } from '../../domain/principal.ts';
+import type { Authority, InstallResult } from '../../proxy/ports.ts';
+import { DecidingThread, type Started, type ThreadFile } from './deciding-thread.ts';
+
+export interface AuthorityOptions {
+  /** PEM file (PKCS 8) of the Ed25519 private key for permits. Read by the deciding thread alone. */
+  readonly keyFile: string;
+  readonly instance: string;
+  readonly gateway: string;
+  /** Called when the deciding side becomes healthy or stops being so. */
+  readonly onHealth?: (health: AuthorityHealth) => void;
+  /** Silence after which the thread is given up. */
+  readonly deadlineMs?: number;
+  readonly startMs?: number;
+  /** Another file to run as the deciding thread; for tests. */
+  readonly thread?: ThreadFile;
+}
+
+export type AuthorityHealth = { readonly state: 'ready' } | { readonly state: 'degraded'; readonly reason: string };
+
+const DEADLINE_MS = 250;
+/** Compiling the engine takes up to seconds on a busy machine. */
+const START_MS = 30_000;
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 10_000;
+
+/** Where the thread's file lies. From sources, Node 20 needs the tests' loader to read it. */
+function threadFile(): ThreadFile {
+  if (import.meta.url.endsWith('.js')) return { url: new URL('./authority-worker.js', import.meta.url), execArgv: [] };
+  const loader = new URL('../../test/support/typescript.mjs', import.meta.url);
+  return { url: new URL('./authority-worker.ts', import.meta.url), execArgv: ['--import', loader.href] };
+}
+
+export class WorkerAuthority implements Authority {
+  readonly #options: AuthorityOptions;
+  #thread: DecidingThread | undefined;
+  /** The source in force: what a new thread is started with. */
+  #source: PolicySource | undefined;
+  /** Why everything is denied while there is no thread. */
+  #without: DenialCode = 'GOV_POLICY_MISSING';
+  #installing: Promise<unknown> = Promise.resolve();
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: AuthorityOptions) {
+    this.#options = options;
+  }
+
+  async authorize(request: AuthorizationRequest): Promise<Authorization> {
+    const thread = this.#thread;
+    if (thread === undefined) return { decision: 'deny', code: this.#without, by: [] };
+    const answer = await thread.ask({ kind: 'authorize', request });
+    if (answer?.kind !== 'authorize') return { decision: 'deny', code: 'POLICY_ENGINE_FAULT', by: [] };
+    return answer.authorization;
+  }
+
+  async visible(principal: Principal): Promise<ReadonlySet<string>> {
+    const answer = await this.#thread?.ask({ kind: 'visible', principal });
+    return new Set(answer?.kind === 'visible' ? answer.tools : []);
+  }
+
+  /** Starts a thread with the new source; only when it is ready does it take over. The old one answers what it was asked. */
+  install(source: PolicySource): Promise<InstallResult> {
+    const result = this.#installing.then(() => this.#install(source));
+    this.#installing = result;
+    return result;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#without = 'POLICY_ENGINE_FAULT';
+    const thread = this.#thread;
+    this.#thread = undefined;
+    await thread?.close();
+    await this.#installing;
+  }
+
+  async #install(source: PolicySource): Promise<InstallResult> {
+    const started = await this.#start(source);
+    switch (started.outcome) {
+      case 'ready':
+        return { ok: true, digest: started.digest };
+      case 'refused':
+        if (this.#source === undefined && !this.#closed) this.#without = 'GOV_POLICY_INVALID';
+        return { ok: false, problems: started.problems };
+      case 'failed': {
+        if (this.#source === undefined) this.#without = 'POLICY_ENGINE_FAULT';
+        const message = `the policy engine did not start: ${started.reason}`;
+        return { ok: false, problems: [{ file: source.manifest.file, line: 1, column: 1, path: '', message }] };
+      }
+    }
+  }
+
+  async #start(source: PolicySource): Promise<Started> {
+    if (this.#closed) return { outcome: 'failed', reason: 'closed' };
+    const { keyFile, instance, gateway, deadlineMs = DEADLINE_MS, startMs = START_MS } = this.#options;
+    const file = this.#options.thread ?? threadFile();
+    let thread: DecidingThread;
+    try {
+      const limits = { deadlineMs, startMs };
+      const setup = { source, keyFile, instance, gateway };
+      thread = new DecidingThread(file, setup, limits, (reason) => this.#faulted(thread, reason));
+    } catch (error) {
+      return { outcome: 'failed', reason: error instanceof Error ? error.message : 'no thread' };
+    }
+    const started = await thread.started;
+    if (started.outcome !== 'ready') return started;
+    if (!thread.alive) return { outcome: 'failed', reason: 'the thread ended as soon as it was ready' };
+    if (this.#closed) {
+      await thread.close();
+      return { outcome: 'failed', reason: 'closed' };
+    }
+    clearTimeout(this.#retry);
+    this.#thread?.retire();
+    this.#thread = thread;
+    this.#source = source;
+    this.#options.onHealth?.({ state: 'ready' });
+    return started;
+  }
+
+  #faulted(thread: DecidingThread, reason: string): void {
+    if (this.#thread !== thread || this.#closed) return;
+    this.#thread = undefined;
+    this.#without = 'POLICY_ENGINE_FAULT';
+    this.#options.onHealth?.({ state: 'degraded', reason });
+    this.#respawn(RETRY_MS_MIN);
+  }
+
+  /** Starts the source in force again, after an installation that may be under way; tries for as long as it takes. */
+  #respawn(retryMs: number): void {
+    this.#installing = this.#installing.then(async () => {
+      const source = this.#source;
+      if (this.#thread !== undefined || this.#closed || source === undefined) return;
+      const started = await this.#start(source);
+      if (started.outcome === 'ready' || this.#closed) return;
+      this.#retry = setTimeout(() => this.#respawn(Math.min(retryMs * 2, RETRY_MS_MAX)), retryMs);
+      this.#retry.unref();
+    });
+  }
+}

@@ -1,0 +1,62 @@
+// A bundle: manifest, rules and schema, checked together and named by one digest. Either all of it is good or there is no bundle.
+
+import { encodeBase64url } from '../../domain/base64url.ts';
+import { canonicalJson } from '../../domain/canonical-json.ts';
+import type { Digest, Sha256 } from '../../domain/digest.ts';
+import type { Json } from '../../domain/json.ts';
+import { lintRules, type Rule } from './lint.ts';
+import { type Manifest, parseManifest } from './manifest.ts';
+import { type ActionScopeJson, entityRef } from './policy-json.ts';
+import type { PolicyLanguage } from './ports.ts';
+import { buildSchema, type SchemaModel, type ToolModel } from './schema.ts';
+import type { PolicySource, Problem } from './source.ts';
+
+export interface Bundle {
+  readonly digest: Digest;
+  readonly manifest: Manifest;
+  readonly model: SchemaModel;
+  /** By id, sorted. */
+  readonly rules: ReadonlyMap<string, Rule>;
+}
+
+export type BundleResult =
+  | { readonly ok: true; readonly bundle: Bundle }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** Assembles a bundle. Refuses on any error or warning in any part. May throw what the engine throws. */
+export function assembleBundle(source: PolicySource, language: PolicyLanguage, digestOf: DigestOf): BundleResult {
+  const parsed = parseManifest(source.manifest.text, source.manifest.file);
+  if (!parsed.ok) return parsed;
+  const { manifest, document } = parsed;
+  const schema = buildSchema(manifest, document, source.tools);
+  if (!schema.ok) return schema;
+  const linted = lintRules(source.policies, schema.model.schema, language);
+  if (!linted.ok) return linted;
+  const rules = new Map([...linted.rules].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const policies = [...rules].map(([id, { text }]) => ({ id, text }));
+  // The parsed manifest came from JSON through a schema of JSON types.
+  const digest = digestOf(canonicalJson({ manifest: manifest as Json, policies, schema: schema.model.schema }));
+  return { ok: true, bundle: { digest, manifest, model: schema.model, rules } };
+}
+
+/** SHA-256 of a text's UTF-8 form as a digest. */
+export type DigestOf = (text: string) => Digest;
+
+/** `sha256:` and base64url, from a hash function. */
+export function digestWith(sha256: Sha256): DigestOf {
+  return (text) => `sha256:${encodeBase64url(sha256(new TextEncoder().encode(text)))}`;
+}
+
+/** The rules that can concern one tool: those whose action is any, this one, or one of its groups. */
+export function rulesFor(bundle: Bundle, tool: ToolModel): Rule[] {
+  return [...bundle.rules.values()].filter(({ json }) => actionMatches(json.action, bundle.model.namespace, tool));
+}
+
+export function actionMatches(scope: ActionScopeJson, namespace: string, tool: ToolModel): boolean {
+  if (scope.op === 'All') return true;
+  const type = `${namespace}::Action`;
+  const named = 'entities' in scope ? scope.entities.map(entityRef) : [entityRef(scope.entity)];
+  const ids = named.filter((entity) => entity.type === type).map(({ id }) => id);
+  if (scope.op === '==') return ids.includes(tool.action);
+  return ids.some((id) => id === tool.action || tool.groups.includes(id));
+}

@@ -1,0 +1,119 @@
+// What rules see of a call: the arguments in the shape of the tool, the facts, and the place of the call in its chain. Made from the same
+// shape as the schema. An argument that the tool does not declare denies, whether or not rules could see it.
+
+import { canonicalJson } from '../../domain/canonical-json.ts';
+import { type Denial, deny } from '../../domain/denial.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { RecordShape, ScalarKind, Shape } from './input-shape.ts';
+import { CONTEXT_BYTES_MAX } from './limits.ts';
+import type { EntityRef } from './ports.ts';
+
+export interface Circumstances {
+  readonly facts: JsonObject;
+  readonly depth: number;
+  readonly rootAgent: string;
+  /** The agents on the way from the root to this call. */
+  readonly path: readonly string[];
+  readonly approvals: readonly string[];
+  readonly state: string;
+  readonly epoch: number;
+}
+
+export type ContextResult =
+  | { readonly ok: true; readonly context: JsonObject }
+  | { readonly ok: false; readonly denial: Denial };
+
+/** The context of one call. Refuses what has no exact counterpart in the rule language, and what is too large to evaluate. */
+export function encodeContext(
+  namespace: string,
+  shape: RecordShape,
+  args: JsonObject,
+  argumentsLength: number,
+  circumstances: Circumstances,
+): ContextResult {
+  const input = encodeRecord(shape, args, '');
+  if (!input.ok) return input;
+  const { facts, depth, rootAgent, path, approvals, state, epoch } = circumstances;
+  const context: JsonObject = {
+    input: input.value,
+    facts,
+    lineage: {
+      depth,
+      rootAgent: entityJson(agentRef(namespace, rootAgent)),
+      path: path.map((agent) => entityJson(agentRef(namespace, agent))),
+    },
+    approvals,
+    governance: { state, epoch },
+  };
+  if (argumentsLength > CONTEXT_BYTES_MAX / 4 && canonicalJson(context).length > CONTEXT_BYTES_MAX) {
+    return { ok: false, denial: deny('ARG_INVALID', 'the arguments are too large for the rules') };
+  }
+  return { ok: true, context };
+}
+
+export function agentRef(namespace: string, id: string): EntityRef {
+  return { type: `${namespace}::Agent`, id };
+}
+
+function entityJson({ type, id }: EntityRef): JsonObject {
+  return { __entity: { type, id } };
+}
+
+type Encoded = { readonly ok: true; readonly value: Json } | { readonly ok: false; readonly denial: Denial };
+
+function invalid(path: string, detail: string): Encoded {
+  return { ok: false, denial: deny('ARG_INVALID', `${path === '' ? '/' : path}: ${detail}`) };
+}
+
+function encode(shape: Exclude<Shape, { kind: 'hidden' }>, value: Json, path: string): Encoded {
+  switch (shape.kind) {
+    case 'string':
+    case 'long':
+    case 'bool':
+      return encodeScalar(shape.kind, value, path);
+    case 'set': {
+      if (!Array.isArray(value)) return invalid(path, 'not an array');
+      const items: Json[] = [];
+      for (const [index, item] of (value as readonly Json[]).entries()) {
+        const encoded = encodeScalar(shape.of, item, `${path}/${index}`);
+        if (!encoded.ok) return encoded;
+        items.push(encoded.value);
+      }
+      return { ok: true, value: items };
+    }
+    case 'record':
+      return isJsonObject(value) ? encodeRecord(shape, value, path) : invalid(path, 'not an object');
+  }
+}
+
+function encodeScalar(kind: ScalarKind, value: Json, path: string): Encoded {
+  switch (kind) {
+    case 'string':
+      return typeof value === 'string' ? { ok: true, value } : invalid(path, 'not a string');
+    case 'bool':
+      return typeof value === 'boolean' ? { ok: true, value } : invalid(path, 'not a boolean');
+    case 'long':
+      if (typeof value !== 'number') return invalid(path, 'not a number');
+      if (!Number.isSafeInteger(value)) {
+        return { ok: false, denial: deny('ARG_NOT_REPRESENTABLE', `${path}: not an exact integer`) };
+      }
+      return { ok: true, value };
+  }
+}
+
+function encodeRecord(shape: RecordShape, value: JsonObject, path: string): Encoded {
+  const record: Record<string, Json> = {};
+  for (const name of Object.keys(value)) {
+    const field = shape.fields.get(name);
+    const at = `${path}/${name}`;
+    if (field === undefined) return invalid(at, 'the tool has no such argument');
+    if (field.shape.kind === 'hidden') continue;
+    const encoded = encode(field.shape, value[name] ?? null, at);
+    if (!encoded.ok) return encoded;
+    record[name] = encoded.value;
+  }
+  for (const [name, field] of shape.fields) {
+    if (field.required && !Object.hasOwn(value, name)) return invalid(`${path}/${name}`, 'missing');
+  }
+  return { ok: true, value: record };
+}

@@ -1,0 +1,159 @@
+// One decision: facts, context, engine, answer. A pure function of the request, the bundle and what the file system said about paths.
+// It allows only when a rule permits, none forbids and none failed; everything else is a denial with its own code.
+
+import { canonicalJson } from '../../domain/canonical-json.ts';
+import type { DenialCode } from '../../domain/denial.ts';
+import type { Digest } from '../../domain/digest.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import type { Authorization, AuthorizationRequest, CallLimits } from '../authorization.ts';
+import { readArguments } from './arguments.ts';
+import type { Bundle } from './bundle.ts';
+import { agentRef, encodeContext } from './context.ts';
+import { extractFacts } from './facts.ts';
+import type { Obligations } from './lint.ts';
+import type { EngineAnswer, EngineQuestion, PathResolver, PolicyEngine } from './ports.ts';
+import { actionId, type ToolModel } from './schema.ts';
+
+/** An authorization before its permit is signed. */
+export type Decision = Omit<Extract<Authorization, { decision: 'allow' }>, 'permit'> | Denied;
+export type Denied = Extract<Authorization, { decision: 'deny' }>;
+
+/** A request as the engine will be asked about it. */
+export type Posed =
+  | { readonly ok: true; readonly tool: ToolModel; readonly question: EngineQuestion; readonly inputJson: string }
+  | { readonly ok: false; readonly denied: Denied };
+
+/** Decides one request. Throws only what the engine throws; then the engine must be replaced and the request denied. */
+export function decide(
+  bundle: Bundle,
+  request: AuthorizationRequest,
+  engine: PolicyEngine,
+  resolver: PathResolver,
+): Decision {
+  const posed = pose(bundle, request, resolver);
+  return posed.ok ? conclude(bundle, request, posed.inputJson, engine.evaluate(posed.question)) : posed.denied;
+}
+
+/** Turns a request into a question, or refuses it before the engine is asked. */
+export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: PathResolver): Posed {
+  const { manifest, model } = bundle;
+  const refuse = (code: DenialCode, detail?: string): Posed => ({
+    ok: false,
+    denied: denied(code, bundle.digest, detail),
+  });
+  const { agent: name } = request.principal;
+  const agent = Object.hasOwn(manifest.agents, name) ? manifest.agents[name] : undefined;
+  if (agent === undefined) return refuse('POLICY_NO_PERMIT', 'the manifest has no such agent');
+  const roles = [...agent.roles].sort();
+  if (
+    canonicalJson(roles) !== canonicalJson([...request.principal.roles].sort()) ||
+    agent.root !== request.principal.root
+  ) {
+    // The connection was established under an older manifest.
+    return refuse('GOV_EPOCH_MISMATCH', 'the agent has other roles now');
+  }
+  if (request.lineage.depth !== 0 || request.lineage.parent !== null) {
+    return refuse('LINEAGE_CONTINUITY', 'the agents of this chain are not known');
+  }
+  if (!agent.root) return refuse('LINEAGE_NOT_ROOT');
+  const tool = model.tools.get(actionId(request.server, request.tool));
+  if (tool === undefined) return refuse('TOOL_UNKNOWN');
+  const args = readArguments(request.argumentsJson);
+  if (!args.ok) return refuse(args.denial.code, args.denial.detail);
+  const facts = extractFacts(tool.facts, args.args, resolver);
+  if (!facts.ok) return refuse(facts.denial.code, facts.denial.detail);
+  const circumstances = {
+    facts: facts.facts,
+    depth: request.lineage.depth,
+    rootAgent: name,
+    path: [name],
+    approvals: [],
+    state: request.governance.state,
+    epoch: request.governance.epoch,
+  };
+  const { length } = request.argumentsJson;
+  const encoded = encodeContext(model.namespace, tool.input, args.args, length, circumstances);
+  if (!encoded.ok) return refuse(encoded.denial.code, encoded.denial.detail);
+  const { input: _input, ...seen } = encoded.context;
+  return {
+    ok: true,
+    tool,
+    question: questionOf(model.namespace, tool, name, roles, encoded.context),
+    inputJson: canonicalJson({ ...seen, principal: { agent: name, roles } }),
+  };
+}
+
+function questionOf(
+  namespace: string,
+  tool: ToolModel,
+  agent: string,
+  roles: readonly string[],
+  context: JsonObject,
+): EngineQuestion {
+  const principal = agentRef(namespace, agent);
+  const resource = { type: `${namespace}::Server`, id: tool.server };
+  const parents = roles.map((role) => ({ type: `${namespace}::Role`, id: role }));
+  return {
+    principal,
+    action: { type: `${namespace}::Action`, id: tool.action },
+    resource,
+    context,
+    // Every entity that a rule can reach: an absent one would be an error, and an error skips a rule.
+    entities: [
+      { uid: principal, parents },
+      { uid: resource, parents: [] },
+      ...parents.map((uid) => ({ uid, parents: [] })),
+    ],
+  };
+}
+
+/** What an engine's answer means. */
+export function conclude(
+  bundle: Bundle,
+  request: AuthorizationRequest,
+  inputJson: string,
+  answer: EngineAnswer,
+): Decision {
+  if (!answer.ok) return { ...denied('POLICY_ERROR', bundle.digest, answer.message), inputJson };
+  const by = [...answer.reasons].sort();
+  if (answer.errors.length > 0) {
+    const failed = answer.errors.map(({ id }) => id).sort();
+    const message = answer.errors[0]?.message ?? '';
+    return { decision: 'deny', code: 'POLICY_ERROR', by: failed, detail: message, policy: bundle.digest, inputJson };
+  }
+  if (!answer.allow) {
+    const code = by.length > 0 ? 'POLICY_FORBID' : 'POLICY_NO_PERMIT';
+    return { decision: 'deny', code, by, policy: bundle.digest, inputJson };
+  }
+  const rules = by.map((id) => bundle.rules.get(id));
+  // An allow without a rule of this bundle behind it is not an allow.
+  if (rules.length === 0 || rules.some((rule) => rule?.json.effect !== 'permit')) {
+    return { ...denied('POLICY_ERROR', bundle.digest, 'the engine named no permit of this bundle'), inputJson };
+  }
+  const obligations = rules.map((rule) => rule?.obligations ?? {});
+  return {
+    decision: 'allow',
+    policy: bundle.digest,
+    by,
+    obligations: obligationTexts(obligations),
+    limits: limitsUnder(request.limits, obligations),
+    inputJson,
+  };
+}
+
+function denied(code: DenialCode, policy: Digest, detail?: string): Denied {
+  return { decision: 'deny', code, by: [], policy, ...(detail === undefined ? {} : { detail }) };
+}
+
+function obligationTexts(all: readonly Obligations[]): string[] {
+  const texts = all.flatMap((obligations) => Object.entries(obligations).map(([key, value]) => `${key}=${value}`));
+  return [...new Set(texts)].sort();
+}
+
+/** Every deciding rule binds: the smallest number wins. */
+function limitsUnder(limits: CallLimits, all: readonly Obligations[]): CallLimits {
+  return {
+    timeoutMs: Math.min(limits.timeoutMs, ...all.map(({ timeoutMs }) => timeoutMs ?? limits.timeoutMs)),
+    outputBytes: Math.min(limits.outputBytes, ...all.map(({ outputBytes }) => outputBytes ?? limits.outputBytes)),
+  };
+}

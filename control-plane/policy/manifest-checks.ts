@@ -1,0 +1,203 @@
+// What a schema cannot say about a manifest: references that must exist, exclusive choices, and secrets that must not be written down.
+
+import type { FactSpec, Manifest } from './manifest.ts';
+import { nearest } from './nearest.ts';
+import { isAbsolutePath } from './path-fact.ts';
+import type { Problem } from './source.ts';
+import { parseAllowEntry } from './url-fact.ts';
+import type { YamlDocument, YamlPath } from './yaml-document.ts';
+
+/** Names under which people keep secrets. Over-matching costs the user one line: `env.allow` instead of `env.set`. */
+const SECRET_NAME = /(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY)/i;
+
+export function checkManifest(manifest: Manifest, document: YamlDocument): Problem[] {
+  return [
+    ...checkAgents(manifest, document),
+    ...checkIdentity(manifest, document),
+    ...checkServers(manifest, document),
+    ...checkFacts(manifest, document),
+    ...checkGroups(manifest, document),
+  ];
+}
+
+function checkAgents(manifest: Manifest, document: YamlDocument): Problem[] {
+  const problems: Problem[] = [];
+  const owners = new Map<string, string>();
+  for (const [agent, { roles, auth }] of Object.entries(manifest.agents)) {
+    const path = ['agents', agent];
+    for (const [index, role] of roles.entries()) {
+      if (roles.indexOf(role) !== index) {
+        problems.push(document.problem([...path, 'roles', index], `the role "${role}" is named twice`));
+      }
+    }
+    if (auth !== 'local' && (auth.apiKey === undefined) === (auth.jwt === undefined)) {
+      problems.push(document.problem([...path, 'auth'], 'an agent proves itself in exactly one way: apiKey or jwt'));
+      continue;
+    }
+    const credential = credentialText(auth);
+    const owner = owners.get(credential);
+    if (owner !== undefined) {
+      problems.push(
+        document.problem([...path, 'auth'], `the agents "${owner}" and "${agent}" have the same credential`),
+      );
+    }
+    owners.set(credential, agent);
+    if (auth !== 'local' && auth.jwt !== undefined) {
+      const issuers = manifest.identity.jwt.map(({ issuer }) => issuer);
+      const { issuer } = auth.jwt;
+      if (issuers.length === 0) {
+        problems.push(document.problem([...path, 'auth', 'jwt'], 'no issuer is trusted: add one under identity.jwt'));
+      } else if (issuer === undefined && issuers.length > 1) {
+        problems.push(
+          document.problem([...path, 'auth', 'jwt'], 'several issuers are trusted: say which with "issuer"'),
+        );
+      } else if (issuer !== undefined && !issuers.includes(issuer)) {
+        problems.push(
+          document.problem([...path, 'auth', 'jwt', 'issuer'], `the issuer "${issuer}" is not under identity.jwt`, {
+            suggestion: nearest(issuer, issuers),
+          }),
+        );
+      }
+    }
+  }
+  return problems;
+}
+
+function credentialText(auth: Manifest['agents'][string]['auth']): string {
+  if (auth === 'local') return 'local';
+  if (auth.apiKey !== undefined) return auth.apiKey;
+  return JSON.stringify([
+    'jwt',
+    auth.jwt?.issuer ?? null,
+    auth.jwt?.sub,
+    Object.entries(auth.jwt?.claims ?? {}).sort(),
+  ]);
+}
+
+function checkIdentity(manifest: Manifest, document: YamlDocument): Problem[] {
+  const problems: Problem[] = [];
+  const seen = new Set<string>();
+  for (const [index, { issuer, jwks }] of manifest.identity.jwt.entries()) {
+    const path = ['identity', 'jwt', index];
+    if (seen.has(issuer)) problems.push(document.problem([...path, 'issuer'], `the issuer "${issuer}" is named twice`));
+    seen.add(issuer);
+    if (/^[a-z][a-z0-9+.-]*:\/\//i.test(jwks) && !jwks.startsWith('https://')) {
+      problems.push(document.problem([...path, 'jwks'], 'keys come from an https address or from a file'));
+    }
+  }
+  return problems;
+}
+
+function checkServers(manifest: Manifest, document: YamlDocument): Problem[] {
+  const problems: Problem[] = [];
+  for (const [server, { stdio, http }] of Object.entries(manifest.servers)) {
+    const path = ['servers', server];
+    if ((stdio === undefined) === (http === undefined)) {
+      problems.push(document.problem(path, 'a server is reached in exactly one way: stdio or http'));
+    }
+    for (const variable of Object.keys(stdio?.env.set ?? {})) {
+      if (SECRET_NAME.test(variable)) {
+        const message = `"${variable}" looks like a secret, which must not be written here: pass it on with env.allow`;
+        problems.push(document.problem([...path, 'stdio', 'env', 'set', variable], message, { atKey: true }));
+      }
+    }
+    if (http !== undefined) problems.push(...checkServerUrl(http.url, [...path, 'http', 'url'], document));
+  }
+  return problems;
+}
+
+function checkServerUrl(text: string, path: YamlPath, document: YamlDocument): Problem[] {
+  if (!URL.canParse(text)) return [document.problem(path, 'not a URL')];
+  const url = new URL(text);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    return [document.problem(path, 'not an http or https URL')];
+  if (url.username !== '' || url.password !== '') {
+    return [document.problem(path, 'a URL with a user name or password is a secret: use headers with { env: NAME }')];
+  }
+  return [];
+}
+
+function checkFacts(manifest: Manifest, document: YamlDocument): Problem[] {
+  const problems: Problem[] = [];
+  const servers = Object.keys(manifest.servers);
+  for (const [server, tools] of Object.entries(manifest.facts)) {
+    if (!servers.includes(server)) {
+      problems.push(unknownServer(['facts', server], server, servers, document, true));
+    }
+    for (const [tool, facts] of Object.entries(tools)) {
+      for (const [fact, spec] of Object.entries(facts)) {
+        problems.push(...checkFact(spec, ['facts', server, tool, fact], document));
+      }
+    }
+  }
+  return problems;
+}
+
+function checkFact(spec: FactSpec, path: YamlPath, document: YamlDocument): Problem[] {
+  const problems: Problem[] = [];
+  switch (spec.kind) {
+    case 'path':
+      for (const [root, directory] of Object.entries(spec.roots)) {
+        if (isAbsolutePath(directory) === spec.relative || directory.split('/').includes('..')) {
+          const wanted = spec.relative ? 'a relative path' : 'an absolute path';
+          problems.push(document.problem([...path, 'roots', root], `a root of this fact is ${wanted} without ".."`));
+        }
+      }
+      for (const [name, patterns] of Object.entries(spec.classes)) {
+        for (const [index, pattern] of patterns.entries()) {
+          if (!spec.relative && !pattern.startsWith('/') && !pattern.startsWith('**/')) {
+            const message = 'a pattern for absolute paths begins with "/" or "**/": this one can never match';
+            problems.push(document.problem([...path, 'classes', name, index], message));
+          }
+          if (spec.relative && pattern.startsWith('/')) {
+            const message = 'a pattern for relative paths does not begin with "/": this one can never match';
+            problems.push(document.problem([...path, 'classes', name, index], message));
+          }
+        }
+      }
+      return problems;
+    case 'url':
+      for (const [name, entries] of Object.entries(spec.allow)) {
+        for (const [index, entry] of entries.entries()) {
+          if (parseAllowEntry(entry) === undefined) {
+            const message = 'not an address: write "https://host", "https://*.host" or "https://host:port/path/"';
+            problems.push(document.problem([...path, 'allow', name, index], message));
+          }
+        }
+      }
+      return problems;
+    case 'bytes':
+    case 'count':
+      return problems;
+  }
+}
+
+function checkGroups(manifest: Manifest, document: YamlDocument): Problem[] {
+  const problems: Problem[] = [];
+  const servers = Object.keys(manifest.servers);
+  for (const [group, members] of Object.entries(manifest.groups)) {
+    for (const [index, member] of members.entries()) {
+      const path = ['groups', group, index];
+      const slash = member.indexOf('/');
+      const server = member.slice(0, Math.max(slash, 0));
+      if (slash < 1 || slash === member.length - 1) {
+        problems.push(document.problem(path, `"${member}" does not name a tool: write server/tool`));
+      } else if (!servers.includes(server)) {
+        problems.push(unknownServer(path, server, servers, document, false));
+      } else if (members.indexOf(member) !== index) {
+        problems.push(document.problem(path, `"${member}" is named twice`));
+      }
+    }
+  }
+  return problems;
+}
+
+function unknownServer(
+  path: YamlPath,
+  server: string,
+  servers: readonly string[],
+  document: YamlDocument,
+  atKey: boolean,
+): Problem {
+  return document.problem(path, `there is no server "${server}"`, { atKey, suggestion: nearest(server, servers) });
+}

@@ -1,0 +1,172 @@
+// portcullis.yaml as a value that cannot be wrong: every key is known, every name exists, no secret is written down. What the gate does
+// not enforce yet is refused, never ignored. Reading the file and looking at real tools happen elsewhere. docs/formats/manifest.md is
+// the reference.
+
+import { z } from 'zod';
+import { isDigest } from '../../domain/digest.ts';
+import {
+  CALL_CONCURRENCY_DEFAULT,
+  CALL_CONCURRENCY_MAX,
+  CALL_OUTPUT_BYTES_DEFAULT,
+  CALL_OUTPUT_BYTES_MAX,
+  CALL_TIMEOUT_MS_DEFAULT,
+  CALL_TIMEOUT_MS_MAX,
+  PERMIT_TTL_MS_DEFAULT,
+  PERMIT_TTL_MS_MAX,
+  PERMIT_TTL_MS_MIN,
+} from './limits.ts';
+import { checkManifest } from './manifest-checks.ts';
+import { issueProblems } from './manifest-problems.ts';
+import type { Problem } from './source.ts';
+import { readYaml, type YamlDocument } from './yaml-document.ts';
+
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/, 'a name has 1 to 64 letters, digits, "_", "-" or "."');
+
+const serverName = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'the name of a server has 1 to 64 letters, digits, "_" or "-"')
+  .refine((text) => !text.includes('__'), 'the name of a server has no "__": it separates server and tool');
+
+/** Words of the rule language that cannot follow a dot. */
+const RESERVED = ['true', 'false', 'if', 'then', 'else', 'in', 'is', 'like', 'has'];
+
+const identifier = z
+  .string()
+  .regex(
+    /^[A-Za-z_][A-Za-z0-9_]{0,63}$/,
+    'this name has 1 to 64 letters, digits or "_" and does not begin with a digit',
+  )
+  .refine((text) => !RESERVED.includes(text) && !text.startsWith('__'), 'this name is reserved in the rule language');
+
+const text = z.string().min(1).max(4096);
+const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of an environment variable');
+
+const apiKeyDigest = z
+  .string()
+  .refine(isDigest, 'not the digest of a key: write "sha256:" and 43 characters, never the key itself');
+
+const auth = z.union([
+  z.literal('local'),
+  z.strictObject({
+    apiKey: apiKeyDigest.optional(),
+    jwt: z
+      .strictObject({ sub: text, issuer: text.optional(), claims: z.record(z.string().min(1), text).optional() })
+      .optional(),
+  }),
+]);
+
+const agent = z.strictObject({
+  roles: z.array(name).default([]),
+  root: z.boolean().default(true),
+  auth,
+});
+
+const jwtIssuer = z.strictObject({
+  issuer: text,
+  audience: text,
+  jwks: text,
+  algorithms: z
+    .array(z.enum(['EdDSA', 'Ed25519', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512', 'RS256']))
+    .min(1),
+});
+
+const listen = z.strictObject({
+  http: z
+    .string()
+    .regex(/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'not an address: write HOST:PORT')
+    .optional(),
+  hosts: z.array(text).default([]),
+  origins: z.array(text).default([]),
+});
+
+const limits = z.strictObject({
+  timeoutMs: z.int().min(1).max(CALL_TIMEOUT_MS_MAX).default(CALL_TIMEOUT_MS_DEFAULT),
+  outputBytes: z.int().min(1).max(CALL_OUTPUT_BYTES_MAX).default(CALL_OUTPUT_BYTES_DEFAULT),
+  concurrency: z.int().min(1).max(CALL_CONCURRENCY_MAX).default(CALL_CONCURRENCY_DEFAULT),
+});
+
+const server = z.strictObject({
+  stdio: z
+    .strictObject({
+      command: text,
+      args: z.array(z.string().max(4096)).default([]),
+      cwd: text.optional(),
+      env: z
+        .strictObject({
+          allow: z.array(environmentName).default([]),
+          set: z.record(environmentName, z.string().max(4096)).default({}),
+        })
+        .prefault({}),
+    })
+    .optional(),
+  http: z
+    .strictObject({
+      url: text,
+      headers: z
+        .record(
+          z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'not the name of a header'),
+          z.strictObject(
+            { env: environmentName },
+            { error: 'the value of a header comes from the environment: write { env: NAME }' },
+          ),
+        )
+        .default({}),
+    })
+    .optional(),
+  limits: limits.prefault({}),
+});
+
+const pointer = z.string().regex(/^(\/([^~/]|~[01])+)+$/, 'not a JSON pointer: write "/path", "/files/*/path"');
+const pointers = z.array(pointer).min(1).max(32);
+
+const fact = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('path'),
+    from: pointers,
+    relative: z.boolean().default(false),
+    roots: z.record(name, text).default({}),
+    classes: z.record(name, z.array(text).min(1)).default({}),
+  }),
+  z.strictObject({ kind: z.literal('url'), from: pointers, allow: z.record(name, z.array(text).min(1)).default({}) }),
+  z.strictObject({ kind: z.literal('bytes'), from: pointers }),
+  z.strictObject({ kind: z.literal('count'), from: pointers }),
+]);
+
+export const MANIFEST_SCHEMA = z.strictObject({
+  apiVersion: z.literal('portcullis/v1', { error: 'the only version is portcullis/v1' }),
+  namespace: identifier.default('Portcullis'),
+  defaults: z
+    .strictObject({ permitTtlMs: z.int().min(PERMIT_TTL_MS_MIN).max(PERMIT_TTL_MS_MAX).default(PERMIT_TTL_MS_DEFAULT) })
+    .prefault({}),
+  agents: z.record(name, agent).default({}),
+  identity: z.strictObject({ jwt: z.array(jwtIssuer).default([]) }).prefault({}),
+  listen: listen.prefault({}),
+  servers: z.record(serverName, server).default({}),
+  facts: z.record(z.string(), z.record(z.string().min(1), z.record(identifier, fact))).default({}),
+  groups: z.record(name, z.array(z.string())).default({}),
+  policies: z.array(text).min(1).default(['policy/*.cedar']),
+});
+
+/** A manifest in force. Where `servers.x` has `stdio` it has no `http` and the other way round; every reference exists. */
+export type Manifest = z.output<typeof MANIFEST_SCHEMA>;
+export type ManifestServer = Manifest['servers'][string];
+export type ManifestAgent = Manifest['agents'][string];
+export type FactSpec = z.output<typeof fact>;
+
+export type ManifestResult =
+  | { readonly ok: true; readonly manifest: Manifest; readonly document: YamlDocument }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** Parses a manifest. Refuses with every problem found, each at its line and column; never repairs. */
+export function parseManifest(source: string, fileName: string): ManifestResult {
+  const read = readYaml(source, fileName);
+  if (!read.ok) return read;
+  const parsed = MANIFEST_SCHEMA.safeParse(read.document.value);
+  if (!parsed.success) {
+    return { ok: false, problems: issueProblems(parsed.error.issues, MANIFEST_SCHEMA, read.document) };
+  }
+  const problems = checkManifest(parsed.data, read.document);
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, manifest: parsed.data, document: read.document };
+}

@@ -1,0 +1,37 @@
+// The JSON form of one Cedar rule, as far as we read it.
+
+import type { Json } from '../../domain/json.ts';
+import type { EntityRef } from './ports.ts';
+
+type EntityJson = EntityRef | { readonly __entity: EntityRef };
+
+export type ScopeJson =
+  | { readonly op: 'All' }
+  | { readonly op: '=='; readonly entity: EntityJson }
+  | { readonly op: 'in'; readonly entity: EntityJson }
+  | { readonly op: 'is'; readonly entity_type: string; readonly in?: { readonly entity: EntityJson } };
+
+export type ActionScopeJson =
+  | { readonly op: 'All' }
+  | { readonly op: '=='; readonly entity: EntityJson }
+  | { readonly op: 'in'; readonly entity: EntityJson }
+  | { readonly op: 'in'; readonly entities: readonly EntityJson[] };
+
+export interface ConditionJson {
+  readonly kind: 'when' | 'unless';
+  readonly body: Json;
+}
+
+export interface PolicyJson {
+  readonly effect: 'permit' | 'forbid';
+  readonly principal: ScopeJson;
+  readonly action: ActionScopeJson;
+  readonly resource: ScopeJson;
+  readonly conditions: readonly ConditionJson[];
+  readonly annotations?: { readonly [name: string]: string };
+}
+
+/** The plain reference in either of the two spellings of the JSON form. */
+export function entityRef(entity: EntityJson): EntityRef {
+  return '__entity' in entity ? entity.__entity : entity;
+}

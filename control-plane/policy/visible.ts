@@ -1,0 +1,48 @@
+// Which tools an agent could ever be allowed, by the scopes of the rules alone. Used to hide what is out of reach, never to allow.
+
+import type { Principal } from '../../domain/principal.ts';
+import { actionMatches, type Bundle } from './bundle.ts';
+import { entityRef, type PolicyJson, type ScopeJson } from './policy-json.ts';
+import type { EntityRef } from './ports.ts';
+import type { ToolModel } from './schema.ts';
+
+/** The actions (`server/tool`) that some permit speaks about and no forbid without conditions takes away. Sorted. */
+export function visibleTools(bundle: Bundle, principal: Principal): string[] {
+  const { namespace } = bundle.model;
+  const agent = Object.hasOwn(bundle.manifest.agents, principal.agent)
+    ? bundle.manifest.agents[principal.agent]
+    : undefined;
+  if (agent === undefined) return [];
+  const self = { type: `${namespace}::Agent`, id: principal.agent };
+  const roles = agent.roles.map((role) => ({ type: `${namespace}::Role`, id: role }));
+  const concerns = ({ principal: who, action, resource }: PolicyJson, tool: ToolModel): boolean =>
+    scopeMatches(who, self, roles) &&
+    actionMatches(action, namespace, tool) &&
+    scopeMatches(resource, { type: `${namespace}::Server`, id: tool.server }, []);
+  const rules = [...bundle.rules.values()].map(({ json }) => json);
+  return [...bundle.model.tools.values()]
+    .filter(
+      (tool) =>
+        rules.some((rule) => rule.effect === 'permit' && concerns(rule, tool)) &&
+        !rules.some((rule) => rule.effect === 'forbid' && rule.conditions.length === 0 && concerns(rule, tool)),
+    )
+    .map(({ action }) => action)
+    .sort();
+}
+
+export function scopeMatches(scope: ScopeJson, self: EntityRef, parents: readonly EntityRef[]): boolean {
+  const isIn = (entity: EntityRef): boolean =>
+    [self, ...parents].some((one) => one.type === entity.type && one.id === entity.id);
+  switch (scope.op) {
+    case 'All':
+      return true;
+    case '==': {
+      const entity = entityRef(scope.entity);
+      return entity.type === self.type && entity.id === self.id;
+    }
+    case 'in':
+      return isIn(entityRef(scope.entity));
+    case 'is':
+      return scope.entity_type === self.type && (scope.in === undefined || isIn(entityRef(scope.in.entity)));
+  }
+}
