@@ -36,7 +36,7 @@ export class SpentPermits {
     return this.#spent.size >= this.#capacity;
   }
 
-  /** Burns the permit, or says why it cannot be. Synchronous: nobody comes between the question and the answer. */
+  /** Burns the permit, or says why it cannot be. An id has one expiry, because both are signed. Synchronous: nobody comes between the question and the answer. */
   burn(jti: string, exp: number, nowMs: number): Denial | undefined {
     if (!(exp * 1000 > nowMs)) return deny('PERMIT_EXPIRED');
     if (this.has(jti, exp)) return deny('PERMIT_REPLAYED');
