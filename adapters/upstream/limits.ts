@@ -12,6 +12,8 @@ export interface UpstreamLimits {
   readonly listTimeoutMs: number;
   /** A server that announces changes all the time is asked at most this often. */
   readonly listIntervalMs: number;
+  /** After a stream broke, to learn whether the server is still there. */
+  readonly pingTimeoutMs: number;
   readonly listPagesMax: number;
   readonly listToolsMax: number;
   /** All pages together. The largest published servers have lists of a few hundred KiB. */
@@ -36,6 +38,7 @@ export const UPSTREAM_LIMITS: UpstreamLimits = {
   startTimeoutMs: 60_000,
   listTimeoutMs: 30_000,
   listIntervalMs: 1_000,
+  pingTimeoutMs: 5_000,
   listPagesMax: 100,
   listToolsMax: 2_000,
   listBytesMax: 16 * MIB,

@@ -56,6 +56,7 @@ export class Session {
   #ended = false;
   #listing = false;
   #listAgain = false;
+  #probing = false;
   #windowStartMs = 0;
   #windowMessages = 0;
 
@@ -67,7 +68,7 @@ export class Session {
       onMessage: (bytes, exchange) => this.#receive(bytes, exchange),
       messageBytesMax: () => Math.max(options.limits.messageBytesMax, this.#largestAnswer()),
       onTooLarge: (what) => this.#tooLarge(what),
-      onExchangeLost: (id, detail) => this.#take(id)?.settle({ kind: 'lost', detail }),
+      onExchangeLost: (id, detail) => this.#exchangeLost(id, detail),
       onClose: (detail) => this.#close(detail),
     };
     this.#pipe = options.open(handlers);
@@ -364,6 +365,23 @@ export class Session {
     if (what.tail === undefined) return false;
     this.#violate('it wrote a message that is too large and answers no request');
     return true;
+  }
+
+  /** One stream broke. Whether the server is still there is asked, so that the next call does not have to find out. */
+  #exchangeLost(id: number, detail: string): void {
+    const pending = this.#take(id);
+    if (pending === undefined) return;
+    pending.settle({ kind: 'lost', detail });
+    if (this.#ended || this.#probing || this.#description === undefined) return;
+    this.#probing = true;
+    const { pingTimeoutMs, messageBytesMax } = this.#options.limits;
+    const timer = setTimeout(() => this.#violate(`it did not answer a ping within ${pingTimeoutMs} ms`), pingTimeoutMs);
+    this.#ask('ping', {}, messageBytesMax)
+      .catch((error: Error) => this.#violate(`${detail}, and then a ping failed: ${error.message}`))
+      .finally(() => {
+        clearTimeout(timer);
+        this.#probing = false;
+      });
   }
 
   /** An answer larger than every open request allows is refused without being parsed, if it shows whose it is. */

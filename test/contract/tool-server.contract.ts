@@ -3,7 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Connection, ConnectionListener } from '../../adapters/upstream/connection.ts';
 import type { UpstreamLimits } from '../../adapters/upstream/limits.ts';
 import type { RefusedRequest } from '../../adapters/upstream/ports.ts';
@@ -14,6 +14,8 @@ import { proves } from '../guarantees.ts';
 
 export interface Subject {
   readonly server: Connection;
+  /** Brings back a server that died and that start() does not start. */
+  revive?(): Promise<void>;
   /** Ends whatever is not ended by stop(). */
   release(): Promise<void>;
 }
@@ -264,9 +266,10 @@ export function toolServerContract(transport: TransportUnderTest): void {
       const sleeping = ask(server, 'sleep', { ms: 60_000 });
       expect(await ask(server, 'die', {})).toMatchObject({ kind: 'lost' });
       expect(await sleeping).toMatchObject({ kind: 'lost' });
-      expect(server.description).toBeUndefined();
+      await vi.waitFor(() => expect(server.description).toBeUndefined());
       expect(await ask(server, 'count', { by: 2 })).toMatchObject({ kind: 'refused', code: 'SERVER_UNAVAILABLE' });
       expect(changes).toEqual(['up', 'down']);
+      await subjects[0]!.revive?.();
       await server.start();
       expect(textOf(await ask(server, 'count', { by: 3 }))).toBe('1');
       expect(readFileSync(file, 'utf8')).toBe('{"by":1}\n{"by":3}\n');

@@ -1,0 +1,78 @@
+// Where a remote server is and what we say to it with every request. Checked whole before the first byte is sent.
+
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+
+/** Text from the configuration, or a secret that stays in our environment. */
+export type HeaderValue = string | { readonly fromEnv: string; readonly prefix?: string };
+
+export interface EndpointConfig {
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, HeaderValue>>;
+  /** Without this, plain http goes to loopback only. */
+  readonly cleartext?: 'on-a-network-i-trust';
+}
+
+export interface Endpoint {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export type ResolvedEndpoint = ({ readonly ok: true } & Endpoint) | { readonly ok: false; readonly reason: string };
+
+/** Ours to set, or dangerous to let anybody set. */
+const RESERVED = new Set([
+  'accept',
+  'accept-encoding',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'last-event-id',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+const RESERVED_PREFIX = 'mcp-';
+
+export function resolveEndpoint(
+  config: EndpointConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+): ResolvedEndpoint {
+  const refuse = (reason: string): ResolvedEndpoint => ({ ok: false, reason });
+  if (!URL.canParse(config.url)) return refuse('its address is not a URL');
+  const url = new URL(config.url);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return refuse('its address is neither https nor http');
+  if (url.username !== '' || url.password !== '')
+    return refuse('its address holds credentials; give them as a header from the environment');
+  if (url.protocol === 'http:' && !isLoopback(url.hostname) && config.cleartext !== 'on-a-network-i-trust') {
+    return refuse('its address is plain http and not on this machine');
+  }
+  const headers: Record<string, string> = {};
+  for (const [name, from] of Object.entries(config.headers ?? {})) {
+    const lower = name.toLowerCase();
+    if (RESERVED.has(lower) || lower.startsWith(RESERVED_PREFIX))
+      return refuse(`the header ${name} is not the configuration's to set`);
+    const held = typeof from === 'string' ? from : environment[from.fromEnv];
+    if (held === undefined || held === '')
+      return refuse(`the header ${name} needs an environment variable that is not set`);
+    const value = typeof from === 'string' ? held : `${from.prefix ?? ''}${held}`;
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    } catch {
+      // The value may be a secret and is not repeated.
+      return refuse(`the header ${JSON.stringify(name)} is not a valid header`);
+    }
+    headers[lower] = value;
+  }
+  return { ok: true, url, headers };
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
+}

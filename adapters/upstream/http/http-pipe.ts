@@ -1,0 +1,356 @@
+// Streamable HTTP (2025-03-26 to 2025-11-25) as a pipe of messages: a POST for each, the answer on its own response, a stream for the rest.
+// It follows no redirect, sends nothing a second time, and keeps no more of an answer than the call allows. A stream that breaks is taken
+// up again where the server gave event ids; that asks for the rest of an answer, never for the call.
+
+import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request as requestHttp } from 'node:http';
+import { request as requestHttps, Agent as TlsAgent } from 'node:https';
+import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
+import { outline, quoted } from '../wire.ts';
+import type { Endpoint } from './endpoint.ts';
+import { EventStream } from './event-stream.ts';
+
+export interface HttpLimits {
+  readonly connectTimeoutMs: number;
+  /** For what has no answer worth waiting for: notifications and our answers. */
+  readonly noticeTimeoutMs: number;
+  /** For the last word when stopping. */
+  readonly deleteTimeoutMs: number;
+  /** Requests open at once, notices included. */
+  readonly openMax: number;
+  /** Shorter than the five seconds after which Node servers drop an idle connection, so that no call is written to one being dropped. */
+  readonly idleMs: number;
+  readonly messageBytesMax: number;
+  /** How often the answer of one call is asked for again after its stream broke. */
+  readonly resumesMax: number;
+  readonly resumeDelayMs: number;
+  readonly resumeDelayMaxMs: number;
+}
+
+export const HTTP_LIMITS: HttpLimits = {
+  connectTimeoutMs: 10_000,
+  noticeTimeoutMs: 30_000,
+  deleteTimeoutMs: 1_000,
+  openMax: 2_048,
+  idleMs: 4_000,
+  messageBytesMax: 1024 * 1024,
+  resumesMax: 20,
+  resumeDelayMs: 1_000,
+  resumeDelayMaxMs: 30_000,
+};
+
+/** No request of ours has this id: answers on a stream that belongs to no request are foreign. */
+const NO_EXCHANGE = 0;
+const SESSION_ID = /^[\x21-\x7e]{1,1024}$/;
+
+type Method = 'POST' | 'GET' | 'DELETE';
+
+interface OpenRequest {
+  destroy(): void;
+}
+
+export class HttpPipe implements MessagePipe {
+  readonly #endpoint: Endpoint;
+  readonly #limits: HttpLimits;
+  readonly #handlers: PipeHandlers;
+  readonly #agent: Agent;
+  readonly #send: typeof requestHttp;
+  readonly #open = new Set<OpenRequest>();
+  readonly #exchanges = new Map<number, OpenRequest>();
+  #sessionId: string | undefined;
+  #protocolVersion: string | undefined;
+  #closing: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(endpoint: Endpoint, limits: HttpLimits, handlers: PipeHandlers) {
+    this.#endpoint = endpoint;
+    this.#limits = limits;
+    this.#handlers = handlers;
+    const options = {
+      keepAlive: true,
+      noDelay: true,
+      scheduling: 'lifo',
+      maxFreeSockets: 64,
+      timeout: limits.idleMs,
+    } as const;
+    const secure = endpoint.url.protocol === 'https:';
+    // No session is cached: a resumed one would not look at the certificate again.
+    this.#agent = secure ? new TlsAgent({ ...options, maxCachedSessions: 0 }) : new Agent(options);
+    this.#send = secure ? requestHttps : requestHttp;
+  }
+
+  send(text: string, exchange?: Exchange): Handover {
+    if (this.#closed || this.#closing !== undefined) return 'closed';
+    if (this.#open.size >= this.#limits.openMax) return 'full';
+    if (exchange === undefined) {
+      const open = this.#request(
+        'POST',
+        {},
+        text,
+        (response) => this.#notice(response),
+        () => undefined,
+      );
+      setTimeout(() => open.destroy(), this.#limits.noticeTimeoutMs).unref();
+      return 'sent';
+    }
+    const lost = (detail: string) => this.#lost(exchange.id, detail);
+    this.#exchanges.set(
+      exchange.id,
+      this.#request('POST', {}, text, (response) => this.#answer(response, exchange, 0), lost),
+    );
+    return 'sent';
+  }
+
+  agreed(protocolVersion: string): void {
+    this.#protocolVersion = protocolVersion;
+    // The server learns of `initialized` first.
+    setImmediate(() => this.#listen(undefined, this.#limits.resumeDelayMs));
+  }
+
+  abandon(id: number): void {
+    this.#exchanges.get(id)?.destroy();
+    this.#exchanges.delete(id);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#closeInOrder();
+    return this.#closing;
+  }
+
+  destroy(detail: string): void {
+    // Never within the call that found the fault.
+    setImmediate(() => this.#end(detail));
+  }
+
+  async #closeInOrder(): Promise<void> {
+    if (this.#sessionId !== undefined && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        const gone = () => resolve();
+        const answered = (response: IncomingMessage) => response.resume().on('close', gone);
+        const open = this.#request('DELETE', {}, undefined, answered, gone);
+        setTimeout(() => open.destroy(), this.#limits.deleteTimeoutMs).unref();
+      });
+    }
+    this.#end('it was stopped');
+  }
+
+  #end(detail: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const open of [...this.#open]) open.destroy();
+    this.#agent.destroy();
+    this.#exchanges.clear();
+    this.#handlers.onClose(detail);
+  }
+
+  #lost(id: number, detail: string): void {
+    this.#exchanges.delete(id);
+    if (!this.#closed) this.#handlers.onExchangeLost(id, detail);
+  }
+
+  /** `failed` is called at most once, and not after `answered`. */
+  #request(
+    method: Method,
+    more: OutgoingHttpHeaders,
+    body: string | undefined,
+    answered: (response: IncomingMessage) => void,
+    failed: (detail: string) => void,
+  ): OpenRequest {
+    const headers: OutgoingHttpHeaders = {
+      ...this.#endpoint.headers,
+      accept: 'application/json, text/event-stream',
+      ...more,
+    };
+    if (this.#sessionId !== undefined) headers['mcp-session-id'] = this.#sessionId;
+    if (this.#protocolVersion !== undefined) headers['mcp-protocol-version'] = this.#protocolVersion;
+    if (body !== undefined) {
+      headers['content-type'] = 'application/json';
+      headers['content-length'] = Buffer.byteLength(body);
+    }
+    const request = this.#send(this.#endpoint.url, { method, headers, agent: this.#agent });
+    const open: OpenRequest = { destroy: () => request.destroy() };
+    this.#open.add(open);
+    let settled = false;
+    const fail = (detail: string) => {
+      if (settled) return;
+      settled = true;
+      failed(detail);
+    };
+    const tooSlow = setTimeout(() => {
+      if (request.socket?.connecting !== false) request.destroy(new Error('the connection took too long'));
+    }, this.#limits.connectTimeoutMs);
+    tooSlow.unref();
+    request.on('response', (response) => {
+      settled = true;
+      if (this.#hasEndedSession(response)) return;
+      answered(response);
+    });
+    request.on('error', (error) => fail(error.message));
+    request.on('close', () => {
+      clearTimeout(tooSlow);
+      this.#open.delete(open);
+      fail('the connection ended without an answer');
+    });
+    request.end(body);
+    return open;
+  }
+
+  /** 404 to a request with a session id says that the session is no more. */
+  #hasEndedSession(response: IncomingMessage): boolean {
+    if (response.statusCode !== 404 || this.#sessionId === undefined || this.#closing !== undefined) return false;
+    response.destroy();
+    this.#end('the server has ended the session');
+    return true;
+  }
+
+  #notice(response: IncomingMessage): void {
+    response.on('error', () => undefined);
+    // Nothing is expected; what comes is not read for long.
+    let bytes = 0;
+    response.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > this.#limits.messageBytesMax) response.destroy();
+    });
+  }
+
+  #answer(response: IncomingMessage, exchange: Exchange, resumed: number): void {
+    const { id } = exchange;
+    const status = response.statusCode ?? 0;
+    const type = mediaType(response);
+    const refuse = (detail: string) => {
+      response.on('error', () => undefined);
+      response.destroy();
+      this.#lost(id, detail);
+    };
+    if (status >= 300 && status < 400)
+      return refuse(`it answered with a redirect (HTTP ${status}), and none is followed`);
+    const encoding = response.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity')
+      return refuse('it answered with an encoding that was not asked for');
+    if (status === 400 && type === 'application/json')
+      return this.#body(response, exchange, `it answered with HTTP ${status}`);
+    if (status !== 200) return refuse(`it answered with HTTP ${status}`);
+    if (!this.#keepSessionId(response)) return refuse('it gave a session id that is not one');
+    if (type === 'application/json') return this.#body(response, exchange, undefined);
+    if (type === 'text/event-stream') return this.#stream(response, exchange, resumed);
+    return refuse(`it answered with the media type ${quoted(type)}`);
+  }
+
+  /** The first answer may give the session its id; afterwards it stays. */
+  #keepSessionId(response: IncomingMessage): boolean {
+    const given = response.headers['mcp-session-id'];
+    if (given === undefined || this.#protocolVersion !== undefined) return true;
+    if (typeof given !== 'string' || !SESSION_ID.test(given)) return false;
+    this.#sessionId = given;
+    return true;
+  }
+
+  /** `fault` set: an answer of failure, which counts only if it names the request. */
+  #body(response: IncomingMessage, exchange: Exchange, fault: string | undefined): void {
+    const { id } = exchange;
+    const bytesMax = Math.max(exchange.bytesMax, fault === undefined ? 0 : this.#limits.messageBytesMax);
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    let tooLarge = false;
+    let detail = 'the connection ended in the middle of an answer';
+    response.on('error', (error) => {
+      detail = error.message;
+    });
+    response.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > bytesMax) {
+        if (tooLarge) return;
+        tooLarge = true;
+        chunks.length = 0;
+        this.#handlers.onTooLarge({ exchange: id });
+        response.destroy();
+        return;
+      }
+      chunks.push(chunk);
+    });
+    response.on('end', () => {
+      if (tooLarge) return;
+      const [only] = chunks;
+      const whole = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+      if (fault !== undefined && outline(whole)?.id !== id) detail = fault;
+      else if (bytes > 0 && !this.#closed) {
+        detail = 'its answer was to another request';
+        this.#handlers.onMessage(whole, id);
+      } else detail = 'it answered with an empty body';
+    });
+    // After an answer was delivered the exchange is settled, and this says nothing new.
+    response.on('close', () => this.#lost(id, detail));
+  }
+
+  #stream(response: IncomingMessage, exchange: Exchange, resumed: number): void {
+    const { id } = exchange;
+    const events = new EventStream({
+      onMessage: (data) => {
+        if (!this.#closed) this.#handlers.onMessage(data, id);
+      },
+      eventBytesMax: () => Math.max(exchange.bytesMax, this.#limits.messageBytesMax),
+      onTooLarge: () => {
+        this.#handlers.onTooLarge({ exchange: id });
+        this.#exchanges.delete(id);
+        response.destroy();
+      },
+    });
+    response.on('error', () => undefined);
+    response.on('data', (chunk: Buffer) => events.push(chunk));
+    response.on('close', () => {
+      const { lastEventId, retryMs } = events;
+      if (this.#closed || !this.#exchanges.has(id)) return;
+      if (lastEventId === undefined || lastEventId === '' || resumed >= this.#limits.resumesMax) {
+        this.#lost(id, 'its stream ended without an answer');
+        return;
+      }
+      const delayMs = Math.min(retryMs ?? this.#limits.resumeDelayMs, this.#limits.resumeDelayMaxMs);
+      const timer = setTimeout(() => this.#resume(exchange, lastEventId, resumed + 1), delayMs);
+      timer.unref();
+      this.#exchanges.set(id, { destroy: () => clearTimeout(timer) });
+    });
+  }
+
+  #resume(exchange: Exchange, lastEventId: string, resumed: number): void {
+    if (this.#closed || !this.#exchanges.has(exchange.id)) return;
+    const lost = (detail: string) => this.#lost(exchange.id, detail);
+    const more = { 'last-event-id': lastEventId };
+    const open = this.#request('GET', more, undefined, (response) => this.#answer(response, exchange, resumed), lost);
+    this.#exchanges.set(exchange.id, open);
+  }
+
+  /** The stream for what belongs to no request. A server need not have one. */
+  #listen(lastEventId: string | undefined, delayMs: number): void {
+    if (this.#closed || this.#closing !== undefined) return;
+    const later = (last: string | undefined, ms: number) => {
+      const waitMs = Math.min(ms, this.#limits.resumeDelayMaxMs);
+      setTimeout(() => this.#listen(last, Math.max(this.#limits.resumeDelayMs, waitMs * 2)), waitMs).unref();
+    };
+    const answered = (response: IncomingMessage) => {
+      response.on('error', () => undefined);
+      if (response.statusCode !== 200 || mediaType(response) !== 'text/event-stream') {
+        response.destroy();
+        return;
+      }
+      const events = new EventStream({
+        onMessage: (data) => {
+          if (!this.#closed) this.#handlers.onMessage(data, NO_EXCHANGE);
+        },
+        eventBytesMax: () => this.#limits.messageBytesMax,
+        onTooLarge: () => this.#end('it wrote an event that is too large'),
+      });
+      response.on('data', (chunk: Buffer) => events.push(chunk));
+      response.on('close', () =>
+        later(events.lastEventId ?? lastEventId, events.retryMs ?? this.#limits.resumeDelayMs),
+      );
+    };
+    const more = lastEventId === undefined || lastEventId === '' ? {} : { 'last-event-id': lastEventId };
+    this.#request('GET', { ...more, accept: 'text/event-stream' }, undefined, answered, () =>
+      later(lastEventId, delayMs),
+    );
+  }
+}
+
+function mediaType(response: IncomingMessage): string {
+  const [type = ''] = (response.headers['content-type'] ?? '').split(';', 1);
+  return type.trim().toLowerCase();
+}
