@@ -1,0 +1,56 @@
+// From the manifest's words to a running tool server.
+
+import { resolve } from 'node:path';
+import type { ConnectionListener } from '../adapters/upstream/connection.ts';
+import { httpToolServer } from '../adapters/upstream/http/http-tool-server.ts';
+import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
+import type { CallLimits } from '../control-plane/authorization.ts';
+import type { ManifestServer } from '../control-plane/policy/manifest.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { ToolServer } from '../proxy/tool-server.ts';
+
+export interface ServerLaunch {
+  readonly name: string;
+  readonly limits: CallLimits;
+  /** How the server is reached, without secrets: part of its attestation. */
+  readonly description: JsonObject;
+  readonly start: (surroundings: ServerSurroundings) => ToolServer;
+}
+
+export interface ServerSurroundings {
+  readonly clientInfo: JsonObject;
+  readonly listener: ConnectionListener & { onStderr?(bytes: Uint8Array): void };
+}
+
+/** A process, as it stands on a command line. */
+export interface CommandLine {
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+export function launchOf(name: string, server: ManifestServer, baseFolder: string): ServerLaunch {
+  const limits: CallLimits = { timeoutMs: server.limits.timeoutMs, outputBytes: server.limits.outputBytes };
+  if (server.stdio !== undefined) {
+    const { command, args, cwd, env } = server.stdio;
+    const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);
+    return {
+      name,
+      limits,
+      description: { stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort() } },
+      start: (surroundings) =>
+        stdioToolServer({ name, command, args, cwd: folder, env: env.set, inherit: env.allow }, surroundings),
+    };
+  }
+  if (server.http === undefined) throw new Error(`servers.${name} says neither stdio nor http`);
+  const { url, headers } = server.http;
+  const fromEnvironment = Object.fromEntries(
+    Object.entries(headers).map(([header, { env }]) => [header, { fromEnv: env }]),
+  );
+  return {
+    name,
+    limits,
+    description: { http: { url, headers: Object.keys(headers).sort() } },
+    start: ({ clientInfo, listener }) =>
+      httpToolServer({ name, url, headers: fromEnvironment }, { clientInfo, listener }),
+  };
+}
