@@ -1,0 +1,109 @@
+// The files of a ledger on a real file system. Data goes through the thread pool; sizes and the lock are looked at directly, which takes
+// microseconds and never waits for the disk.
+
+import {
+  chmod,
+  close,
+  createReadStream,
+  fdatasync,
+  fstatSync,
+  fsync,
+  mkdirSync,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  write,
+} from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { SegmentStore, StoredFile } from '../../ledger/ports.ts';
+import type { FileLock } from './file-lock.ts';
+
+const openAsync = promisify(open);
+const closeAsync = promisify(close);
+const fdatasyncAsync = promisify(fdatasync);
+const fsyncAsync = promisify(fsync);
+const chmodAsync = promisify(chmod);
+const renameAsync = promisify(rename);
+const rmAsync = promisify(rm);
+const statAsync = promisify(stat);
+const readdirAsync = promisify(readdir);
+
+const CHUNK_BYTES = 256 * 1024;
+
+/** Creates a private folder and those above it. */
+export function makeFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
+/** Makes the names in a folder durable. Windows has no such call and needs none. */
+export async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await openAsync(path, 'r');
+  try {
+    await fsyncAsync(folder);
+  } finally {
+    await closeAsync(folder);
+  }
+}
+
+/** The store in `dir`. Every write asks `lock` first whether the ledger is still ours. */
+export function ledgerFiles(dir: string, lock: Pick<FileLock, 'assertHeld'>): SegmentStore {
+  const at = (path: string) => join(dir, path);
+  for (const folder of ['seg', 'vault', 'quarantine']) makeFolder(at(folder));
+  return {
+    assertOwned: async () => lock.assertHeld(),
+    list: async (folder) => (await readdirAsync(at(folder))).sort(),
+    size: async (path) => (await statAsync(at(path))).size,
+    read: (path, from) => readChunks(at(path), from),
+    open: async (path) => storedFile(await openAsync(at(path), 'r+')),
+    create: async (path) => storedFile(await openAsync(at(path), 'wx+', 0o600)),
+    rename: (from, to) => renameAsync(at(from), at(to)),
+    remove: (path) => rmAsync(at(path)),
+    syncFolder: (folder) => syncFolder(at(folder)),
+    seal: (path) => chmodAsync(at(path), 0o444),
+  };
+}
+
+/** The bytes of a file from `from` on. */
+export function readChunks(path: string, from: number): AsyncIterable<Uint8Array> {
+  return createReadStream(path, { start: from, highWaterMark: CHUNK_BYTES }) as AsyncIterable<Uint8Array>;
+}
+
+function storedFile(descriptor: number): StoredFile {
+  let closed = false;
+  // The system gives the number of a closed file to the next one: a late call must not reach that.
+  const assertOpen = () => {
+    if (closed) throw new Error('the file is closed');
+  };
+  return {
+    size: async () => {
+      assertOpen();
+      return fstatSync(descriptor).size;
+    },
+    write: async (bytes, position) => {
+      assertOpen();
+      return writeAsync(descriptor, bytes, position);
+    },
+    sync: async () => {
+      assertOpen();
+      return fdatasyncAsync(descriptor);
+    },
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      await closeAsync(descriptor);
+    },
+  };
+}
+
+function writeAsync(descriptor: number, bytes: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(descriptor, bytes, 0, bytes.length, position, (error, written) => {
+      if (error === null) resolve(written);
+      else reject(error);
+    });
+  });
+}

@@ -1,0 +1,121 @@
+// A real ledger for tests: real keys, real files or memory, a real or a manual clock.
+
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import {
+  generateSigningKey,
+  hmacSha256,
+  open,
+  randomBytes,
+  seal,
+  sha256,
+  verifyEd25519,
+} from '../../adapters/crypto/node-crypto.ts';
+import { type FileLedgerOptions, openFileLedger } from '../../adapters/storage/file-ledger.ts';
+import type { Clock, Sealer } from '../../ledger/ports.ts';
+import { formatVerifierKey, type NoteVerifier, noteSigner, parseVerifierKey } from '../../ledger/signed-note.ts';
+import { commit, type Payload } from '../../ledger/vault.ts';
+
+export const ORIGIN = 'portcullis.test/gate';
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  timer(ms, then) {
+    const timer = setTimeout(then, ms);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Time stands still until it is moved. Timers run when time passes them. */
+export class ManualClock implements Clock {
+  wall = Date.UTC(2026, 0, 1);
+  elapsed = 0;
+  #timers: { at: number; then: () => void }[] = [];
+
+  now(): number {
+    return this.wall;
+  }
+
+  monotonic(): number {
+    return this.elapsed;
+  }
+
+  timer(ms: number, then: () => void): () => void {
+    const timer = { at: this.elapsed + ms, then };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((each) => each !== timer);
+    };
+  }
+
+  advance(ms: number): void {
+    this.wall += ms;
+    this.elapsed += ms;
+    const due = this.#timers.filter((timer) => timer.at <= this.elapsed);
+    this.#timers = this.#timers.filter((timer) => timer.at > this.elapsed);
+    for (const timer of due) timer.then();
+  }
+}
+
+export interface TestKey {
+  readonly signer: ReturnType<typeof noteSigner>;
+  readonly verifier: NoteVerifier;
+  readonly verifierKey: string;
+}
+
+export function testKey(origin = ORIGIN): TestKey {
+  const key = generateSigningKey();
+  const verifierKey = formatVerifierKey(origin, key.publicKey, sha256);
+  return { signer: noteSigner(origin, key, sha256), verifier: verifierOf(verifierKey), verifierKey };
+}
+
+export function verifierOf(verifierKey: string): NoteVerifier {
+  const verifier = parseVerifierKey(verifierKey, verifyEd25519, sha256);
+  if (verifier === undefined) throw new Error('not a verifier key');
+  return verifier;
+}
+
+const VAULT_KEY = Buffer.alloc(32, 7);
+
+export const sealer: Sealer = {
+  seal: (plain, associated) => seal(VAULT_KEY, plain, associated),
+  open: (sealed, associated) => open(VAULT_KEY, sealed, associated),
+};
+
+export function payload(text: string): Payload {
+  const salt = randomBytes(32);
+  const bytes = Buffer.from(text);
+  return { commitment: commit(sha256, salt, bytes), salt, bytes };
+}
+
+export const headsMac = (bytes: Uint8Array): Uint8Array => hmacSha256(Buffer.alloc(32, 9), bytes);
+
+export function fileLedgerOptions(
+  root: string,
+  key: TestKey,
+  more: Partial<FileLedgerOptions> = {},
+): FileLedgerOptions {
+  return {
+    dir: join(root, 'ledger'),
+    heads: join(root, 'state', 'heads.json'),
+    headsMac,
+    origin: ORIGIN,
+    sha256,
+    ...key,
+    sealer,
+    clock: systemClock,
+    ...more,
+  };
+}
+
+export function temporaryFolder(): { readonly path: string; remove(): Promise<void> } {
+  const path = mkdtempSync(join(tmpdir(), 'portcullis-'));
+  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+export { openFileLedger, sha256 };
