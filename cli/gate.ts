@@ -54,6 +54,8 @@ export interface RunningGate {
   readonly authority: WorkerAuthority;
   /** Settles when the gate is open, or cannot open by itself. */
   readonly ready: Promise<void>;
+  /** Shuts the gate for a defect that was found outside of it. */
+  halt(defect: unknown): void;
   close(): Promise<void>;
 }
 
@@ -114,6 +116,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     server: (name) => servers.get(name),
   });
 
+  const halt = (defect: unknown): void => {
+    note(`defect, the gate is shut: ${reasonOf(defect)}`);
+    governance.shut('operator', 'GOV_HALTED', reasonOf(defect));
+  };
   const described = whenDescribed(launches.length);
   const enforcement: Enforcement = new Enforcement({
     clock,
@@ -127,10 +133,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       crypto,
       checkOutput: outputCheck(catalogue, (server, tool, json) => authority.checkOutput(server, tool, json)),
       onUnrecorded: (code) => keeper.fail(`an ending could not be recorded (${code})`),
-      onDefect: (defect) => {
-        note(`defect, the gate is shut: ${reasonOf(defect)}`);
-        governance.shut('operator', 'GOV_HALTED', reasonOf(defect));
-      },
+      onDefect: halt,
     },
     described: () => described.promise,
   });
@@ -272,6 +275,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     governance,
     authority,
     ready: ready.catch(() => {}),
+    halt,
     sessions: {
       open: ({ principal }, view) => {
         if (view.kind === 'server' && !servers.has(view.server)) return deny('METHOD_NOT_SERVED', 'no such server');

@@ -34,6 +34,7 @@ export interface SessionOptions {
   readonly view: ViewName;
   readonly hints: OperatorHints;
   readonly version: string;
+  readonly onClose?: () => void;
 }
 
 /** Where a batch is part of the protocol. */
@@ -92,6 +93,7 @@ export class LegacySession implements ClientSession {
     const running = [...this.#running.values()];
     for (const call of running) call.stop({ type: 'call.cancelled', by });
     await Promise.all(running.map((call) => call.end));
+    this.#options.onClose?.();
   }
 
   /** Every element is governed by itself; the answers go back as one array, as 2025-03-26 says. */

@@ -2,6 +2,7 @@
 
 import type { Authorization, AuthorizationRequest } from '../control-plane/authorization.ts';
 import type { PolicySource, Problem } from '../control-plane/policy/source.ts';
+import type { Denial } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { EntryBody } from '../domain/entry.ts';
 import type { Principal } from '../domain/principal.ts';
@@ -31,6 +32,8 @@ export interface Authority {
   install(source: PolicySource): Promise<InstallResult>;
   /** The tools, as `server/tool`, that some rule could ever allow this principal. Used to hide, never to allow. */
   visible(principal: Principal): Promise<ReadonlySet<string>>;
+  /** Whether structured content fits the output schema of the installed definition. Never rejects: a fault is a denial. */
+  checkOutput(server: string, tool: string, structuredJson: string): Promise<Denial | undefined>;
   close(): Promise<void>;
 }
 

@@ -8,10 +8,14 @@ import type { Authorization, AuthorizationRequest } from '../../control-plane/au
 import { mintPermit, permitSigner } from '../../control-plane/permits/mint.ts';
 import { assembleBundle, type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
 import { decide } from '../../control-plane/policy/decide.ts';
+import { actionId } from '../../control-plane/policy/schema.ts';
+import type { PolicySource } from '../../control-plane/policy/source.ts';
 import { visibleTools } from '../../control-plane/policy/visible.ts';
 import { encodeBase64url } from '../../domain/base64url.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { Defect } from '../../domain/defect.ts';
+import type { Json } from '../../domain/json.ts';
+import { SchemaChecks, type ToolSchemas } from '../json-schema/schema-checks.ts';
 import { canaryProblem, loadCanaries } from './canaries.ts';
 import { CedarEngine, cedarLanguage } from './cedar.ts';
 import type { Answer, Ask, AuthoritySetup, FromAuthority } from './messages.ts';
@@ -37,7 +41,13 @@ function serve(bundle: Bundle): void {
   const engine = new CedarEngine(bundle);
   const mint = minter(bundle);
 
+  const schemas = new SchemaChecks(toolSchemas(setup.source));
+
   const authorize = (request: AuthorizationRequest): Authorization => {
+    const action = actionId(request.server, request.tool);
+    const unfit = schemas.input(action, JSON.parse(request.argumentsJson) as Json);
+    if (unfit !== undefined && bundle.model.tools.has(action))
+      return { decision: 'deny', by: [], policy: bundle.digest, ...unfit };
     const decision = decide(bundle, request, engine, fileSystemPaths);
     return decision.decision === 'allow' ? { ...decision, permit: mint(request, decision) } : decision;
   };
@@ -48,6 +58,9 @@ function serve(bundle: Bundle): void {
         return { id: ask.id, kind: 'authorize', authorization: authorize(ask.request) };
       case 'visible':
         return { id: ask.id, kind: 'visible', tools: visibleTools(bundle, ask.principal) };
+      case 'output':
+        // The text was serialised by the gate from a value that it had parsed strictly.
+        return { id: ask.id, kind: 'output', denial: schemas.output(ask.action, JSON.parse(ask.json) as Json) };
     }
   };
 
@@ -69,6 +82,12 @@ function serve(bundle: Bundle): void {
     }
   });
   send({ type: 'ready', digest: bundle.digest });
+}
+
+function toolSchemas(source: PolicySource): Map<string, ToolSchemas> {
+  return new Map(
+    source.tools.flatMap(({ server, tools }) => tools.map((tool) => [actionId(server, tool.name), tool] as const)),
+  );
 }
 
 type Allowed = Omit<Extract<Authorization, { decision: 'allow' }>, 'permit'>;

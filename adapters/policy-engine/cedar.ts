@@ -40,10 +40,13 @@ export const cedarLanguage: PolicyLanguage = {
     ];
   },
 
+  text(policy) {
+    const answer = cedar.policyToText(policyJson(policy));
+    return answer.type === 'success' ? answer.text : '';
+  },
+
   evaluateAlone(policies, schema, question) {
-    const staticPolicies = Object.fromEntries(
-      [...policies].map(([id, json]) => [id, json as unknown as cedar.PolicyJson]),
-    );
+    const staticPolicies = Object.fromEntries([...policies].map(([id, json]) => [id, policyJson(json)]));
     const answer = cedar.isAuthorized({
       ...callOf(question),
       schema: schemaJson(schema),
@@ -143,4 +146,9 @@ function problemOf(error: cedar.DetailedError | undefined): EngineProblem {
 function schemaJson(schema: JsonObject): cedar.Schema {
   // Built by control-plane/policy/schema.ts in the engine's own form.
   return schema as unknown as cedar.Schema;
+}
+
+function policyJson(policy: PolicyJson): cedar.PolicyJson {
+  // It came from the engine, or was taken apart and put together from what did.
+  return policy as unknown as cedar.PolicyJson;
 }

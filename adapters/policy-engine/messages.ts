@@ -2,6 +2,7 @@
 
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
 import type { PolicySource, Problem } from '../../control-plane/policy/source.ts';
+import type { Denial } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Principal } from '../../domain/principal.ts';
 
@@ -17,11 +18,14 @@ export interface AuthoritySetup {
 
 export type Ask =
   | { readonly id: number; readonly kind: 'authorize'; readonly request: AuthorizationRequest }
-  | { readonly id: number; readonly kind: 'visible'; readonly principal: Principal };
+  | { readonly id: number; readonly kind: 'visible'; readonly principal: Principal }
+  /** `action` is `server/tool`; `json` the structured content of its answer. */
+  | { readonly id: number; readonly kind: 'output'; readonly action: string; readonly json: string };
 
 export type Answer =
   | { readonly id: number; readonly kind: 'authorize'; readonly authorization: Authorization }
-  | { readonly id: number; readonly kind: 'visible'; readonly tools: readonly string[] };
+  | { readonly id: number; readonly kind: 'visible'; readonly tools: readonly string[] }
+  | { readonly id: number; readonly kind: 'output'; readonly denial: Denial | undefined };
 
 export type FromAuthority =
   /** Canaries passed; asks are answered from now on, in order. */

@@ -3,7 +3,7 @@
 
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
-import type { DenialCode } from '../../domain/denial.ts';
+import { type Denial, type DenialCode, deny } from '../../domain/denial.ts';
 import type { Principal } from '../../domain/principal.ts';
 import type { Authority, InstallResult } from '../../proxy/ports.ts';
 import { DecidingThread, type Started, type ThreadFile } from './deciding-thread.ts';
@@ -63,6 +63,12 @@ export class WorkerAuthority implements Authority {
   async visible(principal: Principal): Promise<ReadonlySet<string>> {
     const answer = await this.#thread?.ask({ kind: 'visible', principal });
     return new Set(answer?.kind === 'visible' ? answer.tools : []);
+  }
+
+  async checkOutput(server: string, tool: string, structuredJson: string): Promise<Denial | undefined> {
+    const action = `${server}/${tool}`;
+    const answer = await this.#thread?.ask({ kind: 'output', action, json: structuredJson });
+    return answer?.kind === 'output' ? answer.denial : deny('OUTPUT_INVALID', 'the answer could not be checked');
   }
 
   /** Starts a thread with the new source; only when it is ready does it take over. The old one answers what it was asked. */

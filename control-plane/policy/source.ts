@@ -13,6 +13,7 @@ export interface ToolDefinition {
   readonly name: string;
   readonly description?: string;
   readonly inputSchema: JsonObject;
+  readonly outputSchema?: JsonObject;
 }
 
 export interface ServerTools {

@@ -1,0 +1,94 @@
+// portcullis serve: one gate in front of the manifest's servers, on Streamable HTTP and/or standard input and output.
+
+import { type HttpFront, listenHttp } from '../../adapters/downstream/http/http-front.ts';
+import { type StdioFront, serveStdio } from '../../adapters/downstream/stdio.ts';
+import { EXIT } from '../exit-codes.ts';
+import { findHome } from '../home.ts';
+import { httpAccess } from '../http-access.ts';
+import { localPrincipal } from '../identity.ts';
+import { loadConfiguration, onStop, openGate } from '../open-gate.ts';
+import { CommandError, type Output } from '../output.ts';
+import { launchOf } from '../servers.ts';
+
+export interface ServeOptions {
+  readonly config?: string;
+  readonly http?: string;
+  readonly stdio?: boolean;
+  readonly name?: string;
+  readonly agent?: string;
+}
+
+export async function serve(options: ServeOptions, out: Output): Promise<number> {
+  const home = findHome();
+  const configuration = loadConfiguration(home, options.config);
+  if (configuration === undefined) {
+    throw new CommandError(`there is no ${home.config}/portcullis.yaml`, EXIT.usage, [
+      'name one with --config FILE, or write a starter: portcullis policy init -- COMMAND ARGS...',
+    ]);
+  }
+  const { manifest, file } = configuration;
+  const address = options.http ?? manifest.listen.http;
+  if (address === undefined && options.stdio !== true) {
+    throw new CommandError('nowhere to listen', EXIT.usage, ['give --http 127.0.0.1:PORT, --stdio, or both']);
+  }
+  const names = Object.keys(manifest.servers);
+  if (names.length === 0) throw new CommandError(`${file} names no servers`, EXIT.usage, ['add one under servers:']);
+  const base = file.replace(/[^/\\]*$/, '');
+  const launches = Object.entries(manifest.servers).map(([name, server]) => launchOf(name, server, base));
+  const hint = `No policy is installed, so every call is denied. Edit ${file} and run: portcullis policy check`;
+  const listen = address === undefined ? undefined : parseAddress(address);
+  const { gate, folder } = await openGate(
+    { home, name: options.name ?? 'serve', configuration, launches, missingPolicyHint: hint },
+    out,
+  );
+  const fronts: { close(): Promise<void> }[] = [];
+  try {
+    if (listen !== undefined) fronts.push(await startHttp(listen));
+    const stdio = options.stdio === true ? startStdio() : undefined;
+    if (stdio !== undefined) fronts.push(stdio);
+    out.note(`ledger ${folder.ledger}`);
+    void gate.ready.then(() => {
+      const shut = gate.governance.reason;
+      out.note(shut === undefined ? `open: ${names.length} server(s)` : `shut (${shut.code}): ${shut.detail}`);
+    });
+    await new Promise<void>((resolve) => {
+      onStop(() => resolve());
+      // A client on our standard input is the reason to be there, unless others come over HTTP.
+      if (listen === undefined) void stdio?.ended.then(() => resolve());
+    });
+  } finally {
+    for (const front of fronts) await front.close();
+    await gate.close();
+  }
+  return EXIT.ok;
+
+  async function startHttp(at: { host: string; port: number }): Promise<HttpFront> {
+    const access = httpAccess(manifest, file, options.agent);
+    const started = await listenHttp({
+      ...at,
+      access,
+      sessions: gate.sessions,
+      publicHosts: manifest.listen.hosts,
+      origins: manifest.listen.origins,
+      onDefect: (error) => gate.halt(error),
+    });
+    if (!started.ok) throw new CommandError(`cannot listen on ${address}: ${started.problem}`, EXIT.error);
+    out.note(`listening on ${started.front.url} (one server: ${started.front.url}/SERVER)`);
+    out.answer({ listening: started.front.url, ledger: folder.ledger });
+    return started.front;
+  }
+
+  function startStdio(): StdioFront {
+    const session = gate.sessions.open({ principal: localPrincipal(manifest, options.agent) }, { kind: 'all' });
+    if ('code' in session) throw new CommandError(`the gate is not serving: ${session.code}`, EXIT.gateShut);
+    return serveStdio({ session, input: process.stdin, output: process.stdout });
+  }
+}
+
+function parseAddress(text: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535)
+    throw new CommandError(`"${text}" is not HOST:PORT`, EXIT.usage, ['for example 127.0.0.1:7300']);
+  return { host: match[1] ?? match[2] ?? '', port };
+}

@@ -1,0 +1,212 @@
+// The command line. Each command is loaded when it is used: a client that starts us waits for what we load.
+
+import { Command, CommanderError } from 'commander';
+import { EXIT } from './exit-codes.ts';
+import { CommandError, type Output, output, reasonOf } from './output.ts';
+import { packageVersion } from './version.ts';
+
+type Action = (out: Output) => Promise<number>;
+
+let exit: number = EXIT.ok;
+
+/** Runs a command and turns what it throws into words and an exit code. */
+async function run(json: boolean | undefined, action: Action): Promise<void> {
+  const out = output(json === true);
+  try {
+    exit = await action(out);
+  } catch (error) {
+    if (error instanceof CommandError) {
+      out.error(error.message, ...error.hints);
+      exit = error.exit;
+    } else {
+      out.error(reasonOf(error));
+      if (process.env.PORTCULLIS_DEBUG !== undefined && error instanceof Error)
+        process.stderr.write(`${error.stack}\n`);
+      exit = EXIT.error;
+    }
+  }
+}
+
+const program = new Command('portcullis')
+  .description('A fail-closed gate between AI agents and their tools')
+  .version(packageVersion())
+  .showHelpAfterError('(portcullis --help lists the commands)')
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `
+Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 5 verification failed, 7 gate shut
+Configuration and state: XDG folders, or below PORTCULLIS_HOME`,
+  );
+
+interface Json {
+  json?: boolean;
+}
+
+const JSON_OPTION = ['--json', 'print the answer as JSON'] as const;
+
+program
+  .command('wrap')
+  .summary('stand in for one stdio server')
+  .description('Stands in for one stdio server in a client configuration: the same command, behind the gate.')
+  .usage('[options] -- COMMAND [ARGS...]')
+  .argument('<command>', 'the command that starts the server')
+  .argument('[args...]', 'its arguments')
+  .option('--config <file>', 'the manifest (portcullis.yaml)')
+  .option('--name <name>', 'the name of the server in manifest and rules')
+  .option('--agent <name>', 'which agent of the manifest is calling, where there are several')
+  .option(...JSON_OPTION)
+  .passThroughOptions()
+  .action((command: string, args: string[], options: Json & Record<string, string>) =>
+    run(options.json, async (out) => (await import('./commands/wrap.ts')).wrap(options, { command, args }, out)),
+  );
+
+program
+  .command('serve')
+  .summary('serve one or more servers over HTTP or stdio')
+  .description(
+    'Serves the servers of a manifest: all of them at /mcp with tools named server__tool, one of them at /mcp/SERVER.',
+  )
+  .option('--config <file>', 'the manifest (portcullis.yaml)')
+  .option('--http <host:port>', 'listen for Streamable HTTP; port 0 takes any free one')
+  .option('--stdio', 'serve a client on standard input and output')
+  .option('--name <name>', 'the name of this gate, which names its ledger')
+  .option('--agent <name>', 'which agent of the manifest local clients are, where there are several')
+  .option(...JSON_OPTION)
+  .action((options: Json & Record<string, string>) =>
+    run(options.json, async (out) => (await import('./commands/serve.ts')).serve(options, out)),
+  );
+
+program
+  .command('verify')
+  .summary('verify a ledger or a proof, from its bytes')
+  .argument('<path>', 'the folder of a ledger, or a proof file')
+  .option('--key <vkey>', 'the public key to trust: a verifier key, or a file that holds one')
+  .option('--checkpoint <file>', 'a checkpoint kept from earlier: the ledger must contain it')
+  .option('--quick', 'hash every entry, but do not read each one strictly')
+  .option(...JSON_OPTION)
+  .action((path: string, options: Json & Record<string, string | boolean>) =>
+    run(options.json, async (out) => (await import('./commands/verify.ts')).verify(path, options, out)),
+  );
+
+program
+  .command('replay')
+  .summary('replay every decision of a ledger; touches no tool')
+  .argument('<ledger>', 'the folder of a ledger')
+  .option('--key <vkey>', 'the public key to trust')
+  .option(...JSON_OPTION)
+  .action((path: string, options: Json & Record<string, string>) =>
+    run(options.json, async (out) => (await import('./commands/replay.ts')).replayLedger(path, options, out)),
+  );
+
+program
+  .command('prove')
+  .summary('write a proof file for one call')
+  .argument('<ledger>', 'the folder of a ledger')
+  .argument('<call>', 'the id of the call')
+  .requiredOption('-o, --output <file>', 'where to write the proof')
+  .option('--disclose', 'put the arguments and the result of the call into the proof')
+  .option(...JSON_OPTION)
+  .action((path: string, call: string, options: Json & Record<string, string | boolean>) =>
+    run(options.json, async (out) => (await import('./commands/prove.ts')).prove(path, call, options, out)),
+  );
+
+program
+  .command('log')
+  .summary('show what happened')
+  .argument('[ledger]', 'the folder of a ledger; without it, the newest one of this installation')
+  .option('--call <id>', 'only this call')
+  .option('--agent <name>', 'only calls of this agent')
+  .option('--server <name>', 'only calls to this server')
+  .option('--tool <name>', 'only calls of this tool')
+  .option('--denied', 'only what was denied')
+  .option('--since <time>', 'only from this time on: RFC 3339, or 10m, 2h, 3d')
+  .option('-n, --last <count>', 'only the last entries')
+  .option('-f, --follow', 'go on with what is appended')
+  .option('--all', 'also entries that are not about calls')
+  .option('--payloads', 'show arguments and results from the vault')
+  .option(...JSON_OPTION)
+  .action((path: string | undefined, options: Json & Record<string, string | boolean>) =>
+    run(options.json, async (out) => (await import('./commands/log.ts')).log(path, options, out)),
+  );
+
+const policy = program.command('policy').summary('write, check, explain and test rules');
+
+policy
+  .command('init')
+  .description(
+    'Looks at the tools of a real server and writes a starter: every tool listed, nothing allowed that was not chosen.',
+  )
+  .usage('[options] -- COMMAND [ARGS...]')
+  .argument('<command>', 'the command that starts the server')
+  .argument('[args...]', 'its arguments')
+  .option('--config <file>', 'where to write the manifest')
+  .option('--name <name>', 'the name of the server')
+  .option('--allow <tools>', 'tools to allow, separated by commas')
+  .option('--force', 'replace files that are there')
+  .option(...JSON_OPTION)
+  .passThroughOptions()
+  .action((command: string, args: string[], options: Json & Record<string, string>) =>
+    run(options.json, async (out) =>
+      (await import('./commands/policy-init.ts')).policyInit(options, { command, args }, out),
+    ),
+  );
+
+policy
+  .command('check')
+  .description('Checks manifest and rules against the tools that the servers really have.')
+  .option('--config <file>', 'the manifest')
+  .option(...JSON_OPTION)
+  .action((options: Json & Record<string, string>) =>
+    run(options.json, async (out) => (await import('./commands/policy.ts')).policyCheck(options, out)),
+  );
+
+policy
+  .command('explain')
+  .description('Says which rule decides a call and what would have to change.')
+  .argument('[call]', 'the id of a recorded call, or a file with {agent, server, tool, arguments}')
+  .option('--config <file>', 'the manifest')
+  .option('--ledger <dir>', 'the ledger that holds the call')
+  .option(...JSON_OPTION)
+  .action((call: string | undefined, options: Json & Record<string, string>) =>
+    run(options.json, async (out) => (await import('./commands/policy.ts')).policyExplain(call, options, out)),
+  );
+
+policy
+  .command('test')
+  .description('Runs a YAML table of expectations against the rules.')
+  .argument('<table>', 'the file with the expectations')
+  .option('--config <file>', 'the manifest')
+  .option(...JSON_OPTION)
+  .action((table: string, options: Json & Record<string, string>) =>
+    run(options.json, async (out) => (await import('./commands/policy.ts')).policyTest(table, options, out)),
+  );
+
+program
+  .command('keys')
+  .summary('show the public keys of this installation, or make an API key')
+  .option('--new-api-key', 'make an API key; only its digest is for the manifest')
+  .option(...JSON_OPTION)
+  .action((options: Json & Record<string, boolean>) =>
+    run(options.json, async (out) => (await import('./commands/keys.ts')).keys(options, out)),
+  );
+
+program
+  .command('doctor')
+  .summary('check this installation')
+  .option('--config <file>', 'the manifest')
+  .option(...JSON_OPTION)
+  .action((options: Json & Record<string, string>) =>
+    run(options.json, async (out) => (await import('./commands/doctor.ts')).doctor(options, out)),
+  );
+
+program.enablePositionalOptions();
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Help and version end here too, with 0; whatever commander refuses is wrong usage.
+  exit = error instanceof CommanderError ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage) : EXIT.error;
+  if (!(error instanceof CommanderError)) process.stderr.write(`portcullis: ${reasonOf(error)}\n`);
+}
+process.exitCode = exit;

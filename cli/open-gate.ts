@@ -1,0 +1,67 @@
+// What wrap and serve share: find configuration, keys and a ledger that nobody else writes, start the gate, and end it cleanly on signals.
+
+import { visibleText } from '../domain/visible-text.ts';
+import { LedgerRefused } from '../ledger/open.ts';
+import { type Configuration, configurationFile, readConfiguration } from './configuration.ts';
+import { type GateOptions, type RunningGate, startGate } from './gate.ts';
+import { type GateFolder, gateFolder, type Home } from './home.ts';
+import { openKeys } from './ledger.ts';
+import type { Output } from './output.ts';
+import { packageVersion } from './version.ts';
+
+/** Gates of one name that may run side by side, each with a ledger of its own: one for each client that starts the same server. */
+const SIDE_BY_SIDE_MAX = 64;
+
+export interface OpenedGate {
+  readonly gate: RunningGate;
+  readonly folder: GateFolder;
+}
+
+export interface GatePlan extends Pick<GateOptions, 'launches' | 'missingPolicyHint' | 'interpose'> {
+  readonly home: Home;
+  readonly name: string;
+  readonly configuration: Configuration | undefined;
+}
+
+/** The configuration that a command was given, or the usual one, or none on a first run. */
+export function loadConfiguration(home: Home, named: string | undefined): Configuration | undefined {
+  const file = configurationFile(home, named);
+  return file === undefined ? undefined : readConfiguration(file);
+}
+
+/** Starts a gate on the first ledger of its name that is not in use. */
+export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate> {
+  const keys = openKeys(gateFolder(plan.home, plan.name).keys);
+  for (let number = 1; ; number++) {
+    const folder = gateFolder(plan.home, number === 1 ? plan.name : `${plan.name}.${number}`);
+    try {
+      const gate = await startGate({
+        folder,
+        keys,
+        version: packageVersion(),
+        configuration: plan.configuration,
+        launches: plan.launches,
+        missingPolicyHint: plan.missingPolicyHint,
+        note: (text) => out.note(text),
+        ...(plan.interpose === undefined ? {} : { interpose: plan.interpose }),
+      });
+      return { gate, folder };
+    } catch (error) {
+      const inUse = error instanceof LedgerRefused && /in use/.test(error.message);
+      if (!inUse || number >= SIDE_BY_SIDE_MAX) throw error;
+      out.note(`the ledger of ${visibleText(folder.name)} is in use by another gate; trying the next`);
+    }
+  }
+}
+
+/** Calls `end` once on the first signal that asks us to stop. */
+export function onStop(end: (signal: NodeJS.Signals) => void): void {
+  let asked = false;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (asked) return;
+      asked = true;
+      end(signal);
+    });
+  }
+}
