@@ -54,9 +54,37 @@ function unknownKey(at: YamlPath, parent: YamlPath, key: string, schema: z.ZodTy
 }
 
 function sentence(issue: Issue): string {
-  if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) return 'is missing';
-  if (issue.code === 'invalid_union') return 'has a form that is not known';
-  return lowerFirst(issue.message);
+  switch (issue.code) {
+    case 'invalid_type':
+      if (issue.message.endsWith('received undefined')) return 'is missing';
+      if (!issue.message.startsWith('Invalid input')) return issue.message;
+      return `expected ${FORMS[issue.expected] ?? issue.expected}, found ${foundForm(issue.message)}`;
+    case 'invalid_value':
+      if (!issue.message.startsWith('Invalid')) return issue.message;
+      return `must be one of ${issue.values.map(String).join(', ')}`;
+    case 'too_big':
+      return `at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`;
+    case 'too_small':
+      return `at least ${issue.minimum}${issue.origin === 'string' ? ' characters' : ''}`;
+    default:
+      return lowerFirst(issue.message);
+  }
+}
+
+const FORMS: Record<string, string> = {
+  object: 'a mapping',
+  record: 'a mapping',
+  array: 'a list',
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  null: 'nothing',
+};
+
+function foundForm(message: string): string {
+  const received = /received (\w+)$/.exec(message)?.[1] ?? 'something else';
+  return FORMS[received] ?? received;
 }
 
 function subject(path: YamlPath): string {

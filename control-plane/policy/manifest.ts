@@ -47,15 +47,18 @@ const apiKeyDigest = z
   .string()
   .refine(isDigest, 'not the digest of a key: write "sha256:" and 43 characters, never the key itself');
 
-const auth = z.union([
-  z.literal('local'),
-  z.strictObject({
-    apiKey: apiKeyDigest.optional(),
-    jwt: z
-      .strictObject({ sub: text, issuer: text.optional(), claims: z.record(z.string().min(1), text).optional() })
-      .optional(),
-  }),
-]);
+const auth = z.union(
+  [
+    z.literal('local'),
+    z.strictObject({
+      apiKey: apiKeyDigest.optional(),
+      jwt: z
+        .strictObject({ sub: text, issuer: text.optional(), claims: z.record(z.string().min(1), text).optional() })
+        .optional(),
+    }),
+  ],
+  { error: 'an agent proves itself with local, { apiKey: "sha256:..." } or { jwt: { sub: ... } }' },
+);
 
 const agent = z.strictObject({
   roles: z.array(name).default([]),
@@ -121,21 +124,25 @@ const server = z.strictObject({
 const pointer = z.string().regex(/^(\/([^~/]|~[01])+)+$/, 'not a JSON pointer: write "/path", "/files/*/path"');
 const pointers = z.array(pointer).min(1).max(32);
 
-const fact = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('path'),
-    from: pointers,
-    relative: z.boolean().default(false),
-    roots: z.record(name, text).default({}),
-    classes: z.record(name, z.array(text).min(1)).default({}),
-  }),
-  z.strictObject({ kind: z.literal('url'), from: pointers, allow: z.record(name, z.array(text).min(1)).default({}) }),
-  z.strictObject({ kind: z.literal('bytes'), from: pointers }),
-  z.strictObject({ kind: z.literal('count'), from: pointers }),
-]);
+const fact = z.discriminatedUnion(
+  'kind',
+  [
+    z.strictObject({
+      kind: z.literal('path'),
+      from: pointers,
+      relative: z.boolean().default(false),
+      roots: z.record(name, text).default({}),
+      classes: z.record(name, z.array(text).min(1)).default({}),
+    }),
+    z.strictObject({ kind: z.literal('url'), from: pointers, allow: z.record(name, z.array(text).min(1)).default({}) }),
+    z.strictObject({ kind: z.literal('bytes'), from: pointers }),
+    z.strictObject({ kind: z.literal('count'), from: pointers }),
+  ],
+  { error: 'the kind of a fact is path, url, bytes or count' },
+);
 
 export const MANIFEST_SCHEMA = z.strictObject({
-  apiVersion: z.literal('portcullis/v1', { error: 'the only version is portcullis/v1' }),
+  apiVersion: z.literal('portcullis/v1', { error: 'begin with "apiVersion: portcullis/v1", the only version' }),
   namespace: identifier.default('Portcullis'),
   defaults: z
     .strictObject({ permitTtlMs: z.int().min(PERMIT_TTL_MS_MIN).max(PERMIT_TTL_MS_MAX).default(PERMIT_TTL_MS_DEFAULT) })

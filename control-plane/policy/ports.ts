@@ -26,6 +26,8 @@ export interface PolicyLanguage {
     policies: ReadonlyMap<string, string>,
     schema: JsonObject,
   ): readonly (EngineProblem & { readonly id?: string })[];
+  /** The text of a rule, laid out by the language itself. */
+  text(policy: PolicyJson): string;
   /** Evaluates rules that are not part of a bundle; for explanations. */
   evaluateAlone(policies: ReadonlyMap<string, PolicyJson>, schema: JsonObject, question: EngineQuestion): EngineAnswer;
 }

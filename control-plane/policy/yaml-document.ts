@@ -39,9 +39,12 @@ export function readYaml(source: string, file: string): YamlResult {
     stringKeys: true,
     lineCounter: lines,
     prettyErrors: false,
-    logLevel: 'silent',
+    // 'silent' would also swallow a second document.
+    logLevel: 'error',
   });
-  const problems = [...yaml.errors, ...yaml.warnings].map((error) => at(error.pos[0], firstLine(error.message)));
+  const problems = [...yaml.errors, ...yaml.warnings].map(({ pos, code, message }) =>
+    at(pos[0], code === 'MULTIPLE_DOCS' ? 'the file has more than one document' : firstLine(message)),
+  );
   visit(yaml, {
     Alias: (_, node) => {
       problems.push(at(offsetOf(node), 'aliases are not part of this format'));

@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import { parseManifest } from '../../../../control-plane/policy/manifest.ts';
+import { problemText } from '../../../../control-plane/policy/source.ts';
+import { proves } from '../../../guarantees.ts';
+
+const BASE = 'apiVersion: portcullis/v1\n';
+const DIGEST = `sha256:${'A'.repeat(43)}`;
+
+function problemsOf(text: string): string[] {
+  const result = parseManifest(text, 'p.yaml');
+  return result.ok ? [] : result.problems.map(problemText);
+}
+
+const ONE_FS = 'servers: { fs: { stdio: { command: node } } }\n';
+
+describe('a manifest', () => {
+  it.each<[string, string, string[]]>([
+    ['nothing', '', ['p.yaml:1:1: expected a mapping, found nothing']],
+    ['a list', '- a\n', ['p.yaml:1:1: expected a mapping, found a list']],
+    [
+      'another version',
+      'apiVersion: portcullis/v2\n',
+      ['p.yaml:1:13: "apiVersion": begin with "apiVersion: portcullis/v1", the only version'],
+    ],
+    ['an unknown key', `${BASE}server: {}\n`, ['p.yaml:2:1: unknown key "server" (did you mean servers?)']],
+    [
+      'an unknown key deep inside',
+      `${BASE}servers:\n  fs:\n    stdio: { command: node, arg: [x] }\n`,
+      ['p.yaml:4:29: unknown key "arg" in stdio (did you mean args?)'],
+    ],
+    [
+      'an unknown key of an alternative',
+      `${BASE}agents:\n  a: { auth: { apikey: x } }\n`,
+      ['p.yaml:3:16: unknown key "apikey" in auth (did you mean apiKey?)'],
+    ],
+    ['two documents', `${BASE}---\na: 1\n`, ['p.yaml:2:1: the file has more than one document']],
+    ['a repeated key', `${BASE}namespace: A\nnamespace: B\n`, ['p.yaml:3:1: Map keys must be unique']],
+    [
+      'anchors and aliases',
+      `${BASE}agents:\n  a: &x { auth: local }\n  b: *x\n`,
+      ['p.yaml:3:9: anchors are not part of this format', 'p.yaml:4:6: aliases are not part of this format'],
+    ],
+    ['a tag', `${BASE}namespace: !!str A\n`, ['p.yaml:2:18: tags are not part of this format']],
+    ['a merge key', `${BASE}agents:\n  <<: {}\n`, ['p.yaml:3:3: merge keys are not part of this format']],
+    ['a prototype', `${BASE}agents:\n  __proto__: {}\n`, ['p.yaml:3:3: the key "__proto__" is not allowed']],
+    ['a wrong form', `${BASE}agents: 5\n`, ['p.yaml:2:9: "agents": expected a mapping, found a number']],
+    [
+      'a permit that lives too long',
+      `${BASE}defaults: { permitTtlMs: 60001 }\n`,
+      ['p.yaml:2:26: "permitTtlMs": at most 60000'],
+    ],
+    [
+      'a server that is reached in two ways',
+      `${BASE}servers:\n  fs: { stdio: { command: a }, http: { url: "https://x" } }\n`,
+      ['p.yaml:3:7: a server is reached in exactly one way: stdio or http'],
+    ],
+    [
+      'a server name with the separator in it',
+      `${BASE}servers:\n  a__b: { stdio: { command: a } }\n`,
+      ['p.yaml:3:3: a__b: the name of a server has no "__": it separates server and tool'],
+    ],
+    [
+      'a role named twice',
+      `${BASE}agents:\n  a: { auth: local, roles: [x, x] }\n`,
+      ['p.yaml:3:32: the role "x" is named twice'],
+    ],
+    [
+      'two agents with one credential',
+      `${BASE}agents:\n  a: { auth: local }\n  b: { auth: local }\n`,
+      ['p.yaml:4:14: the agents "a" and "b" have the same credential'],
+    ],
+    [
+      'a token of nobody',
+      `${BASE}agents:\n  a: { auth: { jwt: { sub: s } } }\n`,
+      ['p.yaml:3:21: no issuer is trusted: add one under identity.jwt'],
+    ],
+    [
+      'facts about no server',
+      `${BASE}${ONE_FS}facts:\n  sf: {}\n`,
+      ['p.yaml:4:3: there is no server "sf" (did you mean fs?)'],
+    ],
+    [
+      'groups with members that do not exist',
+      `${BASE}${ONE_FS}groups:\n  g: [sf/x, x]\n`,
+      [
+        'p.yaml:4:7: there is no server "sf" (did you mean fs?)',
+        'p.yaml:4:13: "x" does not name a tool: write server/tool',
+      ],
+    ],
+    [
+      'a fact of no kind',
+      `${BASE}${ONE_FS}facts: { fs: { "*": { p: { kind: pth, from: [/a] } } } }\n`,
+      ['p.yaml:3:34: "kind": the kind of a fact is path, url, bytes or count'],
+    ],
+    [
+      'patterns and roots that can never match',
+      `${BASE}${ONE_FS}facts: { fs: { "*": { p: { kind: path, from: [/a], roots: { w: srv }, classes: { c: [".env"] } } } } }\n`,
+      [
+        'p.yaml:3:64: a root of this fact is an absolute path without ".."',
+        'p.yaml:3:86: a pattern for absolute paths begins with "/" or "**/": this one can never match',
+      ],
+    ],
+    [
+      'a fact that rules could not name',
+      `${BASE}${ONE_FS}facts: { fs: { "*": { has: { kind: bytes, from: [/a] } } } }\n`,
+      ['p.yaml:3:23: has: this name is reserved in the rule language'],
+    ],
+  ])('refuses %s at its place', (_, text, problems) => {
+    expect(problemsOf(text)).toEqual(problems);
+  });
+
+  it.each(['approvals', 'budgets', 'lineage', 'pin', 'sandbox'])('says that "%s" is not supported yet', (key) => {
+    expect(problemsOf(`${BASE}${key}: {}\n`)).toEqual([
+      `p.yaml:2:1: "${key}" is not supported yet: this version does not enforce it, so it refuses it`,
+    ]);
+  });
+
+  it.each<[string, string, RegExp]>([
+    ['a header', 'http: { url: "https://h", headers: { Authorization: "Bearer x" } }', /comes from the environment/],
+    ['a URL', 'http: { url: "https://u:p@h/" }', /user name or password is a secret/],
+    ['a variable', 'stdio: { command: a, env: { set: { GITHUB_TOKEN: x } } }', /looks like a secret/],
+  ])('refuses a secret written into %s', (_, server, message) => {
+    expect(problemsOf(`${BASE}servers: { s: { ${server} } }\n`).join()).toMatch(message);
+  });
+
+  it('refuses an API key in place of its digest', () => {
+    expect(problemsOf(`${BASE}agents: { a: { auth: { apiKey: hunter2 } } }\n`)).toEqual([
+      'p.yaml:2:32: "apiKey": not the digest of a key: write "sha256:" and 43 characters, never the key itself',
+    ]);
+  });
+
+  proves('G4', 'a manifest that names nobody and nothing is valid and allows nothing', () => {
+    const result = parseManifest(BASE, 'p.yaml');
+    expect(result.ok && result.manifest).toEqual({
+      apiVersion: 'portcullis/v1',
+      namespace: 'Portcullis',
+      defaults: { permitTtlMs: 15_000 },
+      agents: {},
+      identity: { jwt: [] },
+      listen: { hosts: [], origins: [] },
+      servers: {},
+      facts: {},
+      groups: {},
+      policies: ['policy/*.cedar'],
+    });
+  });
+
+  it('reads every part that is in force', () => {
+    const result = parseManifest(
+      `${BASE}namespace: Acme
+defaults: { permitTtlMs: 2000 }
+identity: { jwt: [{ issuer: "https://id", audience: gate, jwks: "https://id/keys", algorithms: [EdDSA] }] }
+listen: { http: "127.0.0.1:8787", hosts: [gate.example.com], origins: ["https://app.example.com"] }
+agents:
+  coder: { roles: [dev], auth: local }
+  robot: { roles: [ci], root: false, auth: { apiKey: "${DIGEST}" } }
+  cloud: { auth: { jwt: { sub: svc, claims: { team: red } } } }
+servers:
+  fs: { stdio: { command: node, args: [x], cwd: /srv, env: { allow: [LANG], set: { NODE_OPTIONS: "" } } }, limits: { timeoutMs: 10 } }
+  web: { http: { url: "https://h/mcp", headers: { Authorization: { env: TOKEN } } } }
+facts:
+  fs:
+    "*": { paths: { kind: path, from: [/path, "/paths/*"], roots: { w: /srv }, classes: { s: ["**/.env*"] } } }
+  web: { get: { u: { kind: url, from: [/url], allow: { docs: ["https://*.example.com"] } }, n: { kind: count, from: [/a] } } }
+groups: { read: [fs/read, web/get] }
+policies: [a.cedar]
+`,
+      'p.yaml',
+    );
+    expect(result.ok ? [] : result.problems).toEqual([]);
+    expect(result.ok && result.manifest.servers.fs?.limits).toEqual({
+      timeoutMs: 10,
+      outputBytes: 1_048_576,
+      concurrency: 16,
+    });
+  });
+});
