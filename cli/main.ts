@@ -1,6 +1,8 @@
 // The command line. Each command is loaded when it is used: a client that starts us waits for what we load.
 
 import { Command, CommanderError } from 'commander';
+import type { ServeOptions } from './commands/serve.ts';
+import type { WrapOptions } from './commands/wrap.ts';
 import { EXIT } from './exit-codes.ts';
 import { CommandError, type Output, output, reasonOf } from './output.ts';
 import { packageVersion } from './version.ts';
@@ -30,6 +32,7 @@ async function run(json: boolean | undefined, action: Action): Promise<void> {
 const program = new Command('portcullis')
   .description('A fail-closed gate between AI agents and their tools')
   .version(packageVersion())
+  .enablePositionalOptions()
   .showHelpAfterError('(portcullis --help lists the commands)')
   .exitOverride()
   .addHelpText(
@@ -57,7 +60,7 @@ program
   .option('--agent <name>', 'which agent of the manifest is calling, where there are several')
   .option(...JSON_OPTION)
   .passThroughOptions()
-  .action((command: string, args: string[], options: Json & Record<string, string>) =>
+  .action((command: string, args: string[], options: Json & WrapOptions) =>
     run(options.json, async (out) => (await import('./commands/wrap.ts')).wrap(options, { command, args }, out)),
   );
 
@@ -73,7 +76,7 @@ program
   .option('--name <name>', 'the name of this gate, which names its ledger')
   .option('--agent <name>', 'which agent of the manifest local clients are, where there are several')
   .option(...JSON_OPTION)
-  .action((options: Json & Record<string, string>) =>
+  .action((options: Json & ServeOptions) =>
     run(options.json, async (out) => (await import('./commands/serve.ts')).serve(options, out)),
   );
 
@@ -130,7 +133,7 @@ program
     run(options.json, async (out) => (await import('./commands/log.ts')).log(path, options, out)),
   );
 
-const policy = program.command('policy').summary('write, check, explain and test rules');
+const policy = program.command('policy').summary('write, check, explain and test rules').enablePositionalOptions();
 
 policy
   .command('init')
@@ -199,8 +202,6 @@ program
   .action((options: Json & Record<string, string>) =>
     run(options.json, async (out) => (await import('./commands/doctor.ts')).doctor(options, out)),
   );
-
-program.enablePositionalOptions();
 
 try {
   await program.parseAsync();
