@@ -239,7 +239,7 @@ export class Session {
     }
     const parsed = parseStrictJson(bytes, limits);
     if (!parsed.ok) {
-      this.#notStrict(bytes, `${parsed.reason} at byte ${parsed.offset}`);
+      this.#notStrict(bytes, exchange, `${parsed.reason} at byte ${parsed.offset}`);
       return;
     }
     const { value } = parsed;
@@ -253,7 +253,7 @@ export class Session {
   #message(value: Json, bytes: number, exchange: number | undefined): void {
     if (this.#ended) return;
     if (!isJsonObject(value)) {
-      this.#violate('it wrote a message that is not a JSON object');
+      this.#misplaced(exchange, bytes, 'it wrote a message that is not a JSON object');
       return;
     }
     if (Object.hasOwn(value, 'result') || Object.hasOwn(value, 'error')) {
@@ -272,9 +272,8 @@ export class Session {
     const { id, method, jsonrpc } = value;
     if (jsonrpc !== '2.0' || typeof method !== 'string') {
       // Not an answer, a request or a notification. Where it names an open call, that call pays; else nobody can say what it was.
-      const pending = typeof id === 'number' ? this.#take(id) : undefined;
-      if (pending === undefined) this.#violate('it wrote a message that is not JSON-RPC');
-      else pending.settle({ kind: 'refused', code: 'OUTPUT_INVALID', detail: 'the answer is not JSON-RPC', bytes });
+      const named = typeof id === 'number' ? id : undefined;
+      this.#misplaced(exchange ?? named, bytes, 'it wrote a message that is not JSON-RPC');
       return;
     }
     if (id === undefined) this.#notification(method, value.params, bytes);
@@ -321,29 +320,36 @@ export class Session {
   }
 
   /** The strict parser refused the bytes. Lenient eyes may still tell which call they belong to. */
-  #notStrict(bytes: Uint8Array, reason: string): void {
+  #notStrict(bytes: Uint8Array, exchange: number | undefined, reason: string): void {
     const seen = wire.outline(bytes);
     if (seen === undefined) {
       const start = new TextDecoder('latin1').decode(bytes.subarray(0, 120));
-      this.#violate(`it wrote something that is not a JSON message (${reason}): ${wire.quoted(start)}`);
+      this.#misplaced(
+        exchange,
+        bytes.length,
+        `it wrote something that is not a JSON message (${reason}): ${wire.quoted(start)}`,
+      );
       return;
     }
     if (seen.hasMethod) {
       if (this.#countUnsolicited()) this.dropped.notifications++;
       return;
     }
-    const pending = seen.id === undefined ? undefined : this.#take(seen.id);
+    const pending = seen.id === undefined || (exchange ?? seen.id) !== seen.id ? undefined : this.#take(seen.id);
     if (pending === undefined) {
       this.dropped.answers++;
       this.#countUnsolicited();
       return;
     }
-    pending.settle({
-      kind: 'refused',
-      code: 'OUTPUT_INVALID',
-      detail: `not strict JSON: ${reason}`,
-      bytes: bytes.length,
-    });
+    const detail = `the answer is not strict JSON: ${reason}`;
+    pending.settle({ kind: 'refused', code: 'OUTPUT_INVALID', detail, bytes: bytes.length });
+  }
+
+  /** Not a message at all. The call it came for pays, if there is one; else nobody can say what it was, and the connection ends. */
+  #misplaced(id: number | undefined, bytes: number, detail: string): void {
+    const pending = id === undefined ? undefined : this.#take(id);
+    if (pending === undefined) this.#violate(detail);
+    else pending.settle({ kind: 'refused', code: 'OUTPUT_INVALID', detail, bytes });
   }
 
   #tooLarge(what: TooLarge): boolean {
@@ -369,10 +375,12 @@ export class Session {
 
   /** One stream broke. Whether the server is still there is asked, so that the next call does not have to find out. */
   #exchangeLost(id: number, detail: string): void {
+    // Once the protocol was broken, the end of the connection answers for all.
+    if (this.#ended) return;
     const pending = this.#take(id);
     if (pending === undefined) return;
     pending.settle({ kind: 'lost', detail });
-    if (this.#ended || this.#probing || this.#description === undefined) return;
+    if (this.#probing || this.#description === undefined) return;
     this.#probing = true;
     const { pingTimeoutMs, messageBytesMax } = this.#options.limits;
     const timer = setTimeout(() => this.#violate(`it did not answer a ping within ${pingTimeoutMs} ms`), pingTimeoutMs);
