@@ -198,8 +198,8 @@ export function verifyConsistency(
   proof: readonly Uint8Array[],
 ): boolean {
   if (!isSize(first) || !isSize(second) || first === 0 || first > second) return false;
-  if (!areHashes([firstRoot, secondRoot, ...proof])) return false;
   if (first === second) return proof.length === 0 && equalBytes(firstRoot, secondRoot);
+  if (!areHashes([firstRoot, secondRoot, ...proof])) return false;
   const path = isPowerOfTwo(first) ? [firstRoot, ...proof] : proof;
   let node = first - 1;
   let last = second - 1;

@@ -1,5 +1,6 @@
 // A real ledger for tests: real keys, real files or memory, a real or a manual clock.
 
+import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +17,13 @@ import {
 } from '../../adapters/crypto/node-crypto.ts';
 import { type FileLedgerOptions, openFileLedger } from '../../adapters/storage/file-ledger.ts';
 import type { Clock, Sealer } from '../../ledger/ports.ts';
-import { formatVerifierKey, type NoteVerifier, noteSigner, parseVerifierKey } from '../../ledger/signed-note.ts';
+import {
+  type Ed25519Key,
+  formatVerifierKey,
+  type NoteVerifier,
+  noteSigner,
+  parseVerifierKey,
+} from '../../ledger/signed-note.ts';
 import { commit, type Payload } from '../../ledger/vault.ts';
 
 export const ORIGIN = 'portcullis.test/gate';
@@ -60,6 +67,14 @@ export class ManualClock implements Clock {
     this.#timers = this.#timers.filter((timer) => timer.at > this.elapsed);
     for (const timer of due) timer.then();
   }
+}
+
+/** The key of a 32-byte seed, as public test vectors publish them. */
+export function importSeed(seed: Uint8Array): Ed25519Key {
+  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  const publicKey = createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-32);
+  return { publicKey: new Uint8Array(publicKey), sign: (message) => sign(null, message, key) };
 }
 
 export interface TestKey {
