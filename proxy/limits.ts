@@ -60,6 +60,9 @@ export const HTTP_CONNECTIONS_MAX = 8192;
 /** How much one event stream may lag behind before it is closed. One message of the largest size and its framing. */
 export const HTTP_STREAM_BUFFER_BYTES_MAX = 2 * MESSAGE_BYTES_MAX;
 
+/** A silent event stream says this often that it lives. Below the 30 s after which the strictest common reverse proxies cut it. */
+export const HTTP_HEARTBEAT_MS = 20 * SECOND;
+
 /** Elements of one batch (2025-03-26). Each counts as a call in flight as well. */
 export const BATCH_ELEMENTS_MAX = 64;
 

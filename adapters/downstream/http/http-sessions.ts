@@ -1,0 +1,122 @@
+// Which session belongs to whom. A session's id is not a credential: it is good only together with the principal that opened it, on the
+// path on which it was opened. Whoever presents another's id is told what is told about an id that never was.
+
+import { randomBytes } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import { type Denial, deny } from '../../../domain/denial.ts';
+import type { Principal } from '../../../domain/principal.ts';
+import type { ClientSession, CloseReason } from '../../../proxy/client-port.ts';
+import type { Route } from './request-checks.ts';
+
+export interface HttpSession {
+  readonly id: string;
+  readonly session: ClientSession;
+  readonly principal: Principal;
+  readonly server: string | undefined;
+  /** Requests being answered. */
+  inProgress: number;
+  lastUsedMs: number;
+  /** Where messages go that belong to no request, while the client listens. */
+  stream: ServerResponse | undefined;
+}
+
+export interface SessionLimits {
+  readonly sessionsMax: number;
+  readonly sessionsPerPrincipalMax: number;
+  readonly sessionIdleMs: number;
+}
+
+const ID = /^[A-Za-z0-9_-]{22}$/;
+
+export class HttpSessions {
+  readonly #limits: SessionLimits;
+  readonly #now: () => number;
+  readonly #sessions = new Map<string, HttpSession>();
+
+  /** `now` is a monotonic clock in milliseconds. */
+  constructor(limits: SessionLimits, now: () => number) {
+    this.#limits = limits;
+    this.#now = now;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  find(id: string, principal: Principal, route: Route): HttpSession | undefined {
+    const found = ID.test(id) ? this.#sessions.get(id) : undefined;
+    if (found === undefined || found.server !== route.server || !isSamePrincipal(found.principal, principal))
+      return undefined;
+    found.lastUsedMs = this.#now();
+    return found;
+  }
+
+  /** Room for one more session of this principal, made by closing its least recently used idle one if need be. */
+  makeRoom(principal: Principal): Denial | undefined {
+    const own = [...this.#sessions.values()].filter((held) => held.principal.agent === principal.agent);
+    // Clients that just end leave their sessions behind. Those make room; sessions in use never do, and nobody's but one's own.
+    if (own.length >= this.#limits.sessionsPerPrincipalMax || this.#sessions.size >= this.#limits.sessionsMax) {
+      const [oldest] = own.filter(isIdle).sort((a, b) => a.lastUsedMs - b.lastUsedMs);
+      if (oldest === undefined) return deny('OVERLOADED', 'too many sessions');
+      void this.end(oldest, 'disconnect');
+    }
+    return undefined;
+  }
+
+  add(session: ClientSession, principal: Principal, route: Route): HttpSession {
+    const id = randomBytes(16).toString('base64url');
+    const held: HttpSession = {
+      id,
+      session,
+      principal,
+      server: route.server,
+      inProgress: 0,
+      lastUsedMs: this.#now(),
+      stream: undefined,
+    };
+    this.#sessions.set(id, held);
+    return held;
+  }
+
+  /** From here on its id is unknown. Resolves when its calls have ended. */
+  async end(held: HttpSession, reason: CloseReason): Promise<void> {
+    if (!this.#sessions.delete(held.id)) return;
+    held.stream?.end();
+    held.stream = undefined;
+    await held.session.close(reason);
+  }
+
+  async endAll(reason: CloseReason): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((held) => this.end(held, reason)));
+  }
+
+  /** Ends what has not been used for too long. A client that listens uses its session. */
+  sweep(): void {
+    const oldest = this.#now() - this.#limits.sessionIdleMs;
+    for (const held of this.#sessions.values()) {
+      if (isIdle(held) && held.lastUsedMs < oldest) void this.end(held, 'disconnect');
+    }
+  }
+
+  /** The streams that are open now. */
+  *streams(): Generator<ServerResponse> {
+    for (const { stream } of this.#sessions.values()) if (stream !== undefined) yield stream;
+  }
+}
+
+function isIdle(held: HttpSession): boolean {
+  return held.inProgress === 0 && held.stream === undefined;
+}
+
+/** The same in everything: a credential that now says less must not go on with what an earlier one said. */
+function isSamePrincipal(a: Principal, b: Principal): boolean {
+  if (a === b) return true;
+  return (
+    a.agent === b.agent &&
+    a.connection === b.connection &&
+    a.authentication === b.authentication &&
+    a.root === b.root &&
+    a.roles.length === b.roles.length &&
+    a.roles.every((role, index) => role === b.roles[index])
+  );
+}
