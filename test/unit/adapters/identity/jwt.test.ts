@@ -276,6 +276,13 @@ describe('a key set', () => {
     });
   }
 
+  proves('G4', 'whose server never answers lets nobody in, and does not keep the request for ever', async () => {
+    answer = () => {};
+    const verdict = await open().authenticate({ authorization: `Bearer ${await token()}` });
+    expect(verdict).toMatchObject({ code: 'ID_UNAUTHENTICATED' });
+    serve();
+  });
+
   it('is fetched once for many requests, and unknown key ids do not change that', async () => {
     fetches = 0;
     const authenticator = open();
