@@ -40,6 +40,8 @@ function threadFile(): ThreadFile {
 export class WorkerAuthority implements Authority {
   readonly #options: AuthorityOptions;
   #thread: DecidingThread | undefined;
+  /** The one that is to take over, while it starts. */
+  #next: DecidingThread | undefined;
   /** The source in force: what a new thread is started with. */
   #source: PolicySource | undefined;
   /** Why everything is denied while there is no thread. */
@@ -84,7 +86,7 @@ export class WorkerAuthority implements Authority {
     this.#without = 'POLICY_ENGINE_FAULT';
     const thread = this.#thread;
     this.#thread = undefined;
-    await thread?.close();
+    await Promise.all([thread?.close(), this.#next?.close()]);
     await this.#installing;
   }
 
@@ -116,7 +118,9 @@ export class WorkerAuthority implements Authority {
     } catch (error) {
       return { outcome: 'failed', reason: error instanceof Error ? error.message : 'no thread' };
     }
+    this.#next = thread;
     const started = await thread.started;
+    this.#next = undefined;
     if (started.outcome !== 'ready') return started;
     if (!thread.alive) return { outcome: 'failed', reason: 'the thread ended as soon as it was ready' };
     if (this.#closed) {

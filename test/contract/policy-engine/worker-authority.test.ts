@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WorkerAuthority } from '../../../adapters/policy-engine/worker-authority.ts';
-import { keyFile, policySource, request } from '../../support/policy.ts';
+import { problemText } from '../../../control-plane/policy/source.ts';
+import { proves } from '../../guarantees.ts';
+import { keyFile, policySource, RULES, request } from '../../support/policy.ts';
 
 describe('the deciding thread', () => {
   const key = keyFile();
@@ -34,5 +36,48 @@ describe('the deciding thread', () => {
       limits: { timeoutMs: 5000, outputBytes: 1_048_576 },
     });
     expect(answer.decision === 'allow' && answer.permit.split('.').length).toBe(3);
+  });
+
+  it('answers every one of many asks with its own answer', async () => {
+    const asked = Array.from({ length: 300 }, (_, index) => ({ index, allowed: index % 3 !== 0 }));
+    const answers = await Promise.all(
+      asked.map(({ index, allowed }) =>
+        authority.authorize(request('read_text_file', { path: `/${allowed ? 'srv/ws' : 'home'}/${index}` })),
+      ),
+    );
+    expect(answers.map(({ decision }) => decision === 'allow')).toEqual(asked.map(({ allowed }) => allowed));
+    const permits = answers.map((answer) => (answer.decision === 'allow' ? answer.permit : 'none'));
+    expect(new Set(permits).size).toBe(201);
+  });
+
+  proves('G9', 'shows an agent the tools that some rule could allow it, and no others', async () => {
+    const { principal } = request('read_text_file', {});
+    expect(await authority.visible(principal)).toEqual(
+      new Set(['fs/read_multiple_files', 'fs/read_text_file', 'fs/write_file']),
+    );
+    expect(await authority.visible({ ...principal, agent: 'guest', roles: [] })).toEqual(new Set());
+    expect(await authority.visible({ ...principal, agent: 'nobody' })).toEqual(new Set());
+  });
+
+  it('keeps the policy in force when a new one is refused, and says where it is wrong', async () => {
+    const refused = await authority.install(policySource({ rules: `${RULES}\npermit (principal, action, resource);` }));
+    expect(refused.ok ? [] : refused.problems.map(problemText)).toEqual([
+      'policy/fs.cedar:17:1: a rule has no @id("...")',
+      'policy/fs.cedar:17:1: a rule has no @reason("...") that says what it is for',
+    ]);
+    const answer = await authority.authorize(request('read_text_file', { path: '/srv/ws/a' }));
+    expect(answer).toMatchObject({ decision: 'allow', by: ['fs-read'] });
+  });
+
+  it('decides by a new policy as soon as it is installed, and answers what was asked before by the old one', async () => {
+    const before = authority.authorize(request('write_file', { path: '/srv/ws/a', content: 'x' }));
+    const installed = await authority.install(policySource({ rules: RULES.replace('<= 64', '<= 0') }));
+    const after = await authority.authorize(request('write_file', { path: '/srv/ws/a', content: 'x' }));
+    expect(await before).toMatchObject({ decision: 'allow' });
+    expect(after).toMatchObject({
+      decision: 'deny',
+      code: 'POLICY_NO_PERMIT',
+      policy: installed.ok && installed.digest,
+    });
   });
 });
