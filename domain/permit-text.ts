@@ -91,11 +91,20 @@ function readPayload(bytes: Uint8Array | undefined): PermitPayload {
   if (!isJsonObject(payload.value)) return { problem: 'the payload is not an object' };
   // The cast is made true by whoever refuses a permit with a problem. It is handed over all the same, so that each check can be shown to
   // be needed by taking it away.
-  const claims = payload.value as unknown as PermitClaims;
+  const claims = freeze(payload.value) as unknown as PermitClaims;
   // One value, one text: no duplicate members, no white space, no second way to write a number or a string.
   const problem =
     payload.canonical === payload.text ? permitClaimsProblem(payload.value) : 'the payload is not in canonical form';
   return problem === undefined ? { claims } : { problem, claims };
+}
+
+/** The claims are looked at again later: nobody who is shown a part of them may change it in between. */
+function freeze<T extends Json>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const member of Object.values(value)) freeze(member as Json);
+    Object.freeze(value);
+  }
+  return value;
 }
 
 interface ParsedText {

@@ -130,10 +130,6 @@ export class Verifier {
     return kid;
   }
 
-  forget(kid: string): void {
-    this.#keys.delete(kid);
-  }
-
   has(kid: string): boolean {
     return this.#keys.has(kid);
   }

@@ -69,9 +69,4 @@ export class Revocations {
   has(kind: RevocationKind, id: string): boolean {
     return this.#revoked.get(kind)?.has(id) === true;
   }
-
-  /** Everything after a number, in order: what a neighbour that knows up to there is missing. */
-  since(number: number): readonly Revocation[] {
-    return this.#log.slice(number);
-  }
 }

@@ -39,6 +39,29 @@ describe('a permit', () => {
   });
 });
 
+describe('any text', () => {
+  proves('G4', 'is refused for what it is, and never as a fault of ours', async () => {
+    const segment = fc.oneof(
+      fc.string(),
+      fc.json().map((text) => Buffer.from(text).toString('base64url')),
+      fc.constantFrom(...permit.split('.')),
+    );
+    const texts = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.array(segment, { maxLength: 5 }).map((all) => all.join('.')),
+    );
+    await fc.assert(
+      fc.asyncProperty(texts, async (text) => {
+        if (text === permit) return;
+        const verdict = checkPermit(await inputFor(text));
+        expect(verdict).toHaveProperty('code');
+        expect(verdict).not.toHaveProperty('code', 'VERIFIER_FAULT');
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
 /** What the memory must do, in its simplest form: never forget, refuse what has expired, hold so many as are still valid. */
 class Model {
   readonly burnt = new Map<string, number>();

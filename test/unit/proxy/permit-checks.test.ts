@@ -75,6 +75,18 @@ describe('checkPermit', () => {
     }
   });
 
+  proves('G3', 'refuses a permit of before a restart, though nobody remembers that it burnt', async () => {
+    const world = goodWorld();
+    const restarted = { ...world, live: { ...world.live, boot: '01KAJ0000000000000000B0002' } };
+    expect(codeOf(checkPermit(await inputFor(goodPermit(), restarted)))).toBe('ID_GATEWAY');
+  });
+
+  it('hands over claims that nobody can change', async () => {
+    const verdict = checkPermit(await inputFor(goodPermit()));
+    const limits = 'claims' in verdict ? verdict.claims.authorization_details[0].limits : {};
+    expect(() => Object.assign(limits, { timeoutMs: 1e9 })).toThrow(TypeError);
+  });
+
   it('accepts the members of the header in any order', async () => {
     const permit = permitWithHeader((header) => {
       const { alg } = header;
