@@ -32,3 +32,21 @@ export interface Head {
 
 /** Above this many open spans no head is taken: an older one is as true, and a head stays small. */
 export const HEAD_SPANS_MAX = 1024;
+
+/** The head of a ledger that has no entries yet. Kept before the first one is written, so that a missing head is a sign of tampering. */
+export function emptyHead(origin: string): Head {
+  return {
+    origin,
+    epoch: 0,
+    size: 0,
+    note: '',
+    peaks: [],
+    lastLeaf: null,
+    lastTs: 0,
+    segment: '',
+    offset: 0,
+    line: 0,
+    open: [],
+    closed: false,
+  };
+}

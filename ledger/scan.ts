@@ -85,8 +85,8 @@ export interface ScanOptions {
 interface Pending extends Place {
   readonly seq: number | undefined;
   readonly leaf: Uint8Array;
-  /** What the entry says its predecessor was, where that differs from what stands there. */
-  readonly claim: string | undefined;
+  /** What the entry says its predecessor was: what stands there, something else, or nothing that can be read. */
+  readonly prev: 'fits' | 'unreadable' | { readonly claims: string };
   readonly entry: Entry | undefined;
 }
 
@@ -138,7 +138,7 @@ export class LogScan {
     this.#ts = this.#good.lastTs;
     this.#epoch = this.#good.epoch;
     this.#trusted = [...(options.trusted ?? [])].sort((a, b) => a.size - b.size);
-    this.#checkTrusted({ segment: '', line: 0, offset: 0, bytes: 0 });
+    this.#checkTrusted(this.#tree, { segment: '', line: 0, offset: 0, bytes: 0 });
   }
 
   /** The last state at which everything was in order. */
@@ -194,15 +194,12 @@ export class LogScan {
   #entry(bytes: Uint8Array, place: Place): void {
     const header = findHeader(bytes);
     const leaf = this.#options.hasher.leaf(bytes);
-    let claim: string | undefined;
-    if (header === undefined) {
-      this.#find('malformed', place, 'the line is not an entry', this.#size + this.#pending.length);
-    } else if (!isPrev(bytes, header.prev, this.#lastLeafText)) {
-      claim = claimAt(bytes, header.prev);
-    }
+    let prev: Pending['prev'] = 'fits';
+    if (header === undefined) prev = 'unreadable';
+    else if (!isPrev(bytes, header.prev, this.#lastLeafText)) prev = { claims: claimAt(bytes, header.prev) };
     if (this.#doubt !== undefined) {
-      const signed = this.#resolveDoubt(claim ?? (header === undefined ? undefined : this.#lastLeafText));
-      if (signed === claim) claim = undefined;
+      const signed = this.#resolveDoubt(claimOf(prev, this.#lastLeafText));
+      if (typeof prev === 'object' && signed === prev.claims) prev = 'fits';
     }
     let entry: Entry | undefined;
     if (this.#options.deep && header !== undefined) {
@@ -211,7 +208,7 @@ export class LogScan {
       else this.#checkFields(entry, place);
     }
     this.#lastLeafText = encodeBase64url(leaf);
-    this.#pending.push({ ...place, seq: header?.seq, leaf, claim, entry });
+    this.#pending.push({ ...place, seq: header?.seq, leaf, prev, entry });
   }
 
   #checkFields(entry: Entry, place: Place): void {
@@ -241,16 +238,15 @@ export class LogScan {
     this.#pending = [];
     const size = this.#size + pending.length;
     const counted = checkpoint.size === size && pending.length > 0;
-    const before = this.#tree.frontier();
-    if (counted && this.#treeHolds) for (const each of pending) this.#append(each.leaf, each);
-    const agrees = counted && this.#treeHolds && equalBytes(this.#tree.root(), checkpoint.root);
+    const tree = new GrowingTree(this.#options.hasher, this.#tree.frontier());
+    if (counted && this.#treeHolds) for (const each of pending) tree.append(each.leaf);
+    const agrees = counted && this.#treeHolds && equalBytes(tree.root(), checkpoint.root);
 
     if (this.#options.signatures === 'every' || !agrees) {
       if (!this.#isSigned(note)) {
         this.#find('checkpoint', place, 'the signature is not valid');
         // Nothing in this line is worth believing. If the entries are as they were, the next commit line will say so.
         if (!agrees && this.#treeHolds) {
-          this.#tree = new GrowingTree(this.#options.hasher, before);
           this.#pending = pending;
           return;
         }
@@ -266,16 +262,22 @@ export class LogScan {
       this.#treeHolds = false;
       this.#size = checkpoint.size;
     } else if (!agrees) {
-      this.#tree = new GrowingTree(this.#options.hasher, before);
       this.#doubt = { pending, checkpoint, commit: place };
       this.#size = size;
     } else {
       for (const [index, each] of pending.entries()) {
         // The root is the signed one, so the writer itself wrote this.
-        if (each.seq !== this.#size + index || each.claim !== undefined) {
+        if (each.seq === undefined) {
+          this.#find('malformed', each, 'the line is not an entry', this.#size + index);
+        } else if (each.seq !== this.#size + index || each.prev !== 'fits') {
           this.#find('out_of_place', each, 'the entry was written with a wrong seq or prev', this.#size + index);
         }
       }
+      this.#accept(
+        tree,
+        pending,
+        pending.map((each) => each.leaf),
+      );
       this.#size = size;
       this.#settle(pending, place, note);
     }
@@ -286,9 +288,10 @@ export class LogScan {
     let expected = this.#size;
     for (const each of pending) {
       const seq = each.seq ?? expected;
+      if (each.seq === undefined) this.#find('malformed', each, 'the line is not an entry', seq);
       if (seq > expected) this.#find('missing', each, `entries ${expected} to ${seq - 1} are not there`, expected);
       else if (seq < expected) this.#find('out_of_place', each, `entry ${seq} stands where ${expected} belongs`, seq);
-      else if (each.claim !== undefined)
+      else if (each.prev !== 'fits')
         this.#find('changed', each, 'the chain of leaf hashes breaks at or before this entry', seq);
       expected = seq + 1;
     }
@@ -316,12 +319,13 @@ export class LogScan {
     const first = this.#size - pending.length;
     const claims = pending.map((each, index) => {
       const successor = pending[index + 1];
-      const claim = successor === undefined ? next : (successor.claim ?? encodeBase64url(each.leaf));
+      const claim = successor === undefined ? next : claimOf(successor.prev, encodeBase64url(each.leaf));
       return claim === undefined ? undefined : fromDigest(`sha256:${claim}`);
     });
     const suspects = pending.flatMap((each, index) => {
       const claim = claims[index];
-      return claim !== undefined && !equalBytes(claim, each.leaf) ? [index] : [];
+      const differs = claim !== undefined && !equalBytes(claim, each.leaf);
+      return differs || each.prev === 'unreadable' ? [index] : [];
     });
     // An entry whose `prev` was edited makes its predecessor look changed as well.
     const withoutEchoes = suspects.filter((index) => !suspects.includes(index + 1));
@@ -332,7 +336,7 @@ export class LogScan {
       if (changed.length === 0 || !equalBytes(tree.root(), checkpoint.root)) continue;
       for (const index of changed) this.#findChanged(pending[index] as Pending, first + index);
       // The leaves that were signed are known again, so everything after can be checked as if nothing had happened.
-      for (const [index, leaf] of leaves.entries()) this.#append(leaf, pending[index] as Pending);
+      this.#accept(tree, pending, leaves);
       return encodeBase64url(leaves.at(-1) as Uint8Array);
     }
     const last = pending.length - 1;
@@ -351,18 +355,29 @@ export class LogScan {
     this.#find('changed', entry, 'the entry is not the one that was signed', seq);
   }
 
-  #append(leaf: Uint8Array, place: Place): void {
-    this.#tree.append(leaf);
-    if (this.#trusted.length > 0) this.#checkTrusted(place);
+  /** These leaves are the signed ones. Roots that were trusted within or at the end of them are compared. */
+  #accept(grown: GrowingTree, places: readonly Place[], leaves: readonly Uint8Array[]): void {
+    const before = this.#tree;
+    this.#tree = grown;
+    if ((this.#trusted[0]?.size ?? Number.POSITIVE_INFINITY) > grown.size) return;
+    for (const [index, leaf] of leaves.entries()) {
+      before.append(leaf);
+      this.#checkTrusted(before, places[index] as Place);
+    }
   }
 
-  #checkTrusted(place: Place): void {
+  #checkTrusted(tree: GrowingTree, place: Place): void {
     for (;;) {
       const trusted = this.#trusted[0];
-      if (trusted === undefined || trusted.size > this.#tree.size) return;
+      if (trusted === undefined || trusted.size > tree.size) return;
       this.#trusted.shift();
-      if (trusted.size < this.#tree.size || equalBytes(this.#tree.root(), trusted.root)) continue;
-      this.#find('forked', place, `the first ${trusted.size} entries do not have the trusted root`, trusted.size - 1);
+      if (trusted.size < tree.size || equalBytes(tree.root(), trusted.root)) continue;
+      this.#find(
+        'forked',
+        place,
+        `the first ${trusted.size} entries do not have the trusted root`,
+        Math.max(0, trusted.size - 1),
+      );
     }
   }
 
@@ -405,6 +420,11 @@ function isPrev(line: Uint8Array, at: number, digest: string | undefined): boole
   if (line[at] !== 0x22 || line[at + 7] !== 0x3a || line[at + DIGEST_BYTES - 1] !== 0x22) return false;
   for (let index = 0; index < 43; index++) if (line[at + 8 + index] !== digest.charCodeAt(index)) return false;
   return true;
+}
+
+function claimOf(prev: Pending['prev'], predecessor: string | undefined): string | undefined {
+  if (prev === 'fits') return predecessor;
+  return prev === 'unreadable' ? undefined : prev.claims;
 }
 
 /** The digest that `prev` names, whatever it is. */

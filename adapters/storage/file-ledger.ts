@@ -3,10 +3,10 @@
 // After a failure the process lives on with a ledger that refuses. Close it and open again to recover.
 
 import { join } from 'node:path';
-import type { Digest, Sha256 } from '../../domain/digest.ts';
+import type { Sha256 } from '../../domain/digest.ts';
 import type { Entry, EntryBody } from '../../domain/entry.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { Head } from '../../ledger/head.ts';
+import { emptyHead, type Head } from '../../ledger/head.ts';
 import { LedgerRefused, openLedger } from '../../ledger/open.ts';
 import type { SpanRule } from '../../ledger/open-spans.ts';
 import type { Clock, Sealer } from '../../ledger/ports.ts';
@@ -184,23 +184,6 @@ class FileLedger implements Ledger {
     await this.#tiles.stop();
     this.#lock.release();
   }
-}
-
-function emptyHead(origin: string): Head {
-  return {
-    origin,
-    epoch: 0,
-    size: 0,
-    note: '',
-    peaks: [] as readonly Digest[],
-    lastLeaf: null,
-    lastTs: 0,
-    segment: '',
-    offset: 0,
-    line: 0,
-    open: [],
-    closed: false,
-  };
 }
 
 /** A head is JSON by its types; only its interfaces do not say so. */
