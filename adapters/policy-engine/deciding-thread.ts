@@ -12,11 +12,14 @@ export interface ThreadFile {
 }
 
 export interface ThreadLimits {
-  /** Longest silence while an ask could be worked on. */
+  /** Longest silence while an ask could be worked on, in time that the process had a processor. */
   readonly deadlineMs: number;
   /** Longest time from start to ready: compiling the engine and validating the rules. */
   readonly startMs: number;
 }
+
+/** How many times the deadline may pass on the clock while the process hardly runs, or waits for the file system. */
+const STARVED_FACTOR = 10;
 
 export type Started =
   | { readonly outcome: 'ready'; readonly digest: Digest }
@@ -106,15 +109,31 @@ export class DecidingThread {
     if (this.#timer === undefined) this.#watch();
   }
 
-  /** Restarts with every message received: the thread answers in order, so silence means that the first pending ask takes this long. */
+  /**
+   * Restarts with every message received: the thread answers in order, so silence means that the first pending ask takes this long. Time in
+   * which nobody let this process run does not count, up to a bound: a busy machine is no fault of the thread.
+   */
   #watch(): void {
-    this.#timer = setTimeout(() => {
-      const watched = this.#timer;
-      // Answers may be waiting behind this very timer if our own thread was busy: let them in before judging.
-      setImmediate(() => {
-        if (this.#timer === watched) this.#fail('the thread did not answer in time');
-      });
-    }, this.#limits.deadlineMs);
+    const since = performance.now();
+    const processorSince = process.cpuUsage();
+    const { deadlineMs } = this.#limits;
+    const wait = (ms: number): void => {
+      this.#timer = setTimeout(() => {
+        const watched = this.#timer;
+        // Answers may be waiting behind this very timer if our own thread was busy: let them in before judging.
+        setImmediate(() => {
+          if (this.#timer !== watched) return;
+          const { user, system } = process.cpuUsage(processorSince);
+          const left = deadlineMs - (user + system) / 1000;
+          if (left <= 0 || performance.now() - since >= deadlineMs * STARVED_FACTOR) {
+            this.#fail('the thread did not answer in time');
+          } else {
+            wait(Math.max(left, 10));
+          }
+        });
+      }, ms);
+    };
+    wait(deadlineMs);
   }
 
   #unwatch(): void {
