@@ -1,6 +1,6 @@
 // Where the time goes: Portcullis under V8's sampling profiler while it carries calls, summed by our folders and by what they stand on.
-// Self time of native code (signatures, file writes, the policy engine's wasm) falls on the function that called it. The profiler costs
-// time itself, so read shares here and figures in the comparison.
+// Native code (signatures, file writes) is charged to the module that called it. Only the main thread can be profiled: the deciding one is
+// ended from outside and writes no profile, so the kernel's count of CPU by thread stands beside it.
 
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,28 +12,41 @@ import { startTarget } from './running-target.ts';
 import { ROUTES, type Route } from './targets.ts';
 
 const OURS = ['domain', 'state-machines', 'control-plane', 'proxy', 'ledger', 'adapters', 'cli'];
+const WARM_UP_SECONDS = 2;
+const FUNCTIONS_SHOWN = 15;
+const SMALLEST_SHARE_SHOWN = 0.005;
+
+interface ProfileNode {
+  readonly id: number;
+  readonly callFrame: { readonly functionName: string; readonly url: string };
+  readonly children?: readonly number[];
+}
 
 export interface CpuProfile {
-  readonly nodes: readonly {
-    readonly id: number;
-    readonly callFrame: { readonly functionName: string; readonly url: string };
-  }[];
+  readonly nodes: readonly ProfileNode[];
   readonly samples: readonly number[];
   readonly timeDeltas: readonly number[];
 }
 
-export interface LayerShare {
-  readonly thread: string;
-  readonly layer: string;
+export interface Share {
+  readonly name: string;
   readonly micros: number;
 }
 
-/** Runs 100-byte calls at 16 in flight on each route and returns the self time per call, by thread and layer. */
+export interface LayerProfile {
+  /** Self time on the main thread, by layer and by function, largest first. */
+  readonly layers: readonly Share[];
+  readonly functions: readonly Share[];
+  /** CPU by thread for one call, as the kernel counts it; the main thread first. Empty where the kernel does not show it. */
+  readonly threads: readonly Share[];
+}
+
+/** Runs 100-byte calls at 16 in flight on each route. All figures are microseconds a call. */
 export async function profileLayers(
   seconds: number,
   progress: (text: string) => void,
-): Promise<Map<Route, LayerShare[]>> {
-  const found = new Map<Route, LayerShare[]>();
+): Promise<Map<Route, LayerProfile>> {
+  const found = new Map<Route, LayerProfile>();
   for (const route of ROUTES) {
     progress(`profiling Portcullis over ${route}`);
     found.set(route, await profileRoute(route, seconds));
@@ -41,41 +54,76 @@ export async function profileLayers(
   return found;
 }
 
-async function profileRoute(route: Route, seconds: number): Promise<LayerShare[]> {
+async function profileRoute(route: Route, seconds: number): Promise<LayerProfile> {
   const folder = join(LOCAL, 'profiles', route);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const home = new PortcullisHome();
   try {
-    const nodeFlags = ['--cpu-prof', `--cpu-prof-dir=${folder}`];
-    const running = await startTarget('portcullis', route, home, nodeFlags);
-    if (running === undefined) return [];
+    const running = await startTarget('portcullis', route, home, ['--cpu-prof', `--cpu-prof-dir=${folder}`]);
+    if (running === undefined) throw new Error('Portcullis does not offer this route');
     const load = { name: 'layers', payloadBytes: 100, inFlight: 16 };
-    const measured = await closedLoop(running.client, load, seconds).finally(() => running.stop());
-    const profiles = readdirSync(folder)
-      .filter((name) => name.endsWith('.cpuprofile'))
-      .sort();
-    if (profiles.length === 0) throw new Error('no profile was written: the process did not end by itself');
-    return profiles.flatMap((name) => {
-      const profile = JSON.parse(readFileSync(join(folder, name), 'utf8')) as CpuProfile; // Written by V8.
-      const thread = /\.(\d+)\.\d+\.cpuprofile$/.exec(name)?.[1] === '0' ? 'main thread' : 'worker thread';
-      return summarise(profile, ROOT).map(({ layer, micros }) => ({ thread, layer, micros: micros / measured.calls }));
-    });
+    let calls = 0;
+    let threads: Share[] = [];
+    try {
+      calls += (await closedLoop(running.client, load, WARM_UP_SECONDS)).calls;
+      const before = running.threads();
+      const measured = await closedLoop(running.client, load, seconds);
+      calls += measured.calls;
+      threads = running.threads().map(({ name, cpuMicros }) => {
+        const used = cpuMicros - (before.find((thread) => thread.name === name)?.cpuMicros ?? 0);
+        return { name, micros: used / measured.calls };
+      });
+    } finally {
+      await running.stop();
+    }
+    const file = readdirSync(folder).find((name) => /\.0\.\d+\.cpuprofile$/.test(name)); // Thread 0 is the main one.
+    if (file === undefined) throw new Error('no profile was written: the process did not end by itself');
+    const profile = JSON.parse(readFileSync(join(folder, file), 'utf8')) as CpuProfile; // Written by V8.
+    const perCall = (shares: readonly Share[]): Share[] =>
+      shares.map(({ name, micros }) => ({ name, micros: micros / calls }));
+    return {
+      layers: perCall(selfTime(profile, ROOT, 'layer')),
+      functions: perCall(selfTime(profile, ROOT, 'function')),
+      threads,
+    };
   } finally {
     home.remove();
   }
 }
 
-/** Self time by layer, largest first. Idle time is left out. */
-export function summarise(profile: CpuProfile, root: string): { layer: string; micros: number }[] {
-  const layers = new Map(profile.nodes.map((node) => [node.id, layerOf(node.callFrame, root)]));
+/** Self time, largest first, by layer or by function. Idle time is left out. */
+export function selfTime(profile: CpuProfile, root: string, by: 'layer' | 'function'): Share[] {
+  const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
+  const parents = new Map(
+    profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id] as const)),
+  );
+  /** The frame that has a file: the node's own, or that of whoever called the native code. */
+  const placed = (node: ProfileNode): ProfileNode => {
+    const parent = nodes.get(parents.get(node.id) ?? -1);
+    if (node.callFrame.url !== '' || parent === undefined || parent.callFrame.functionName === '(root)') return node;
+    return placed(parent);
+  };
   const sums = new Map<string, number>();
   profile.samples.forEach((id, index) => {
-    const layer = layers.get(id) ?? '(unknown)';
-    sums.set(layer, (sums.get(layer) ?? 0) + (profile.timeDeltas[index] ?? 0));
+    const node = nodes.get(id);
+    if (node === undefined || node.callFrame.functionName === '(idle)') return;
+    const place = placed(node);
+    const layer = layerOf(place.callFrame, root);
+    const name =
+      by === 'layer' ? layer : `${node.callFrame.functionName || '(anonymous)'} in ${placeOf(place.callFrame, root)}`;
+    sums.set(name, (sums.get(name) ?? 0) + (profile.timeDeltas[index] ?? 0));
   });
-  sums.delete('(idle)');
-  return [...sums].map(([layer, micros]) => ({ layer, micros })).sort((a, b) => b.micros - a.micros);
+  return [...sums].map(([name, micros]) => ({ name, micros })).sort((a, b) => b.micros - a.micros);
+}
+
+function placeOf({ url }: { url: string }, root: string): string {
+  return url === ''
+    ? 'the engine'
+    : url
+        .replace(/^file:\/\//, '')
+        .replace(`${root}/`, '')
+        .replace(/^dist\//, '');
 }
 
 function layerOf(frame: { functionName: string; url: string }, root: string): string {
@@ -84,27 +132,27 @@ function layerOf(frame: { functionName: string; url: string }, root: string): st
   if (inModules !== undefined) return `dependencies: ${inModules}`;
   if (url.startsWith('wasm:')) return 'dependencies: WebAssembly';
   if (url.startsWith('node:')) return `node: ${/^node:(?:internal\/)?([a-z0-9_]+)/.exec(url)?.[1] ?? 'other'}`;
-  const path = url.replace(/^file:\/\//, '').replace(`${root}/dist/`, '');
-  const folder = path.split('/')[0] ?? '';
+  const folder = placeOf(frame, root).split('/')[0] ?? '';
   if (OURS.includes(folder)) return `ours: ${folder}`;
-  if (functionName.startsWith('(') && url === '') return functionName;
-  return url === '' ? 'node: native' : 'other';
+  return url === '' && functionName.startsWith('(') ? functionName : 'other';
 }
 
-export function layerTables(found: ReadonlyMap<Route, readonly LayerShare[]>): string {
-  return [...found]
-    .map(([route, shares]) => {
-      const total = shares.reduce((sum, share) => sum + share.micros, 0);
-      const rows = shares
-        .filter((share) => share.micros / total >= 0.005)
-        .map(({ thread, layer, micros }) => [
-          layer,
-          thread,
-          micros.toFixed(1),
-          `${((100 * micros) / total).toFixed(1)} %`,
-        ]);
-      const head = `Portcullis over ${route}, 100 B, 16 in flight: ${total.toFixed(0)} µs a call under the profiler`;
-      return `${head}\n${table([['layer', 'thread', 'µs/call', 'share'], ...rows])}\n`;
-    })
-    .join('\n');
+export function layerTables(found: ReadonlyMap<Route, LayerProfile>): string {
+  const parts: string[] = [];
+  for (const [route, { layers, functions, threads }] of found) {
+    const total = layers.reduce((sum, share) => sum + share.micros, 0);
+    const rows = (shares: readonly Share[]): string[][] =>
+      shares.map(({ name, micros }) => [name, micros.toFixed(1), `${((100 * micros) / total).toFixed(1)} %`]);
+    const shown = layers.filter((share) => share.micros / total >= SMALLEST_SHARE_SHOWN);
+    parts.push(
+      `Portcullis over ${route}, 100 B, 16 in flight: ${total.toFixed(0)} µs a call on the main thread, under the profiler`,
+    );
+    parts.push(table([['layer', 'µs/call', 'share'], ...rows(shown)]), '');
+    parts.push(table([['function, self time', 'µs/call', 'share'], ...rows(functions.slice(0, FUNCTIONS_SHOWN))]), '');
+    const busy = threads
+      .filter((thread) => thread.micros >= 1)
+      .map(({ name, micros }) => [name, micros.toFixed(0), '']);
+    if (busy.length > 0) parts.push(table([['CPU by thread, from the kernel', 'µs/call', ''], ...busy]), '');
+  }
+  return `${parts.join('\n')}\n`;
 }

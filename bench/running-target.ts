@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { type LoadClient, openHttp, openStdio } from './load-client.ts';
 import { ECHO_SERVER, ROOT } from './places.ts';
 import type { PortcullisHome } from './portcullis-home.ts';
-import { freePort, type Started, start, stop, usage } from './processes.ts';
+import { freePort, type Started, start, stop, threadUsage, usage } from './processes.ts';
 import { launch, type Route, type TargetName } from './targets.ts';
 
 const START_TIMEOUT_MS = 20_000;
@@ -17,6 +17,7 @@ export interface RunningTarget {
   /** From the start of the process to the first right answer of the tool. */
   readonly startUpMs: number;
   usage(): ReturnType<typeof usage>;
+  threads(): ReturnType<typeof threadUsage>;
   /** Why it can answer no more, or undefined while it runs. */
   ended(): string | undefined;
   stop(): Promise<void>;
@@ -44,6 +45,7 @@ export async function startTarget(
       client,
       startUpMs,
       usage: () => usage(started.pid, ECHO_SERVER),
+      threads: () => threadUsage(started.pid),
       ended: () => (started.exited() ? `it ended: ${complaint(started.stderr())}` : undefined),
       async stop() {
         client.close();
