@@ -1,7 +1,15 @@
 // The command line. Each command is loaded when it is used: a client that starts us waits for what we load.
 
 import { Command, CommanderError } from 'commander';
+import type { DoctorOptions } from './commands/doctor.ts';
+import type { KeysOptions } from './commands/keys.ts';
+import type { LogOptions } from './commands/log.ts';
+import type { PolicyOptions } from './commands/policy.ts';
+import type { PolicyInitOptions } from './commands/policy-init.ts';
+import type { ProveOptions } from './commands/prove.ts';
+import type { ReplayOptions } from './commands/replay.ts';
 import type { ServeOptions } from './commands/serve.ts';
+import type { VerifyOptions } from './commands/verify.ts';
 import type { WrapOptions } from './commands/wrap.ts';
 import { EXIT } from './exit-codes.ts';
 import { CommandError, type Output, output, reasonOf } from './output.ts';
@@ -88,7 +96,7 @@ program
   .option('--checkpoint <file>', 'a checkpoint kept from earlier: the ledger must contain it')
   .option('--quick', 'hash every entry, but do not read each one strictly')
   .option(...JSON_OPTION)
-  .action((path: string, options: Json & Record<string, string | boolean>) =>
+  .action((path: string, options: Json & VerifyOptions) =>
     run(options.json, async (out) => (await import('./commands/verify.ts')).verify(path, options, out)),
   );
 
@@ -98,7 +106,7 @@ program
   .argument('<ledger>', 'the folder of a ledger')
   .option('--key <vkey>', 'the public key to trust')
   .option(...JSON_OPTION)
-  .action((path: string, options: Json & Record<string, string>) =>
+  .action((path: string, options: Json & ReplayOptions) =>
     run(options.json, async (out) => (await import('./commands/replay.ts')).replayLedger(path, options, out)),
   );
 
@@ -110,7 +118,7 @@ program
   .requiredOption('-o, --output <file>', 'where to write the proof')
   .option('--disclose', 'put the arguments and the result of the call into the proof')
   .option(...JSON_OPTION)
-  .action((path: string, call: string, options: Json & Record<string, string | boolean>) =>
+  .action((path: string, call: string, options: Json & ProveOptions) =>
     run(options.json, async (out) => (await import('./commands/prove.ts')).prove(path, call, options, out)),
   );
 
@@ -129,7 +137,7 @@ program
   .option('--all', 'also entries that are not about calls')
   .option('--payloads', 'show arguments and results from the vault')
   .option(...JSON_OPTION)
-  .action((path: string | undefined, options: Json & Record<string, string | boolean>) =>
+  .action((path: string | undefined, options: Json & LogOptions) =>
     run(options.json, async (out) => (await import('./commands/log.ts')).log(path, options, out)),
   );
 
@@ -146,10 +154,11 @@ policy
   .option('--config <file>', 'where to write the manifest')
   .option('--name <name>', 'the name of the server')
   .option('--allow <tools>', 'tools to allow, separated by commas')
+  .option('--workspace <dir>', 'the folder in which allowed tools may work, where they take paths')
   .option('--force', 'replace files that are there')
   .option(...JSON_OPTION)
   .passThroughOptions()
-  .action((command: string, args: string[], options: Json & Record<string, string>) =>
+  .action((command: string, args: string[], options: Json & PolicyInitOptions) =>
     run(options.json, async (out) =>
       (await import('./commands/policy-init.ts')).policyInit(options, { command, args }, out),
     ),
@@ -160,7 +169,7 @@ policy
   .description('Checks manifest and rules against the tools that the servers really have.')
   .option('--config <file>', 'the manifest')
   .option(...JSON_OPTION)
-  .action((options: Json & Record<string, string>) =>
+  .action((options: Json & PolicyOptions) =>
     run(options.json, async (out) => (await import('./commands/policy.ts')).policyCheck(options, out)),
   );
 
@@ -171,7 +180,7 @@ policy
   .option('--config <file>', 'the manifest')
   .option('--ledger <dir>', 'the ledger that holds the call')
   .option(...JSON_OPTION)
-  .action((call: string | undefined, options: Json & Record<string, string>) =>
+  .action((call: string | undefined, options: Json & PolicyOptions) =>
     run(options.json, async (out) => (await import('./commands/policy.ts')).policyExplain(call, options, out)),
   );
 
@@ -181,7 +190,7 @@ policy
   .argument('<table>', 'the file with the expectations')
   .option('--config <file>', 'the manifest')
   .option(...JSON_OPTION)
-  .action((table: string, options: Json & Record<string, string>) =>
+  .action((table: string, options: Json & PolicyOptions) =>
     run(options.json, async (out) => (await import('./commands/policy.ts')).policyTest(table, options, out)),
   );
 
@@ -190,7 +199,7 @@ program
   .summary('show the public keys of this installation, or make an API key')
   .option('--new-api-key', 'make an API key; only its digest is for the manifest')
   .option(...JSON_OPTION)
-  .action((options: Json & Record<string, boolean>) =>
+  .action((options: Json & KeysOptions) =>
     run(options.json, async (out) => (await import('./commands/keys.ts')).keys(options, out)),
   );
 
@@ -199,7 +208,7 @@ program
   .summary('check this installation')
   .option('--config <file>', 'the manifest')
   .option(...JSON_OPTION)
-  .action((options: Json & Record<string, string>) =>
+  .action((options: Json & DoctorOptions) =>
     run(options.json, async (out) => (await import('./commands/doctor.ts')).doctor(options, out)),
   );
 

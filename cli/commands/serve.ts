@@ -20,12 +20,13 @@ export interface ServeOptions {
 
 export async function serve(options: ServeOptions, out: Output): Promise<number> {
   const home = findHome();
-  const configuration = loadConfiguration(home, options.config);
-  if (configuration === undefined) {
+  const found = loadConfiguration(home, options.config);
+  if (found === undefined) {
     throw new CommandError(`there is no ${home.config}/portcullis.yaml`, EXIT.usage, [
       'name one with --config FILE, or write a starter: portcullis policy init -- COMMAND ARGS...',
     ]);
   }
+  const configuration = found;
   const { manifest, file } = configuration;
   const address = options.http ?? manifest.listen.http;
   if (address === undefined && options.stdio !== true) {
@@ -63,7 +64,7 @@ export async function serve(options: ServeOptions, out: Output): Promise<number>
   return EXIT.ok;
 
   async function startHttp(at: { host: string; port: number }): Promise<HttpFront> {
-    const access = httpAccess(manifest, file, options.agent);
+    const access = httpAccess(configuration, options.agent);
     const started = await listenHttp({
       ...at,
       access,

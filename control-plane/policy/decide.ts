@@ -83,7 +83,8 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
   };
 }
 
-function questionOf(
+/** The question about one call, with every entity that a rule can reach. */
+export function questionOf(
   namespace: string,
   tool: ToolModel,
   agent: string,
@@ -110,7 +111,7 @@ function questionOf(
 /** What an engine's answer means. */
 export function conclude(
   bundle: Bundle,
-  request: AuthorizationRequest,
+  request: Pick<AuthorizationRequest, 'limits'>,
   inputJson: string,
   answer: EngineAnswer,
 ): Decision {

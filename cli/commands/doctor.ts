@@ -1,0 +1,112 @@
+// portcullis doctor: what is here, what works, and what to do about the rest. Changes nothing.
+
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
+import { findParentDeathSignal } from '../../adapters/upstream/stdio/parent-death.ts';
+import { configurationFile, readConfiguration } from '../configuration.ts';
+import { EXIT } from '../exit-codes.ts';
+import { findHome, gateFolder } from '../home.ts';
+import { openKeys } from '../ledger.ts';
+import { ownLedgers } from '../ledger-folder.ts';
+import { type Output, output, reasonOf } from '../output.ts';
+import { packageVersion } from '../version.ts';
+import { verify } from './verify.ts';
+
+export interface DoctorOptions {
+  readonly config?: string;
+}
+
+interface Finding {
+  readonly check: string;
+  readonly state: 'ok' | 'remark' | 'problem';
+  readonly detail: string;
+  readonly hint?: string;
+}
+
+export async function doctor(options: DoctorOptions, out: Output): Promise<number> {
+  const home = findHome();
+  const findings: Finding[] = [];
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const newEnough = major > 20 || (major === 20 && minor >= 19);
+  findings.push({
+    check: 'node',
+    state: newEnough ? 'ok' : 'problem',
+    detail: process.versions.node,
+    ...(newEnough ? {} : { hint: 'Node 20.19 or newer is needed' }),
+  });
+  findings.push(configurationFinding(home, options.config));
+  findings.push(keysFinding(gateFolder(home, 'any').keys));
+  findings.push(...(await ledgerFindings()));
+  const death = findParentDeathSignal();
+  findings.push({
+    check: 'processes',
+    state: death === undefined ? 'remark' : 'ok',
+    detail:
+      death === undefined
+        ? 'servers could outlive a gate that is killed: there is no parent-death signal here'
+        : `servers die with the gate (${death})`,
+  });
+  const problems = findings.filter(({ state }) => state === 'problem').length;
+  out.answer({ version: packageVersion(), home, findings, problems });
+  const mark = {
+    ok: out.style('green', 'ok     '),
+    remark: out.style('cyan', 'remark '),
+    problem: out.style('red', 'PROBLEM'),
+  };
+  out.line(`portcullis ${packageVersion()}`);
+  for (const { check, state, detail, hint } of findings) {
+    out.line(`${mark[state]}  ${check.padEnd(14)}  ${detail}`);
+    if (hint !== undefined) out.line(`         ${' '.repeat(14)}  ${hint}`);
+  }
+  return problems === 0 ? EXIT.ok : EXIT.error;
+}
+
+function configurationFinding(home: ReturnType<typeof findHome>, named: string | undefined): Finding {
+  const file = configurationFile(home, named);
+  const check = 'configuration';
+  if (file === undefined) {
+    const hint = 'write a starter: portcullis policy init -- COMMAND ARGS...';
+    return { check, state: 'remark', detail: `none in ${home.config}: every call is denied`, hint };
+  }
+  try {
+    const { manifest, policies } = readConfiguration(file);
+    const servers = Object.keys(manifest.servers).join(', ') || 'none';
+    return {
+      check,
+      state: 'ok',
+      detail: `${file}: servers ${servers}; ${policies.length} rule file(s)`,
+      hint: 'rules against real tools: portcullis policy check',
+    };
+  } catch (error) {
+    return { check, state: 'problem', detail: reasonOf(error), hint: `mend ${file}` };
+  }
+}
+
+function keysFinding(folder: string): Finding {
+  if (!existsSync(folder))
+    return { check: 'keys', state: 'remark', detail: `none yet; the first start makes them in ${folder}` };
+  try {
+    return { check: 'keys', state: 'ok', detail: `installation ${openKeys(folder).instance} in ${folder}` };
+  } catch (error) {
+    return { check: 'keys', state: 'problem', detail: reasonOf(error) };
+  }
+}
+
+async function ledgerFindings(): Promise<Finding[]> {
+  const ledgers = ownLedgers();
+  if (ledgers.length === 0) return [{ check: 'ledger', state: 'remark', detail: 'none yet' }];
+  const quiet = output(true, { stdout: { write: () => true }, stderr: { write: () => true } });
+  return Promise.all(
+    ledgers.map(async ({ dir, gate }): Promise<Finding> => {
+      const check = `ledger ${basename(gate)}`;
+      try {
+        const good = (await verify(dir, { quick: true }, quiet)) === EXIT.ok;
+        return good
+          ? { check, state: 'ok', detail: `verified  ${dir}` }
+          : { check, state: 'problem', detail: `does not verify  ${dir}`, hint: `portcullis verify ${dir}` };
+      } catch (error) {
+        return { check, state: 'problem', detail: `${dir}: ${reasonOf(error)}` };
+      }
+    }),
+  );
+}

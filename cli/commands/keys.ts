@@ -1,0 +1,43 @@
+// portcullis keys: the public keys of this installation, and new API keys. Private keys are never printed.
+
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { keyThumbprint } from '../../adapters/crypto/node-crypto.ts';
+import { generateApiKey } from '../../adapters/identity/api-key.ts';
+import { encodeBase64url } from '../../domain/base64url.ts';
+import { EXIT } from '../exit-codes.ts';
+import { findHome, gateFolder } from '../home.ts';
+import { openKeys, verifierKeyOf } from '../ledger.ts';
+import type { Output } from '../output.ts';
+
+export interface KeysOptions {
+  readonly newApiKey?: boolean;
+}
+
+export async function keys(options: KeysOptions, out: Output): Promise<number> {
+  if (options.newApiKey === true) {
+    const { key, digest } = generateApiKey();
+    out.answer({ key, digest });
+    out.line(`key     ${key}`);
+    out.line(`digest  ${digest}`);
+    out.note('the key is shown once and kept nowhere: give it to the client, as Authorization: Bearer KEY');
+    out.note('the digest goes into the manifest:  agents: { NAME: { auth: { apiKey: "DIGEST" } } }');
+    return EXIT.ok;
+  }
+  const home = findHome();
+  const folder = gateFolder(home, 'any').keys;
+  const own = openKeys(folder);
+  const gates = join(home.state, 'gates');
+  const logs = existsSync(gates)
+    ? readdirSync(gates)
+        .sort()
+        .map((gate) => ({ gate, vkey: verifierKeyOf(own, gate) }))
+    : [];
+  const permit = { kid: keyThumbprint(own.permitPublicKey), key: encodeBase64url(own.permitPublicKey) };
+  out.answer({ folder, instance: own.instance, permit, logs });
+  out.line(`installation  ${own.instance}  (keys in ${folder})`);
+  out.line(`permits       ${permit.kid}`);
+  for (const { gate, vkey } of logs) out.line(`log ${gate.padEnd(10)}${vkey}`);
+  if (logs.length === 0) out.note('no gate has run yet, so there are no logs');
+  return EXIT.ok;
+}

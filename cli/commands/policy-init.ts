@@ -1,0 +1,93 @@
+// portcullis policy init: from a server's real tools to a commented starter. Nothing is allowed that was not chosen.
+
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import type { ManifestServer } from '../../control-plane/policy/manifest.ts';
+import { starterPolicy } from '../../control-plane/policy/starter.ts';
+import { visibleText } from '../../domain/visible-text.ts';
+import { EXIT } from '../exit-codes.ts';
+import { findHome, MANIFEST_NAME } from '../home.ts';
+import { CommandError, type Output } from '../output.ts';
+import { type CommandLine, launchOf } from '../servers.ts';
+import { readTools } from '../tool-definitions.ts';
+import { serverName } from './wrap.ts';
+
+export interface PolicyInitOptions {
+  readonly config?: string;
+  readonly name?: string;
+  readonly allow?: string;
+  readonly workspace?: string;
+  readonly force?: boolean;
+}
+
+export async function policyInit(options: PolicyInitOptions, line: CommandLine, out: Output): Promise<number> {
+  const home = findHome();
+  const file = options.config === undefined ? join(home.config, MANIFEST_NAME) : resolve(options.config);
+  const name = serverName(options.name, line, undefined);
+  const server: ManifestServer = {
+    stdio: { command: line.command, args: [...line.args], env: { allow: [], set: {} } },
+    limits: { timeoutMs: 60_000, outputBytes: 4 * 1024 * 1024, concurrency: 16 },
+  };
+  const policyFile = join(dirname(file), 'policy', `${name}.cedar`);
+  for (const path of [file, policyFile]) {
+    if (existsSync(path) && options.force !== true) {
+      throw new CommandError(`${path} is there already and was left as it is`, EXIT.error, [
+        'choose another place with --config FILE, or replace it with --force',
+        `to add the server to an existing manifest, copy what --config /tmp/new/${MANIFEST_NAME} writes`,
+      ]);
+    }
+  }
+  const [read] = await readTools([launchOf(name, server, '.')], out);
+  const tools = read?.tools ?? [];
+  const allow =
+    options.allow
+      ?.split(',')
+      .map((tool) => tool.trim())
+      .filter((tool) => tool !== '') ?? [];
+  const unknown = allow.filter((tool) => !tools.some((one) => one.name === tool));
+  if (unknown.length > 0) {
+    const names = tools.map((tool) => visibleText(tool.name, 80)).join(', ');
+    throw new CommandError(
+      `${name} has no tool ${unknown.map((tool) => `"${visibleText(tool)}"`).join(', ')}`,
+      EXIT.usage,
+      [`its tools: ${names}`],
+    );
+  }
+  const workspace = options.workspace === undefined ? folderArgument(line) : resolve(options.workspace);
+  const starter = starterPolicy({
+    server: name,
+    ...line,
+    tools,
+    allow,
+    ...(workspace === undefined ? {} : { workspace }),
+  });
+  mkdirSync(dirname(policyFile), { recursive: true, mode: 0o700 });
+  writeFileSync(file, starter.manifest.text, { mode: 0o600 });
+  writeFileSync(policyFile, starter.policy.text, { mode: 0o600 });
+  out.answer({
+    manifest: file,
+    policy: policyFile,
+    server: name,
+    tools: tools.map((tool) => tool.name),
+    allowed: allow,
+  });
+  out.line(`wrote ${file}`);
+  out.line(
+    `wrote ${policyFile}: ${tools.length} tools listed, ${allow.length === 0 ? 'none allowed yet' : `${allow.length} allowed`}`,
+  );
+  out.line('');
+  out.line(
+    allow.length === 0
+      ? `next: open ${policyFile} and take the comment signs away from what you want to allow`
+      : 'next:',
+  );
+  out.line(`  portcullis policy check`);
+  out.line(`  portcullis wrap --name ${name} -- ${[line.command, ...line.args].join(' ')}`);
+  return EXIT.ok;
+}
+
+/** Many servers are given the folder they may work in as their last argument. */
+function folderArgument({ args }: CommandLine): string | undefined {
+  const last = args.at(-1);
+  return last !== undefined && isAbsolute(last) && existsSync(last) && !/\.[cm]?[jt]s$/.test(last) ? last : undefined;
+}

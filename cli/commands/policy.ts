@@ -1,0 +1,185 @@
+// portcullis policy check, explain, test: the deciding code itself, on the servers' real tools. Nothing is executed.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { sha256 } from '../../adapters/crypto/node-crypto.ts';
+import { cedarLanguage } from '../../adapters/policy-engine/cedar.ts';
+import { fileSystemPaths } from '../../adapters/policy-engine/path-resolver.ts';
+import { assembleBundle, type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
+import { hypotheticalRequest, parseExpectations, runExpectations } from '../../control-plane/policy/expectations.ts';
+import { explain, explanationText, wholeEngine } from '../../control-plane/policy/explain.ts';
+import { problemText } from '../../control-plane/policy/source.ts';
+import { isUlid } from '../../domain/ids.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import { parseStrictJson } from '../../domain/strict-json.ts';
+import { visibleText } from '../../domain/visible-text.ts';
+import { DEFAULT_JSON_LIMITS } from '../../proxy/limits.ts';
+import type { CallRequested } from '../../state-machines/execution-events.ts';
+import { type Configuration, invalid } from '../configuration.ts';
+import { EXIT } from '../exit-codes.ts';
+import { findHome } from '../home.ts';
+import { entriesOf, findLedger, ownLedgers } from '../ledger-folder.ts';
+import { loadConfiguration } from '../open-gate.ts';
+import { CommandError, type Output } from '../output.ts';
+import { openPayloads } from '../payloads.ts';
+import { launchOf } from '../servers.ts';
+import { readTools } from '../tool-definitions.ts';
+
+export interface PolicyOptions {
+  readonly config?: string;
+  readonly ledger?: string;
+}
+
+interface Checked {
+  readonly configuration: Configuration;
+  readonly bundle: Bundle;
+}
+
+export async function policyCheck(options: PolicyOptions, out: Output): Promise<number> {
+  const { configuration, bundle } = await load(options, out);
+  const { file, manifest } = configuration;
+  const rules = [...bundle.rules.values()].map(({ id, reason, json }) => ({ id, effect: json.effect, reason }));
+  out.answer({
+    ok: true,
+    file,
+    digest: bundle.digest,
+    servers: Object.keys(manifest.servers),
+    tools: bundle.model.tools.size,
+    rules,
+  });
+  out.line(`${out.style('green', 'valid')}  ${file}: ${rules.length} rules about ${bundle.model.tools.size} tools`);
+  for (const { id, effect, reason } of rules) out.line(`  ${effect.padEnd(6)}  ${id}  ${visibleText(reason, 120)}`);
+  if (!rules.some(({ effect }) => effect === 'permit')) out.note('no rule permits anything, so every call is denied');
+  return EXIT.ok;
+}
+
+export async function policyTest(table: string, options: PolicyOptions, out: Output): Promise<number> {
+  const { bundle } = await load(options, out);
+  if (!existsSync(table)) throw new CommandError(`there is no ${table}`, EXIT.usage);
+  const parsed = parseExpectations(readFileSync(table, 'utf8'), table, bundle);
+  if (!parsed.ok) throw invalid(table, parsed.problems);
+  const outcomes = runExpectations(bundle, parsed.expectations, wholeEngine(bundle, cedarLanguage), fileSystemPaths);
+  for (const { expectation, passed, got } of outcomes) {
+    const mark = passed ? out.style('green', 'pass') : out.style('red', 'FAIL');
+    out.line(
+      `${mark}  ${visibleText(expectation.name)}${passed ? '' : `: expected ${expectation.expect}, got ${got}`}`,
+    );
+  }
+  const failed = outcomes.filter(({ passed }) => !passed).length;
+  out.answer({
+    passed: outcomes.length - failed,
+    failed,
+    outcomes: outcomes.map(({ expectation, passed, got }) => ({ name: expectation.name, passed, got })),
+  });
+  out.line(`${outcomes.length - failed} passed, ${failed} failed`);
+  return failed === 0 ? EXIT.ok : EXIT.error;
+}
+
+export async function policyExplain(call: string | undefined, options: PolicyOptions, out: Output): Promise<number> {
+  const home = findHome();
+  if (loadConfiguration(home, options.config) === undefined) {
+    throw new CommandError('no policy is installed, so every call is denied', EXIT.denied, [
+      `write a starter for a server: portcullis policy init -- COMMAND ARGS...`,
+      `it goes to ${home.config}/portcullis.yaml and ${home.config}/policy/; edit the rules there`,
+    ]);
+  }
+  const asked =
+    call === undefined ? await newestDenied(options) : isUlid(call) ? await recorded(call, options) : fromFile(call);
+  const { configuration, bundle } = await load(options, out);
+  const request = hypotheticalRequest(configuration.manifest, asked);
+  const explanation = explain(bundle, request, cedarLanguage, fileSystemPaths);
+  out.answer({ call: asked, ...explanation });
+  out.line(
+    `${visibleText(asked.agent)} calls ${visibleText(asked.server)}/${visibleText(asked.tool)} ${visibleText(JSON.stringify(asked.arguments), 400)}`,
+  );
+  for (const line of explanationText(explanation).split('\n')) out.line(visibleText(line));
+  out.note('this is what the rules say now, for the files as they are now');
+  return explanation.decision.decision === 'allow' ? EXIT.ok : EXIT.denied;
+}
+
+/** Manifest and rules against the tools that the servers really have. Throws a CommandError with every problem. */
+async function load(options: PolicyOptions, out: Output): Promise<Checked> {
+  const home = findHome();
+  const configuration = loadConfiguration(home, options.config);
+  if (configuration === undefined) {
+    throw new CommandError(`there is no ${home.config}/portcullis.yaml`, EXIT.error, [
+      'write a starter: portcullis policy init -- COMMAND ARGS...',
+    ]);
+  }
+  const { manifest, file, source, policies } = configuration;
+  const launches = Object.entries(manifest.servers).map(([name, server]) => launchOf(name, server, dirname(file)));
+  const tools = await readTools(launches, out);
+  const assembled = assembleBundle({ manifest: source, policies, tools }, cedarLanguage, digestWith(sha256));
+  if (!assembled.ok) {
+    out.answer({ ok: false, problems: assembled.problems });
+    if (out.json) return Promise.reject(new CommandError(assembled.problems.map(problemText).join('; ')));
+    throw invalid(file, assembled.problems);
+  }
+  return { configuration, bundle: assembled.bundle };
+}
+
+interface AskedCall {
+  readonly agent: string;
+  readonly server: string;
+  readonly tool: string;
+  readonly arguments: { [key: string]: Json };
+}
+
+function fromFile(file: string): AskedCall {
+  if (!existsSync(file))
+    throw new CommandError(`"${visibleText(file)}" is neither the id of a call nor a file`, EXIT.usage, [
+      'portcullis log shows the ids',
+    ]);
+  const parsed = parseStrictJson(readFileSync(file), DEFAULT_JSON_LIMITS);
+  if (!parsed.ok) throw new CommandError(`${file}: ${parsed.reason} at byte ${parsed.offset}`, EXIT.usage);
+  const { value } = parsed;
+  const call: JsonObject = isJsonObject(value) ? value : {};
+  const { agent, server, tool, arguments: args = {} } = call;
+  if (typeof agent !== 'string' || typeof server !== 'string' || typeof tool !== 'string' || !isJsonObject(args)) {
+    throw new CommandError(`${file} is not a call`, EXIT.usage, [
+      'write {"agent": "...", "server": "...", "tool": "...", "arguments": {...}}',
+    ]);
+  }
+  return { agent, server, tool, arguments: { ...args } };
+}
+
+async function recorded(call: string, options: PolicyOptions): Promise<AskedCall> {
+  const ledgers = options.ledger === undefined ? ownLedgers() : [findLedger(options.ledger)];
+  for (const ledger of ledgers) {
+    const entry = (await entriesOf(ledger)).find((one) => one.call === call);
+    if (entry === undefined) continue;
+    const [requested] = (entry.events ?? []) as unknown as CallRequested[];
+    if (requested?.type !== 'call.requested' || requested.args === null) {
+      throw new CommandError(`${call} was refused before it was a call of a tool: no rule was asked`, EXIT.error, [
+        `portcullis log --call ${call}`,
+      ]);
+    }
+    const payload = (await openPayloads(ledger, entry))?.get(requested.args.commitment);
+    if (payload === undefined) throw new CommandError('the arguments of that call are not in the vault', EXIT.error);
+    const args = JSON.parse(Buffer.from(payload.bytes).toString()) as JsonObject;
+    return {
+      agent: requested.principal.agent,
+      server: requested.server ?? '',
+      tool: requested.tool ?? '',
+      arguments: { ...args },
+    };
+  }
+  throw new CommandError(`no ledger here has the call ${call}`, EXIT.error, [
+    'name the ledger: --ledger DIR',
+    'portcullis log shows the ids',
+  ]);
+}
+
+/** Without a call: the last one that was denied, which is what a user asks about most. */
+async function newestDenied(options: PolicyOptions): Promise<AskedCall> {
+  const ledgers = options.ledger === undefined ? ownLedgers() : [findLedger(options.ledger)];
+  for (const ledger of ledgers) {
+    const denied = (await entriesOf(ledger)).filter((entry) => {
+      const [first] = (entry.events ?? []) as unknown as CallRequested[];
+      return entry.type === 'call.denial' && first?.type === 'call.requested' && first.args !== null;
+    });
+    const call = denied.at(-1)?.call;
+    if (typeof call === 'string') return recorded(call, options);
+  }
+  throw new CommandError('no call was denied yet', EXIT.usage, ['name a call: portcullis policy explain CALL-ID']);
+}

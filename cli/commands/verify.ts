@@ -1,0 +1,117 @@
+// portcullis verify: from the bytes, with a key that did not come from them.
+
+import { readFileSync, statSync } from 'node:fs';
+import { sha256 } from '../../adapters/crypto/node-crypto.ts';
+import { ledgerSegments } from '../../adapters/storage/ledger-reader.ts';
+import { visibleText } from '../../domain/visible-text.ts';
+import { verifyLedger } from '../../ledger/audit.ts';
+import { treeHasher } from '../../ledger/leaf.ts';
+import { parseProof, verifyProof } from '../../ledger/proof.ts';
+import type { Finding } from '../../ledger/scan.ts';
+import { EXIT } from '../exit-codes.ts';
+import { findLedger, trustedCheckpoints, trustedKey } from '../ledger-folder.ts';
+import { CommandError, type Output } from '../output.ts';
+
+export interface VerifyOptions {
+  readonly key?: string;
+  readonly checkpoint?: string;
+  readonly quick?: boolean;
+}
+
+export async function verify(path: string, options: VerifyOptions, out: Output): Promise<number> {
+  let folder: boolean;
+  try {
+    folder = statSync(path).isDirectory();
+  } catch {
+    throw new CommandError(`there is no ${visibleText(path)}`, EXIT.error, [
+      'name the folder of a ledger or a proof file',
+    ]);
+  }
+  return folder ? verifyFolder(path, options, out) : verifyProofFile(path, options, out);
+}
+
+async function verifyFolder(path: string, options: VerifyOptions, out: Output): Promise<number> {
+  const ledger = findLedger(path);
+  const key = await trustedKey(ledger, options.key);
+  const trusted = trustedCheckpoints(ledger, key, options.checkpoint);
+  const started = performance.now();
+  const report = await verifyLedger(await ledgerSegments(ledger.dir), {
+    hasher: treeHasher(sha256),
+    origin: key.verifier.name,
+    verifier: key.verifier,
+    trusted,
+    deep: options.quick !== true,
+  });
+  const ms = Math.round(performance.now() - started);
+  const { ok, findings, size, checkpoint } = report;
+  const keptSizes = trusted.map((kept) => kept.size);
+  out.answer({
+    ok,
+    ledger: ledger.dir,
+    size,
+    key: { trust: key.trust, from: key.from },
+    keptSizes,
+    findings,
+    checkpoint,
+    ms,
+  });
+  if (ok) {
+    out.line(`${out.style('green', 'verified')}  ${size} entries, every one under a signed head  (${ms} ms)`);
+  } else {
+    out.line(`${out.style('red', 'NOT VERIFIED')}  ${findings.length} finding(s); intact up to entry ${size - 1}`);
+    for (const finding of findings.slice(0, 20)) out.line(`  ${findingText(finding)}`);
+    if (findings.length > 20) out.line(`  and ${findings.length - 20} more (--json shows all)`);
+  }
+  out.line(`  key      ${key.text.split('+')[0]}  from ${key.from}`);
+  if (key.trust === 'claimed') {
+    out.note(
+      "the key is the ledger's own word: this shows that nothing was changed by somebody without that key, not whose ledger it is",
+    );
+  }
+  if (trusted.length > 0) out.line(`  compared with the head kept from before, at ${keptSizes.join(', ')} entries`);
+  else out.line('  no earlier head to compare with: entries cut off at the end would go unseen (--checkpoint FILE)');
+  return ok ? EXIT.ok : EXIT.verificationFailed;
+}
+
+function findingText({ kind, seq, segment, line, detail }: Finding): string {
+  const entry = seq === undefined ? '' : `entry ${seq}, `;
+  return `${kind}: ${entry}${visibleText(segment)} line ${line}: ${visibleText(detail)}`;
+}
+
+async function verifyProofFile(path: string, options: VerifyOptions, out: Output): Promise<number> {
+  const proof = parseProof(readFileSync(path));
+  if (proof === undefined) {
+    out.answer({ ok: false, reason: 'not a proof file' });
+    throw new CommandError(`${visibleText(path)} is not a proof file`, EXIT.verificationFailed);
+  }
+  const key = options.key === undefined ? await ownKeyFor(proof.origin) : await trustedKey(undefined, options.key);
+  const result = verifyProof(proof, key.verifier, sha256);
+  if (!result.ok) {
+    out.answer({ ok: false, reason: result.reason });
+    out.line(`${out.style('red', 'NOT VERIFIED')}  ${visibleText(result.reason)}`);
+    return EXIT.verificationFailed;
+  }
+  const entries = result.entries.map(({ seq, ts, type }) => ({ seq, ts, type }));
+  const disclosures = result.disclosures.map(({ commitment, bytes }) => ({
+    commitment,
+    text: Buffer.from(bytes).toString(),
+  }));
+  out.answer({ ok: true, origin: proof.origin, size: result.checkpoint.size, entries, disclosures });
+  out.line(
+    `${out.style('green', 'verified')}  ${entries.length} entries of ${visibleText(proof.origin)}, a log of ${result.checkpoint.size}`,
+  );
+  for (const { seq, ts, type } of entries) out.line(`  entry ${seq}  ${ts}  ${visibleText(type)}`);
+  for (const { commitment, text } of disclosures) out.line(`  shown     ${commitment}  ${visibleText(text, 300)}`);
+  out.line(`  key      from ${key.from}`);
+  return EXIT.ok;
+}
+
+/** A proof of one of our own logs needs no --key. */
+async function ownKeyFor(origin: string): Promise<Awaited<ReturnType<typeof trustedKey>>> {
+  const { ownLedgers } = await import('../ledger-folder.ts');
+  for (const ledger of ownLedgers()) {
+    const key = await trustedKey(ledger, undefined);
+    if (key.trust === 'pinned' && key.verifier.name === origin) return key;
+  }
+  return trustedKey(undefined, undefined);
+}
