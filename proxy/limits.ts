@@ -1,5 +1,6 @@
 // Every bound of the proxy, each with how it was chosen. What can grow without one of these bounds is a defect.
-// The bounds of a single tool call that a policy may lower (time, bytes of output) are defaults here and part of the permit there.
+// The bounds of a single tool call that a policy may lower (time, bytes of output) are defaults here and part of the permit there. What a
+// tool server may make us keep or wait for is in adapters/upstream/limits.ts.
 
 import type { JsonLimits } from '../domain/strict-json.ts';
 
@@ -29,9 +30,6 @@ export const CALLS_IN_FLIGHT_PER_SESSION_MAX = 256;
 
 /** Calls in progress over all sessions. Each holds one message and one answer; at 1 MiB a pair this stays under a usual memory limit. */
 export const CALLS_IN_FLIGHT_MAX = 1024;
-
-/** Calls waiting for one server. Above the calls of one session, so that one client is refused by its own bound first. */
-export const SERVER_QUEUE_MAX = 512;
 
 /** Client sessions open at once. Ten times a large team with several clients each; at 50 KB a session about 100 MB. */
 export const SESSIONS_MAX = 2048;
@@ -63,9 +61,6 @@ export const HTTP_STREAM_BUFFER_BYTES_MAX = 2 * MESSAGE_BYTES_MAX;
 /** A silent event stream says this often that it lives. Below the 30 s after which the strictest common reverse proxies cut it. */
 export const HTTP_HEARTBEAT_MS = 20 * SECOND;
 
-/** Elements of one batch (2025-03-26). Each counts as a call in flight as well. */
-export const BATCH_ELEMENTS_MAX = 64;
-
 /** How long a shutdown waits for calls in progress before it cuts them off. */
 export const DRAIN_MS = 10 * SECOND;
 
@@ -75,17 +70,8 @@ export const TOOL_TIMEOUT_MS = 60 * SECOND;
 /** A tool's answer, unless the policy says otherwise. As large as any message. */
 export const OUTPUT_BYTES_MAX = 4 * MiB;
 
-/** The handshake with a server, including the start of its process through a package runner with a cold cache. */
-export const SERVER_START_MS = 60 * SECOND;
-
 /** Tools of one server. The largest published servers list a few hundred. */
 export const TOOLS_MAX = 2_000;
 
 /** One tool's definition in canonical form. The largest seen is about 40 KiB. */
 export const TOOL_DEFINITION_BYTES_MAX = 256 * KiB;
-
-/** Pages of one list from a server. Every page must bring something new; with this many the server does not end. */
-export const LIST_PAGES_MAX = 200;
-
-/** One line of a server's standard error that is kept; the rest of the line is dropped. */
-export const STDERR_LINE_BYTES_MAX = 8 * KiB;

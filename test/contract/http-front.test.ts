@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type HttpFrontOptions, listenHttp } from '../../adapters/downstream/http/http-front.ts';
 import { deny } from '../../domain/denial.ts';
 import type { Principal } from '../../domain/principal.ts';
+import { proves } from '../guarantees.ts';
 import { EchoSessions } from '../support/echo-sessions.ts';
 import { RawConnection, rawRequest } from '../support/raw-http.ts';
 
@@ -278,9 +279,8 @@ describe('who is asking', () => {
     expect(asked).toEqual([]);
   });
 
-  it.each(['POST', 'GET', 'DELETE'])(
-    'answers %s on the session of another principal like one that never was',
-    async (method) => {
+  for (const method of ['POST', 'GET', 'DELETE']) {
+    proves('G9', `${method} on the session of another principal is answered like one that never was`, async () => {
       const { request, post, open, sessions } = await start({ access: authenticated() });
       const id = await open({ authorization: 'Bearer a' });
       for (const authorization of ['Bearer b', 'Bearer a-with-fewer-roles']) {
@@ -294,8 +294,8 @@ describe('who is asking', () => {
       expect(sessions.last.received).toEqual([INITIALIZE]);
       expect(sessions.last.closedBy).toBeUndefined();
       expect((await post(PING, { authorization: 'Bearer a', 'mcp-session-id': id })).status).toBe(200);
-    },
-  );
+    });
+  }
 
   it('answers a session on another path like one that never was', async () => {
     const { post, open } = await start();

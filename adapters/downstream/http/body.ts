@@ -9,6 +9,13 @@ export type Body =
   /** The client went away before the end: there is nobody to answer. */
   | { readonly kind: 'aborted' };
 
+/** The body if all of it is here already, as when it came in one packet with its head: no listeners, no timer, no waiting. */
+export function bodyAtHand(request: IncomingMessage, bytesMax: number): Body | undefined {
+  if (!request.complete || request.destroyed) return undefined;
+  const bytes = (request.read() as Buffer | null) ?? Buffer.alloc(0); // No encoding was set, so it is a buffer.
+  return bytes.length > bytesMax ? { kind: 'too_large', bytes: bytes.length } : { kind: 'whole', bytes };
+}
+
 /** Never rejects. After `too_large` and `too_slow` the rest of the body is still to come: see `discardBody`. */
 export function readBody(request: IncomingMessage, bytesMax: number, timeoutMs: number): Promise<Body> {
   return new Promise((resolve) => {

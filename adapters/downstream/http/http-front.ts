@@ -13,9 +13,16 @@ import * as limits from '../../../proxy/limits.ts';
 import { isServedRevision } from '../../../proxy/method-table.ts';
 import type { Authenticator } from '../ports.ts';
 import { hostsOf, isLoopback, originsOf, urlOf } from './addresses.ts';
-import { discardBody, readBody } from './body.ts';
+import { bodyAtHand, discardBody, readBody } from './body.ts';
 import { type HttpSession, HttpSessions } from './http-sessions.ts';
-import { EVENT_STREAM_HEADERS, PostReply, type ReplyHead, SECURITY_HEADERS, writeEvent } from './post-reply.ts';
+import {
+  EVENT_STREAM_HEADERS,
+  JSON_HEADERS,
+  PostReply,
+  type ReplyHead,
+  SECURITY_HEADERS,
+  writeEvent,
+} from './post-reply.ts';
 import {
   checkAccept,
   checkContentType,
@@ -118,8 +125,8 @@ class Listener implements HttpFront {
   readonly #limits: HttpFrontLimits;
   readonly #server: Server;
   readonly #sessions: HttpSessions;
-  /** Responses whose last byte has not left yet, event streams included. */
-  readonly #unfinished = new Set<ServerResponse>();
+  /** How many responses have bytes that have not left yet, event streams included. */
+  #unfinished = 0;
   #onAllFinished: () => void = () => {};
   readonly #timers: NodeJS.Timeout[] = [];
   #hosts: ReadonlySet<string> = new Set();
@@ -200,7 +207,7 @@ class Listener implements HttpFront {
 
   /** Resolves when every response has left, or when draining has taken too long. */
   async #settled(): Promise<void> {
-    if (this.#unfinished.size === 0) return;
+    if (this.#unfinished === 0) return;
     await new Promise<void>((resolve) => {
       const late = setTimeout(resolve, this.#limits.drainMs);
       this.#onAllFinished = () => {
@@ -210,12 +217,14 @@ class Listener implements HttpFront {
     });
   }
 
+  readonly #onFinished = (): void => {
+    this.#unfinished--;
+    if (this.#unfinished === 0) this.#onAllFinished();
+  };
+
   #accept(request: IncomingMessage, response: ServerResponse): void {
-    this.#unfinished.add(response);
-    response.on('close', () => {
-      this.#unfinished.delete(response);
-      if (this.#unfinished.size === 0) this.#onAllFinished();
-    });
+    this.#unfinished++;
+    response.on('close', this.#onFinished);
     this.#handle(request, response).catch((error: unknown) => {
       // Nothing above rejects unless we are wrong. The client must not wait for that; the gate hears of it.
       if (response.headersSent) response.destroy();
@@ -337,7 +346,7 @@ class Listener implements HttpFront {
       const declared = Number(request.headers['content-length'] ?? 0);
       if (declared > messageBytesMax) return await this.#tooLarge(request, response, held, declared);
       if (request.headers.expect !== undefined) response.writeContinue();
-      const body = await readBody(request, messageBytesMax, bodyTimeoutMs);
+      const body = bodyAtHand(request, messageBytesMax) ?? (await readBody(request, messageBytesMax, bodyTimeoutMs));
       switch (body.kind) {
         case 'whole':
           return await held.session.receive(body.bytes, reply.send);
@@ -392,9 +401,8 @@ class Listener implements HttpFront {
     const { status, message, headers } = refusal;
     const json = told ?? JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: INVALID_REQUEST, message } });
     response.writeHead(status, {
-      'content-type': 'application/json',
+      ...JSON_HEADERS,
       'content-length': Buffer.byteLength(json),
-      ...SECURITY_HEADERS,
       // A client that waits for our go-ahead will now not send its body, or send it after all: that connection is of no more use.
       ...(request.headers.expect === undefined ? {} : { connection: 'close' }),
       ...headers,

@@ -26,8 +26,6 @@ export interface SessionLimits {
   readonly sessionIdleMs: number;
 }
 
-const ID = /^[A-Za-z0-9_-]{22}$/;
-
 export class HttpSessions {
   readonly #limits: SessionLimits;
   readonly #now: () => number;
@@ -44,7 +42,7 @@ export class HttpSessions {
   }
 
   find(id: string, principal: Principal, route: Route): HttpSession | undefined {
-    const found = ID.test(id) ? this.#sessions.get(id) : undefined;
+    const found = this.#sessions.get(id);
     if (found === undefined || found.server !== route.server || !isSamePrincipal(found.principal, principal))
       return undefined;
     found.lastUsedMs = this.#now();

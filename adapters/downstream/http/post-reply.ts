@@ -6,6 +6,8 @@ import { Defect } from '../../../domain/defect.ts';
 
 export const SECURITY_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } as const;
 
+export const JSON_HEADERS = { 'content-type': 'application/json', ...SECURITY_HEADERS } as const;
+
 export interface ReplyHead {
   readonly status: number;
   readonly headers?: OutgoingHttpHeaders;
@@ -59,12 +61,8 @@ export class PostReply {
       this.#response.end();
       return;
     }
-    this.#response.writeHead(status, {
-      'content-type': 'application/json',
-      'content-length': Buffer.byteLength(json),
-      ...SECURITY_HEADERS,
-      ...headers,
-    });
+    const own = { ...JSON_HEADERS, 'content-length': Buffer.byteLength(json) };
+    this.#response.writeHead(status, headers === undefined ? own : { ...own, ...headers });
     this.#response.end(json);
   }
 

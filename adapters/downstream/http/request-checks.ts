@@ -17,18 +17,20 @@ export type Route =
 const ALL: Route = { view: 'all', server: undefined };
 const SERVER_PATH = /^\/mcp\/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})$/;
 
-/** Headers whose second copy another hop could believe instead of the first. */
-const SINGLE = new Set([
-  'authorization',
-  'content-encoding',
-  'content-length',
-  'content-type',
-  'host',
-  'mcp-protocol-version',
-  'mcp-session-id',
-  'origin',
-  'transfer-encoding',
-]);
+/** Headers whose second copy another hop could believe instead of the first, each with a bit of its own. */
+const SINGLE = new Map(
+  [
+    'authorization',
+    'content-encoding',
+    'content-length',
+    'content-type',
+    'host',
+    'mcp-protocol-version',
+    'mcp-session-id',
+    'origin',
+    'transfer-encoding',
+  ].map((name, index) => [name, 1 << index]),
+);
 
 /** The conversation that a path names. Exactly the paths we serve: no query, no escapes, no trailing slash. */
 export function routeOf(path: string | undefined): Route | undefined {
@@ -43,13 +45,12 @@ export function checkMethod(method: string | undefined): HttpRefusal | undefined
 }
 
 export function checkRepeatedHeaders(rawHeaders: readonly string[]): HttpRefusal | undefined {
-  let seen: Set<string> | undefined;
+  let seen = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] as string).toLowerCase();
-    if (!SINGLE.has(name)) continue;
-    seen ??= new Set();
-    if (seen.has(name)) return { status: 400, message: `Repeated header: ${name}` };
-    seen.add(name);
+    const bit = SINGLE.get(name) ?? 0;
+    if ((seen & bit) !== 0) return { status: 400, message: `Repeated header: ${name}` };
+    seen |= bit;
   }
   return undefined;
 }
