@@ -90,6 +90,8 @@ function rulesText({ server, tools, allow, workspace }: StarterOptions, pointers
   for (const tool of tools) {
     const lines: string[] = [];
     if (tool.description !== undefined) lines.push(`// ${comment(tool.description)}`);
+    const nameable = /^[ -~]+$/.test(tool.name);
+    const chosen = nameable && allow.includes(tool.name);
     const shape = inputShape(tool.inputSchema);
     const inputs = [...shape.fields].map(([name, { required }]) => `${comment(name)}${required ? '' : '?'}`);
     lines.push(`// input: ${inputs.length === 0 ? 'none' : comment(inputs.join(', '))}`);
@@ -99,11 +101,12 @@ function rulesText({ server, tools, allow, workspace }: StarterOptions, pointers
       : '';
     const rule = [
       `@id(${quoted(ruleId(`${server}-${tool.name}`, ids))})`,
-      `@reason(${quoted(allow.includes(tool.name) ? 'chosen when this policy was written' : 'say why')})`,
+      `@reason(${quoted(chosen ? 'chosen when this policy was written' : 'say why')})`,
       `permit (principal in ${NAMESPACE}::Role::"${ROLE}", action == ${NAMESPACE}::Action::${cedarString(`${server}/${tool.name}`)}, ` +
         `resource == ${NAMESPACE}::Server::${quoted(server)})${condition};`,
     ].join('\n');
-    blocks.push([...lines, allow.includes(tool.name) ? rule : rule.replace(/^/gm, '// ')]);
+    if (!nameable) lines.push('// Its name has characters that rules cannot have: it can never be allowed.');
+    blocks.push([...lines, chosen ? rule : rule.replace(/^/gm, '// ')]);
   }
   if (pointers.length > 0 && workspace !== undefined) {
     blocks.push([
