@@ -43,7 +43,7 @@ export function readOptions(args: readonly string[]): Options | string {
     const targets =
       asked.length === 0 ? TARGET_NAMES : TARGET_NAMES.filter((name) => isScale(name) || asked.includes(name));
     const length = values.quick
-      ? { rounds: 3, windowSeconds: 0.35, warmUpSeconds: 0.5, startUps: 1 }
+      ? { rounds: 3, windowSeconds: 0.35, warmUpSeconds: 0.5, startUps: 2 }
       : { rounds: 5, windowSeconds: 1.5, warmUpSeconds: 2, startUps: 5 };
     return { json: values.json, layers: values.layers, targets, ...length };
   } catch (error) {
