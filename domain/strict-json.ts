@@ -246,10 +246,21 @@ function survives(text: string, start: number, end: number): boolean {
     const value = Number(text.slice(start, end));
     return Number.isNaN(value) || Number.isSafeInteger(value); // What is not a number at all is for the parser.
   }
-  if (significant > 17) return false;
-  if (!exponent && end - start <= 300) return true;
-  const value = Number(text.slice(start, end));
-  return Number.isNaN(value) || (Number.isFinite(value) && (value !== 0 || significant === 0));
+  const token = text.slice(start, end);
+  const value = Number(token);
+  if (Number.isNaN(value)) return true;
+  if (!Number.isFinite(value)) return false;
+  if (value === 0 && significant > 0) return false;
+  // `9007199254740993.0` is an integer in disguise, and another one than the double.
+  if (!exponent && Number.isInteger(value)) return Number.isSafeInteger(value);
+  // Seventeen digits name any double; whoever writes more means a number that nobody will compute with.
+  return significant <= 17 || digitsOf(token) <= 17;
+}
+
+/** How many digits of a number's text are significant: zeros at either end of the mantissa say nothing. */
+function digitsOf(token: string): number {
+  const mantissa = token.split(/e/i, 1)[0] ?? '';
+  return mantissa.replace(/[-+.]/g, '').replace(/^0+/, '').replace(/0+$/, '').length;
 }
 
 function byteOffset(text: string, at: number): number {

@@ -95,6 +95,7 @@ describe('strict JSON refuses', () => {
     ['number', 'underflow of a long fraction', `0.${'0'.repeat(400)}1`],
     ['number', 'eighteen significant digits', '0.123456789012345678'],
     ['number', 'eighteen significant digits in a power', '1.23456789012345678e10'],
+    ['number', 'an unsafe integer that is written with a fraction', '9007199254740993.0'],
   ];
   it.each(refused)('%s: %s', (reason, _name, input, offset) => {
     const small = reason === 'too_large' || reason === 'too_deep' || reason === 'too_many_nodes';
