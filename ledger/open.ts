@@ -97,7 +97,9 @@ export async function openLedger(options: OpenOptions): Promise<OpenedWriter> {
       entries: good.frontier.size - (parseSegmentName(name) ?? 0),
     },
     open: scanned.open.list().map(({ key, place }) => ({ key, place: place.place })),
-    ...(scanned.burntSize === undefined ? {} : { burntSize: scanned.burntSize }),
+    burntSizes: new Set(
+      [...scanned.tailNotes, ...(await quarantinedNotes(store))].flatMap((note) => sizeOf(note, options) ?? []),
+    ),
   };
   const writer = new LedgerWriter({
     origin,
@@ -153,7 +155,8 @@ interface Scanned {
   readonly tailBytes: Uint8Array;
   readonly tailInLastSegment: boolean;
   readonly closedHere: boolean;
-  readonly burntSize: number | undefined;
+  /** Notes of commit lines in the tail. */
+  readonly tailNotes: readonly string[];
   readonly lastSegment: string | undefined;
   readonly open: OpenSpans<OpenPlace>;
 }
@@ -194,12 +197,15 @@ async function scanFrom(options: OpenOptions, hasher: TreeHasher, names: readonl
   const tailBytes = lastSegment === undefined ? new Uint8Array(0) : await readFrom(store, `seg/${lastSegment}`, kept);
   const goodIsLast = good.segment === '' || good.segment === lastSegment;
   const gap = goodIsLast ? 0 : (await store.size(`seg/${good.segment}`)) - good.offset;
-  const notes = notesIn(tailBytes);
-  const burnt = notes.map((note) => openCheckpoint(note, origin, verifier)?.size).filter((size) => size !== undefined);
+  const commits = commitsIn(tailBytes);
   return {
     good,
     findings: scan.findings,
-    tail: { bytes: tailBytes.length, commits: notes.length, holes: tailBytes.includes(0) },
+    tail: {
+      bytes: tailBytes.length,
+      commits: commits.filter((commit) => commit.whole).length,
+      holes: tailBytes.includes(0),
+    },
     tailBytes,
     tailInLastSegment: gap === 0,
     closedHere:
@@ -207,7 +213,7 @@ async function scanFrom(options: OpenOptions, hasher: TreeHasher, names: readonl
       head.segment === lastSegment &&
       head.offset === good.offset &&
       head.size === good.frontier.size,
-    burntSize: burnt.length === 0 ? undefined : Math.max(...burnt),
+    tailNotes: commits.map((commit) => commit.note),
     lastSegment,
     open,
   };
@@ -256,17 +262,32 @@ async function resume(
   };
 }
 
-/** Notes of commit lines anywhere in a tail, whether or not their line is whole: a signed root was on disk, so its size is burnt. */
-function notesIn(tail: Uint8Array): readonly string[] {
+/** Commit lines anywhere in a tail. `whole` says whether the line feed is there, `note` is empty where it cannot be read. */
+function commitsIn(tail: Uint8Array): readonly { readonly note: string; readonly whole: boolean }[] {
   const text = fromUtf8(tail) ?? Array.from(tail, (byte) => String.fromCharCode(byte)).join('');
-  const notes: string[] = [];
+  const commits: { note: string; whole: boolean }[] = [];
   for (let at = text.indexOf('["cp","'); at >= 0; at = text.indexOf('["cp","', at + 1)) {
     const end = text.indexOf('"]', at);
-    const note = end < 0 ? undefined : parseCommitLine(utf8(text.slice(at, end + 2)));
-    // Damaged commit lines count as commit lines too; only what never got its end does not.
-    if (end >= 0 && (note !== undefined || text[end + 2] === '\n')) notes.push(note ?? '');
+    if (end < 0) continue;
+    commits.push({ note: parseCommitLine(utf8(text.slice(at, end + 2))) ?? '', whole: text[end + 2] === '\n' });
+  }
+  return commits;
+}
+
+/**
+ * What was discarded may hold signed roots. Somebody could show one of them beside ours for the same size, as if we had told two stories;
+ * so these sizes are never signed again.
+ */
+async function quarantinedNotes(store: SegmentStore): Promise<readonly string[]> {
+  const notes: string[] = [];
+  for (const name of await store.list('quarantine')) {
+    notes.push(...commitsIn(await readFrom(store, `quarantine/${name}`, 0)).map((commit) => commit.note));
   }
   return notes;
+}
+
+function sizeOf(note: string, { origin, verifier }: OpenOptions): number | undefined {
+  return openCheckpoint(note, origin, verifier)?.size;
 }
 
 async function quarantine(store: SegmentStore, segment: string, offset: number, tail: Uint8Array): Promise<void> {

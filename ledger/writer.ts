@@ -96,8 +96,8 @@ export interface WriterStart {
     readonly entries: number;
   };
   readonly open: readonly { readonly key: string; readonly place: HeadSpan }[];
-  /** A size for which a discarded batch held a signed root: never to be signed with another one. */
-  readonly burntSize?: number;
+  /** Sizes for which discarded batches held signed roots: never to be signed with others. */
+  readonly burntSizes: ReadonlySet<number>;
 }
 
 export interface WriterOptions {
@@ -353,7 +353,7 @@ export class LedgerWriter {
         return line.receipt;
       }),
     );
-    if (this.#tree.size === this.#options.start.burntSize) {
+    while (this.#options.start.burntSizes.has(this.#tree.size)) {
       lines.push(this.#line(prepareBody({ type: 'log.skipped', size: this.#tree.size }), undefined));
     }
     return { lines, receipts };
