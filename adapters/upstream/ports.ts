@@ -6,6 +6,10 @@ export interface Exchange {
   readonly id: number;
   /** The most bytes the answer may have. */
   readonly bytesMax: number;
+  /** Turns false when the answer came or nobody waits for it any more. */
+  awaited: boolean;
+  /** The pipe's own: what it holds open for this request. Kept here, because a map that is written with every call is dear to collect. */
+  held?: { destroy(): void } | undefined;
 }
 
 /** `sent`: handed over. `full`: nothing was taken, the peer reads too slowly. `closed`: nothing was taken, the pipe has ended. */
@@ -17,7 +21,7 @@ export interface MessagePipe {
   /** The handshake settled on this revision. */
   agreed(protocolVersion: string): void;
   /** Nobody waits for this request any more. */
-  abandon(id: number): void;
+  abandon(exchange: Exchange): void;
   /** Ends in order. Resolves when nothing is left; `onClose` has been called by then. */
   close(): Promise<void>;
   /** The peer broke the protocol: ends at once. Then `onClose(detail)`. */

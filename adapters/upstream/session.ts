@@ -8,7 +8,15 @@ import { type JsonLimits, parseStrictJson } from '../../domain/strict-json.ts';
 import type { Dispatch, ServerDescription, ToolAnswer, ToolDefinition, ToolRun } from '../../proxy/tool-server.ts';
 import { answerOf } from './answer.ts';
 import { jsonLimits, type UpstreamLimits } from './limits.ts';
-import type { DroppedCounts, MessagePipe, OpenPipe, PipeHandlers, RefusedRequest, TooLarge } from './ports.ts';
+import type {
+  DroppedCounts,
+  Exchange,
+  MessagePipe,
+  OpenPipe,
+  PipeHandlers,
+  RefusedRequest,
+  TooLarge,
+} from './ports.ts';
 import { ProgressGuard } from './progress.ts';
 import { readToolList } from './tool-list.ts';
 import * as wire from './wire.ts';
@@ -37,7 +45,7 @@ export interface SessionOptions {
 }
 
 interface Pending {
-  readonly bytesMax: number;
+  readonly exchange: Exchange;
   settle(answer: ToolAnswer): void;
   readonly progress?: ProgressGuard;
   cancelled: boolean;
@@ -137,7 +145,7 @@ export class Session {
       return refuse('OVERLOADED', 'too many calls of this server are in flight');
     const progress = new ProgressGuard(onProgress, limits.progressPerSecondMax, nowMs);
     const pending: Pending = {
-      bytesMax: dispatch.outputBytesMax,
+      exchange: { id, bytesMax: dispatch.outputBytesMax, awaited: true },
       progress,
       cancelled: false,
       settle: (final) => {
@@ -147,7 +155,7 @@ export class Session {
     };
     this.#pending.set(id, pending);
     this.#byToken.set(token, pending);
-    const handover = this.#pipe.send(text, { id, bytesMax: dispatch.outputBytesMax });
+    const handover = this.#pipe.send(text, pending.exchange);
     if (handover !== 'sent') {
       this.#pending.delete(id);
       this.#byToken.delete(token);
@@ -171,7 +179,7 @@ export class Session {
     const { cancelGraceMs } = this.#options.limits;
     const timer = setTimeout(() => {
       if (this.#pending.get(id) !== pending) return;
-      this.#pipe.abandon(id);
+      this.#pipe.abandon(pending.exchange);
       this.#take(id)?.settle({ kind: 'lost', detail: `cancelled, and no answer within ${cancelGraceMs} ms` });
     }, cancelGraceMs);
     timer.unref();
@@ -181,8 +189,9 @@ export class Session {
   async #ask(method: string, params: JsonObject, bytesMax: number): Promise<JsonObject> {
     const id = this.#nextId++;
     const answer = await new Promise<ToolAnswer>((settle) => {
-      this.#pending.set(id, { bytesMax, settle, cancelled: false });
-      const handover = this.#pipe.send(wire.requestText(id, method, params), { id, bytesMax });
+      const exchange: Exchange = { id, bytesMax, awaited: true };
+      this.#pending.set(id, { exchange, settle, cancelled: false });
+      const handover = this.#pipe.send(wire.requestText(id, method, params), exchange);
       if (handover !== 'sent') this.#take(id)?.settle({ kind: 'lost', detail: 'the connection has ended' });
     });
     if (answer.kind === 'result') return answer.result;
@@ -264,7 +273,7 @@ export class Session {
         this.dropped.answers++;
         this.#countUnsolicited();
       } else {
-        pending.settle(answerOf(value, bytes, pending.bytesMax));
+        pending.settle(answerOf(value, bytes, pending.exchange.bytesMax));
       }
       return;
     }
@@ -363,7 +372,7 @@ export class Session {
     }
     const pending = id === undefined ? undefined : this.#take(id);
     if (pending !== undefined) {
-      const detail = `the answer is larger than ${pending.bytesMax} bytes`;
+      const detail = `the answer is larger than ${pending.exchange.bytesMax} bytes`;
       pending.settle({ kind: 'refused', code: 'OUTPUT_TOO_LARGE', detail });
       return true;
     }
@@ -398,7 +407,7 @@ export class Session {
     const id = exchange ?? wire.guessId(latin1.decode(bytes.subarray(0, 256)), latin1.decode(bytes.subarray(-256)));
     const pending = id === undefined ? undefined : this.#take(id);
     if (pending === undefined) return false;
-    const detail = `the answer is larger than ${pending.bytesMax} bytes`;
+    const detail = `the answer is larger than ${pending.exchange.bytesMax} bytes`;
     pending.settle({ kind: 'refused', code: 'OUTPUT_TOO_LARGE', detail, bytes: bytes.length });
     return true;
   }
@@ -420,13 +429,16 @@ export class Session {
 
   #largestAnswer(): number {
     let largest = 0;
-    for (const pending of this.#pending.values()) if (pending.bytesMax > largest) largest = pending.bytesMax;
+    for (const pending of this.#pending.values())
+      if (pending.exchange.bytesMax > largest) largest = pending.exchange.bytesMax;
     return largest;
   }
 
   #take(id: number): Pending | undefined {
     const pending = this.#pending.get(id);
-    if (pending !== undefined) this.#pending.delete(id);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(id);
+    pending.exchange.awaited = false;
     return pending;
   }
 

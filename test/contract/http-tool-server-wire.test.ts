@@ -235,6 +235,24 @@ describe('a session', () => {
     expect(textOf(await echo(server, 'back'))).toBe('back');
   });
 
+  it('asks for no more of a stream that has given its answer', async () => {
+    const remote = await counter({ COUNTER_HTTP: 'sse' });
+    const server = connect(`http://127.0.0.1:${remote.port}/mcp`, {}, { httpLimits: { resumeDelayMs: 1 } });
+    await server.start();
+    for (let i = 0; i < 20; i++) expect(textOf(await echo(server, `n${i}`))).toBe(`n${i}`);
+    expect((await seenBy(remote)).filter((request) => 'last-event-id' in request.headers)).toEqual([]);
+  });
+
+  it('takes up a stream that broke before its answer, and does not repeat the call', async () => {
+    const remote = await counter({ COUNTER_HTTP: 'polling' });
+    const server = connect(`http://127.0.0.1:${remote.port}/mcp`);
+    await server.start();
+    for (const count of ['1', '2', '3']) {
+      expect(textOf(await server.dispatch(callOf('count', {}), () => undefined).answer)).toBe(count);
+    }
+    expect((await seenBy(remote)).filter((request) => 'last-event-id' in request.headers)).toHaveLength(3);
+  });
+
   it('needs no stream of its own', async () => {
     const remote = await counter({ COUNTER_HTTP_GET: 'none' });
     const server = connect(`http://127.0.0.1:${remote.port}/mcp`);

@@ -2,8 +2,15 @@
 // It follows no redirect, sends nothing a second time, and keeps no more of an answer than the call allows. A stream that breaks is taken
 // up again where the server gave event ids; that asks for the rest of an answer, never for the call.
 
-import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request as requestHttp } from 'node:http';
+import {
+  Agent,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type RequestOptions,
+  request as requestHttp,
+} from 'node:http';
 import { request as requestHttps, Agent as TlsAgent } from 'node:https';
+import { urlToHttpOptions } from 'node:url';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
 import { outline, quoted } from '../wire.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -53,9 +60,11 @@ export class HttpPipe implements MessagePipe {
   readonly #limits: HttpLimits;
   readonly #handlers: PipeHandlers;
   readonly #agent: Agent;
+  readonly #address: RequestOptions;
+  /** The event after which a socket is good for a request. */
+  readonly #connected: 'connect' | 'secureConnect';
   readonly #send: typeof requestHttp;
-  readonly #open = new Set<OpenRequest>();
-  readonly #exchanges = new Map<number, OpenRequest>();
+  #open = 0;
   #sessionId: string | undefined;
   #protocolVersion: string | undefined;
   #closing: Promise<void> | undefined;
@@ -76,11 +85,13 @@ export class HttpPipe implements MessagePipe {
     // No session is cached: a resumed one would not look at the certificate again.
     this.#agent = secure ? new TlsAgent({ ...options, maxCachedSessions: 0 }) : new Agent(options);
     this.#send = secure ? requestHttps : requestHttp;
+    this.#connected = secure ? 'secureConnect' : 'connect';
+    this.#address = { ...urlToHttpOptions(endpoint.url), agent: this.#agent };
   }
 
   send(text: string, exchange?: Exchange): Handover {
     if (this.#closed || this.#closing !== undefined) return 'closed';
-    if (this.#open.size >= this.#limits.openMax) return 'full';
+    if (this.#open >= this.#limits.openMax) return 'full';
     if (exchange === undefined) {
       const open = this.#request(
         'POST',
@@ -92,11 +103,8 @@ export class HttpPipe implements MessagePipe {
       setTimeout(() => open.destroy(), this.#limits.noticeTimeoutMs).unref();
       return 'sent';
     }
-    const lost = (detail: string) => this.#lost(exchange.id, detail);
-    this.#exchanges.set(
-      exchange.id,
-      this.#request('POST', {}, text, (response) => this.#answer(response, exchange, 0), lost),
-    );
+    const answered = (response: IncomingMessage) => this.#answer(response, exchange, 0);
+    exchange.held = this.#request('POST', {}, text, answered, (detail) => this.#lost(exchange, detail));
     return 'sent';
   }
 
@@ -106,9 +114,9 @@ export class HttpPipe implements MessagePipe {
     setImmediate(() => this.#listen(undefined, this.#limits.resumeDelayMs));
   }
 
-  abandon(id: number): void {
-    this.#exchanges.get(id)?.destroy();
-    this.#exchanges.delete(id);
+  abandon(exchange: Exchange): void {
+    exchange.held?.destroy();
+    exchange.held = undefined;
   }
 
   close(): Promise<void> {
@@ -136,15 +144,15 @@ export class HttpPipe implements MessagePipe {
   #end(detail: string): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const open of [...this.#open]) open.destroy();
+    // With its sockets, those in use included, every open request ends.
     this.#agent.destroy();
-    this.#exchanges.clear();
     this.#handlers.onClose(detail);
   }
 
-  #lost(id: number, detail: string): void {
-    this.#exchanges.delete(id);
-    if (!this.#closed) this.#handlers.onExchangeLost(id, detail);
+  /** Says nothing when the answer has come. */
+  #lost(exchange: Exchange, detail: string): void {
+    exchange.held = undefined;
+    if (!this.#closed && exchange.awaited) this.#handlers.onExchangeLost(exchange.id, detail);
   }
 
   /** `failed` is called at most once, and not after `answered`. */
@@ -166,19 +174,24 @@ export class HttpPipe implements MessagePipe {
       headers['content-type'] = 'application/json';
       headers['content-length'] = Buffer.byteLength(body);
     }
-    const request = this.#send(this.#endpoint.url, { method, headers, agent: this.#agent });
+    const request = this.#send({ ...this.#address, method, headers });
     const open: OpenRequest = { destroy: () => request.destroy() };
-    this.#open.add(open);
+    this.#open++;
     let settled = false;
     const fail = (detail: string) => {
       if (settled) return;
       settled = true;
       failed(detail);
     };
-    const tooSlow = setTimeout(() => {
-      if (request.socket?.connecting !== false) request.destroy(new Error('the connection took too long'));
-    }, this.#limits.connectTimeoutMs);
-    tooSlow.unref();
+    // A socket that is kept alive is connected already; the clock runs for new ones only.
+    request.on('socket', (socket) => {
+      if (!socket.connecting) return;
+      const slow = () => request.destroy(new Error('the connection took too long'));
+      const timer = setTimeout(slow, this.#limits.connectTimeoutMs);
+      timer.unref();
+      socket.once(this.#connected, () => clearTimeout(timer));
+      request.once('close', () => clearTimeout(timer));
+    });
     request.on('response', (response) => {
       settled = true;
       if (this.#hasEndedSession(response)) return;
@@ -186,8 +199,7 @@ export class HttpPipe implements MessagePipe {
     });
     request.on('error', (error) => fail(error.message));
     request.on('close', () => {
-      clearTimeout(tooSlow);
-      this.#open.delete(open);
+      this.#open--;
       fail('the connection ended without an answer');
     });
     request.end(body);
@@ -213,13 +225,12 @@ export class HttpPipe implements MessagePipe {
   }
 
   #answer(response: IncomingMessage, exchange: Exchange, resumed: number): void {
-    const { id } = exchange;
     const status = response.statusCode ?? 0;
     const type = mediaType(response);
     const refuse = (detail: string) => {
       response.on('error', () => undefined);
       response.destroy();
-      this.#lost(id, detail);
+      this.#lost(exchange, detail);
     };
     if (status >= 300 && status < 400)
       return refuse(`it answered with a redirect (HTTP ${status}), and none is followed`);
@@ -278,7 +289,7 @@ export class HttpPipe implements MessagePipe {
       } else detail = 'it answered with an empty body';
     });
     // After an answer was delivered the exchange is settled, and this says nothing new.
-    response.on('close', () => this.#lost(id, detail));
+    response.on('close', () => this.#lost(exchange, detail));
   }
 
   #stream(response: IncomingMessage, exchange: Exchange, resumed: number): void {
@@ -290,7 +301,7 @@ export class HttpPipe implements MessagePipe {
       eventBytesMax: () => Math.max(exchange.bytesMax, this.#limits.messageBytesMax),
       onTooLarge: () => {
         this.#handlers.onTooLarge({ exchange: id });
-        this.#exchanges.delete(id);
+        exchange.held = undefined;
         response.destroy();
       },
     });
@@ -298,24 +309,24 @@ export class HttpPipe implements MessagePipe {
     response.on('data', (chunk: Buffer) => events.push(chunk));
     response.on('close', () => {
       const { lastEventId, retryMs } = events;
-      if (this.#closed || !this.#exchanges.has(id)) return;
+      if (this.#closed || !exchange.awaited) return;
       if (lastEventId === undefined || lastEventId === '' || resumed >= this.#limits.resumesMax) {
-        this.#lost(id, 'its stream ended without an answer');
+        this.#lost(exchange, 'its stream ended without an answer');
         return;
       }
       const delayMs = Math.min(retryMs ?? this.#limits.resumeDelayMs, this.#limits.resumeDelayMaxMs);
       const timer = setTimeout(() => this.#resume(exchange, lastEventId, resumed + 1), delayMs);
       timer.unref();
-      this.#exchanges.set(id, { destroy: () => clearTimeout(timer) });
+      exchange.held = { destroy: () => clearTimeout(timer) };
     });
   }
 
   #resume(exchange: Exchange, lastEventId: string, resumed: number): void {
-    if (this.#closed || !this.#exchanges.has(exchange.id)) return;
-    const lost = (detail: string) => this.#lost(exchange.id, detail);
+    if (this.#closed || !exchange.awaited) return;
+    const lost = (detail: string) => this.#lost(exchange, detail);
     const more = { 'last-event-id': lastEventId };
     const open = this.#request('GET', more, undefined, (response) => this.#answer(response, exchange, resumed), lost);
-    this.#exchanges.set(exchange.id, open);
+    exchange.held = open;
   }
 
   /** The stream for what belongs to no request. A server need not have one. */

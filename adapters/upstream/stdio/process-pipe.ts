@@ -116,7 +116,7 @@ export class ProcessPipe implements MessagePipe {
 
   agreed(_protocolVersion: string): void {}
 
-  abandon(_id: number): void {}
+  abandon(_exchange: Exchange): void {}
 
   close(): Promise<void> {
     this.#closing ??= this.#closeInOrder();
