@@ -30,7 +30,10 @@ export function assembleBundle(source: PolicySource, language: PolicyLanguage, d
   const { manifest, document } = parsed;
   const schema = buildSchema(manifest, document, source.tools);
   if (!schema.ok) return schema;
-  const linted = lintRules(source.policies, schema.model.schema, language);
+  const served = new Set(source.tools.map(({ server }) => server));
+  const absent = new Set(Object.keys(manifest.servers).filter((server) => !served.has(server)));
+  const presence = { namespace: manifest.namespace, absent, groups: manifest.groups };
+  const linted = lintRules(source.policies, schema.model.schema, language, presence);
   if (!linted.ok) return linted;
   const rules = new Map([...linted.rules].sort(([a], [b]) => (a < b ? -1 : 1)));
   const policies = [...rules].map(([id, { text }]) => ({ id, text }));

@@ -6,6 +6,7 @@ import { CALL_OUTPUT_BYTES_MAX, CALL_TIMEOUT_MS_MAX, POLICIES_BYTES_MAX } from '
 import { nearest } from './nearest.ts';
 import type { PolicyJson } from './policy-json.ts';
 import type { PolicyLanguage } from './ports.ts';
+import { type Presence, restrictRule } from './restrict.ts';
 import { type RuleText, splitRules } from './rule-text.ts';
 import type { Problem, SourceText } from './source.ts';
 
@@ -38,8 +39,16 @@ const OBLIGATION_MAX: Record<keyof Obligations, number> = {
   outputBytes: CALL_OUTPUT_BYTES_MAX,
 };
 
-/** Reads and checks all rules. The engine sees a text only after it was measured. May throw what the engine throws. */
-export function lintRules(sources: readonly SourceText[], schema: JsonObject, language: PolicyLanguage): LintResult {
+/**
+ * Reads and checks all rules, and keeps those that can concern the gate. The engine sees a text only after it was measured. May throw what the
+ * engine throws.
+ */
+export function lintRules(
+  sources: readonly SourceText[],
+  schema: JsonObject,
+  language: PolicyLanguage,
+  presence?: Presence,
+): LintResult {
   const problems: Problem[] = [];
   const texts: RuleText[] = [];
   const size = sources.reduce((sum, { text }) => sum + text.length, 0);
@@ -79,6 +88,7 @@ export function lintRules(sources: readonly SourceText[], schema: JsonObject, la
     places.set(rule.id, text);
   }
   if (problems.length > 0) return { ok: false, problems };
+  if (presence !== undefined) restrictRules(rules, presence, language);
 
   const policies = new Map([...rules].map(([id, { text }]) => [id, text]));
   for (const { id, message, help, span } of language.validate(policies, schema)) {
@@ -91,6 +101,14 @@ export function lintRules(sources: readonly SourceText[], schema: JsonObject, la
     );
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, rules };
+}
+
+function restrictRules(rules: Map<string, Rule>, presence: Presence, language: PolicyLanguage): void {
+  for (const [id, rule] of rules) {
+    const json = restrictRule(rule.json, presence);
+    if (json === undefined) rules.delete(id);
+    else if (json !== rule.json) rules.set(id, { ...rule, json, text: language.text(json) });
+  }
 }
 
 function readRule(text: RuleText, json: PolicyJson): { rule?: Rule; problems: Problem[] } {
