@@ -40,6 +40,8 @@ export interface PipeHandlers {
   onTooLarge(what: TooLarge): boolean;
   /** The stream of this request ended without an answer; the connection lives on. */
   onExchangeLost(id: number, detail: string): void;
+  /** What belongs to no request may have been missed, such as the word that the list of tools changed. */
+  onGap(): void;
   /** Once, and nothing follows. Whatever the peer had written before is delivered first. */
   onClose(detail: string): void;
 }

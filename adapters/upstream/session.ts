@@ -77,6 +77,7 @@ export class Session {
       messageBytesMax: () => Math.max(options.limits.messageBytesMax, this.#largestAnswer()),
       onTooLarge: (what) => this.#tooLarge(what),
       onExchangeLost: (id, detail) => this.#exchangeLost(id, detail),
+      onGap: () => void this.#relist(),
       onClose: (detail) => this.#close(detail),
     };
     this.#pipe = options.open(handlers);

@@ -261,6 +261,23 @@ describe('a session', () => {
     expect(textOf(await echo(server, 'x'))).toBe('x');
   });
 
+  it('lives on where a GET is answered with 404', async () => {
+    const remote = await counter({ COUNTER_HTTP_GET: 'unknown' });
+    const server = connect(`http://127.0.0.1:${remote.port}/mcp`);
+    await server.start();
+    await vi.waitFor(async () => expect((await seenBy(remote)).map((request) => request.method)).toContain('GET'));
+    expect(textOf(await echo(server, 'x'))).toBe('x');
+  });
+
+  it('reads the list of tools anew when its stream had a gap', async () => {
+    const remote = await counter({ COUNTER_HTTP_GET: 'short' });
+    const server = connect(`http://127.0.0.1:${remote.port}/mcp`, {}, { httpLimits: { resumeDelayMs: 5 } });
+    const changes: string[] = [];
+    server.onChange((change) => changes.push(change));
+    await server.start();
+    await vi.waitFor(() => expect(changes).toContain('tools'));
+  });
+
   it('cannot be opened where nobody listens, and that is explained', async () => {
     const remote = await counter();
     await remote.stop();

@@ -69,6 +69,8 @@ export class HttpPipe implements MessagePipe {
   #protocolVersion: string | undefined;
   #closing: Promise<void> | undefined;
   #closed = false;
+  /** The stream for what belongs to no request was open once. */
+  #listened = false;
 
   constructor(endpoint: Endpoint, limits: HttpLimits, handlers: PipeHandlers) {
     this.#endpoint = endpoint;
@@ -194,7 +196,7 @@ export class HttpPipe implements MessagePipe {
     });
     request.on('response', (response) => {
       settled = true;
-      if (this.#hasEndedSession(response)) return;
+      if (method === 'POST' && this.#hasEndedSession(response)) return;
       answered(response);
     });
     request.on('error', (error) => fail(error.message));
@@ -206,7 +208,7 @@ export class HttpPipe implements MessagePipe {
     return open;
   }
 
-  /** 404 to a request with a session id says that the session is no more. */
+  /** 404 to a POST with a session id says that the session is no more. To a GET it may only say that there is no stream. */
   #hasEndedSession(response: IncomingMessage): boolean {
     if (response.statusCode !== 404 || this.#sessionId === undefined || this.#closing !== undefined) return false;
     response.destroy();
@@ -342,6 +344,8 @@ export class HttpPipe implements MessagePipe {
         response.destroy();
         return;
       }
+      if (this.#listened) this.#handlers.onGap();
+      this.#listened = true;
       const events = new EventStream({
         onMessage: (data) => {
           if (!this.#closed) this.#handlers.onMessage(data, NO_EXCHANGE);
