@@ -3,7 +3,7 @@
 // again, and made anew when it does not fit.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Sha256 } from '../../domain/digest.ts';
 import { concatBytes, equalBytes } from '../../ledger/bytes.ts';
@@ -14,6 +14,7 @@ import type { SegmentStore } from '../../ledger/ports.ts';
 import { LineSplitter, looksLikeCommit, parseSegmentName } from '../../ledger/segment.ts';
 import type { NoteVerifier } from '../../ledger/signed-note.ts';
 import { bundlePath, encodeBundle, nodeFromTile, TILE_WIDTH, tileOf, tilePath, tileRoot } from '../../ledger/tile.ts';
+import { syncFolder } from './ledger-files.ts';
 
 export interface TilePublisherOptions {
   readonly dir: string;
@@ -159,8 +160,7 @@ export class TilePublisher {
     const bundle = encodeBundle(this.#bundle);
     const index = Math.floor((this.#size - 1) / TILE_WIDTH);
     this.#bundle = [];
-    full.push(() => this.#write(bundlePath({ index, width: TILE_WIDTH }), bundle));
-    full.push(() => this.#removePartial(bundlePath({ index, width: TILE_WIDTH })));
+    full.push(() => this.#writeFull(bundlePath({ index, width: TILE_WIDTH }), bundle));
   }
 
   #push(level: number, hash: Uint8Array, full: (() => Promise<void>)[]): void {
@@ -172,8 +172,7 @@ export class TilePublisher {
     const index = Math.floor(this.#size / TILE_WIDTH ** (level + 1));
     this.#edge[level] = [];
     const path = tilePath({ level, index, width: TILE_WIDTH });
-    full.push(() => this.#write(path, tile));
-    full.push(() => this.#removePartial(path));
+    full.push(() => this.#writeFull(path, tile));
     this.#push(level + 1, tileRoot(this.#hasher, hashes), full);
   }
 
@@ -181,21 +180,30 @@ export class TilePublisher {
     return Math.floor(this.#size / TILE_WIDTH ** (level + 1));
   }
 
-  /** Partial tiles may go once the full one is there. */
-  async #removePartial(path: string): Promise<void> {
-    await rm(join(this.#options.dir, `${path}.p`), { recursive: true, force: true });
-  }
-
   #readFile(path: string): Promise<Uint8Array> {
     return readFile(join(this.#options.dir, path));
   }
 
-  /** Not synced: a tile that a crash tore is made again. Renamed, so that no reader sees half of one. */
-  async #write(path: string, bytes: Uint8Array): Promise<void> {
+  /** A full tile never changes again and is not looked at when publishing goes on, so it must be whole once it has its name. */
+  async #writeFull(path: string, bytes: Uint8Array): Promise<void> {
+    await this.#write(path, bytes, true);
+    await syncFolder(dirname(join(this.#options.dir, path)));
+    // Partial tiles may go once the full one is there.
+    await rm(join(this.#options.dir, `${path}.p`), { recursive: true, force: true });
+  }
+
+  /** Renamed, so that no reader sees half of it. What a crash tears is made again. */
+  async #write(path: string, bytes: Uint8Array, flush = false): Promise<void> {
     const target = join(this.#options.dir, path);
     const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
     await mkdir(dirname(target), { recursive: true, mode: 0o700 });
-    await writeFile(temporary, bytes, { mode: 0o600 });
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(bytes);
+      if (flush) await file.sync();
+    } finally {
+      await file.close();
+    }
     await rename(temporary, target);
   }
 }

@@ -83,8 +83,16 @@ export interface TestKey {
   readonly verifierKey: string;
 }
 
+/** The same key in several processes. */
+export function keyOfSeed(seed: Uint8Array): TestKey {
+  return asTestKey(importSeed(seed), ORIGIN);
+}
+
 export function testKey(origin = ORIGIN): TestKey {
-  const key = generateSigningKey();
+  return asTestKey(generateSigningKey(), origin);
+}
+
+function asTestKey(key: Ed25519Key, origin: string): TestKey {
   const verifierKey = formatVerifierKey(origin, key.publicKey, sha256);
   return { signer: noteSigner(origin, key, sha256), verifier: verifierOf(verifierKey), verifierKey };
 }
