@@ -4,6 +4,7 @@
 import { canonicalJson } from '../domain/canonical-json.ts';
 import type { Digest, Sha256 } from '../domain/digest.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { NAME_CHARACTERS_MAX } from './limits.ts';
 import type { ServerDescription } from './tool-server.ts';
 
 const UTF8 = new TextEncoder();
@@ -43,6 +44,8 @@ export class Catalogue {
   observe(description: ServerDescription, launch: JsonObject): PinnedServer {
     const tools = new Map<string, PinnedTool>();
     for (const { name, raw } of description.tools) {
+      // Neither offered nor called: the record of a call could not hold its name.
+      if (name.length > NAME_CHARACTERS_MAX) continue;
       tools.set(name, { server: description.name, name, definition: raw, digest: digestOf(this.#sha256, raw) });
     }
     const known = this.#servers.get(description.name);

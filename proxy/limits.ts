@@ -70,6 +70,18 @@ export const TOOL_TIMEOUT_MS = 60 * SECOND;
 /** A tool's answer, unless the policy says otherwise. As large as any message. */
 export const OUTPUT_BYTES_MAX = 4 * MiB;
 
+/** The name of a tool or a server. The specification suggests 128 characters at most; a longer one names nothing here. */
+export const NAME_CHARACTERS_MAX = 256;
+
+/** A method as it is recorded. The longest that exists has 40 characters. */
+export const RECORDED_METHOD_CHARACTERS_MAX = 200;
+
+/** A reason as it is recorded, whoever wrote it. An entry carries several and has 32 KiB. */
+export const RECORDED_DETAIL_CHARACTERS_MAX = 500;
+
+/** Permit and deciding rules of one decision as they are recorded. A permit takes about 2 KiB; the rest of an entry needs less than 8. */
+export const RECORDED_DECISION_BYTES_MAX = 24 * KiB;
+
 /** Tools of one server. The largest published servers list a few hundred. */
 export const TOOLS_MAX = 2_000;
 

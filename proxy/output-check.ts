@@ -2,7 +2,7 @@
 // refused here, because a client would take it for a success.
 
 import { type Denial, deny } from '../domain/denial.ts';
-import type { JsonObject } from '../domain/json.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
 
@@ -15,12 +15,13 @@ export type SchemaCheck = (server: string, tool: string, structuredJson: string)
 export function outputCheck(catalogue: Catalogue, matchesSchema: SchemaCheck): OutputCheck {
   return async (call, result) => {
     // Revisions up to 2025-11-25 have complete results only; whoever names a kind names one we cannot finish.
-    const { resultType, content, structuredContent, isError } = result;
+    const { resultType, content, structuredContent, isError, _meta } = result;
     if (resultType !== undefined && resultType !== 'complete') {
       return deny('OUTPUT_UNSUPPORTED', `resultType ${JSON.stringify(resultType)}`);
     }
     if (isError !== undefined && typeof isError !== 'boolean')
       return deny('OUTPUT_INVALID', 'isError is not a boolean');
+    if (_meta !== undefined && !isJsonObject(_meta)) return deny('OUTPUT_INVALID', '_meta is not an object');
     if ('task' in result) return deny('OUTPUT_UNSUPPORTED', 'the tool answered with a task');
     if (!isContent(content)) return deny('OUTPUT_INVALID', 'content is not a list of blocks with a type');
     const pinned = catalogue.tool(call.server, call.tool);

@@ -13,8 +13,15 @@ import { begin, can, type Effect, type Execution, step } from '../state-machines
 import { argumentsPayload, type CapturedCall } from './captured-call.ts';
 import type { CallEnd } from './client-view.ts';
 import type { Gate, RecordedCall, VerifiedPermit } from './gate.ts';
+import {
+  NAME_CHARACTERS_MAX,
+  RECORDED_DECISION_BYTES_MAX,
+  RECORDED_DETAIL_CHARACTERS_MAX,
+  RECORDED_METHOD_CHARACTERS_MAX,
+} from './limits.ts';
 import type { OutputCheck } from './output-check.ts';
 import type { Clock, GateCrypto, Payload, Recorder } from './ports.ts';
+import { recordedText } from './recorded-text.ts';
 import type { ToolAnswer, ToolRun } from './tool-server.ts';
 
 const UTF8 = new TextEncoder();
@@ -80,6 +87,28 @@ function requestedBy(captured: CapturedCall): CallRequested {
   };
 }
 
+/** What is recorded of a request, however long the names are that its sender chose. */
+function boundedRequest(requested: CallRequested): CallRequested {
+  const { method, server, tool } = requested;
+  return {
+    ...requested,
+    method: recordedText(method, RECORDED_METHOD_CHARACTERS_MAX),
+    server: server === null ? null : recordedText(server, NAME_CHARACTERS_MAX),
+    tool: tool === null ? null : recordedText(tool, NAME_CHARACTERS_MAX),
+  };
+}
+
+/** The same fact with a reason that fits into an entry. */
+function boundedEvent(event: ExecutionEvent): ExecutionEvent {
+  if (!('detail' in event) || event.detail === undefined) return event;
+  return { ...event, detail: recordedText(event.detail, RECORDED_DETAIL_CHARACTERS_MAX) };
+}
+
+/** Whether a decision fits into an entry. A character takes three bytes at most; permits are ASCII. */
+function isRecordable(names: readonly string[], permit = ''): boolean {
+  return permit.length + 3 * JSON.stringify(names).length <= RECORDED_DECISION_BYTES_MAX;
+}
+
 class Run implements RunningCall {
   readonly call: CallId;
   readonly end: Promise<CallEnd>;
@@ -116,21 +145,22 @@ class Run implements RunningCall {
       this.#finish = resolve;
     });
     if (captured !== undefined) this.#payloads.push(argumentsPayload(captured));
-    const [execution, effects] = begin(requested);
+    const [execution, effects] = begin(boundedRequest(requested));
     this.#execution = execution;
     if (options !== undefined) this.#armDeadline(options.limits.timeoutMs);
     this.#perform(effects);
   }
 
   stop(event: Extract<ExecutionEvent, { type: 'call.cancelled' | 'authority.withdrawn' | 'fault.occurred' }>): void {
-    if (!this.#finished) this.#feed(event);
+    // A call whose ending could not be recorded is not finished before its gate was shut, which stops everything that runs.
+    if (!this.#finished && can(this.#execution, event.type)) this.#feed(event);
   }
 
   /** Applies a fact. A fact that cannot happen is our defect: the call ends denied and the gate shuts. */
   #feed(event: ExecutionEvent): void {
     if (this.#finished) return;
     try {
-      const [execution, effects] = step(this.#execution, event);
+      const [execution, effects] = step(this.#execution, boundedEvent(event));
       this.#execution = execution;
       this.#perform(effects);
     } catch (defect) {
@@ -180,13 +210,16 @@ class Run implements RunningCall {
     if (authorization.decision === 'allow') {
       if (input === undefined) throw new Defect('an allowed call without the input of its decision');
       const { policy, by, obligations, permit } = authorization;
+      if (!isRecordable([...by, ...obligations], permit)) {
+        return { type: 'decision.denied', code: 'POLICY_ENGINE_FAULT', by: [], detail: 'the decision is too large' };
+      }
       return { type: 'decision.allowed', policy, by, obligations, input, permit };
     }
     const { code, by, detail, policy } = authorization;
     return {
       type: 'decision.denied',
       code,
-      by,
+      by: isRecordable(by) ? by : [],
       ...(detail === undefined ? {} : { detail }),
       ...(policy === undefined ? {} : { policy }),
       ...(input === undefined ? {} : { input }),
@@ -214,7 +247,10 @@ class Run implements RunningCall {
   /** Synchronous on purpose: nothing may come between the gate's last check and the hand-over. */
   #callTool(): void {
     if (this.#recorded === undefined) throw new Defect('a tool call without a recorded intent');
-    const run = this.#ports.gate.execute(this.#recorded, this.#options?.onProgress ?? (() => {}));
+    // What a tool says after the call was stopped, or has ended, goes nowhere.
+    const run = this.#ports.gate.execute(this.#recorded, (params) => {
+      if (this.#execution.state === 'executing.running') this.#options?.onProgress(params);
+    });
     if ('code' in run) return this.#feed({ type: 'dispatch.refused', ...run });
     this.#toolRun = run;
     this.#dispatchedAt = this.#ports.clock.monotonic();
@@ -289,12 +325,12 @@ class Run implements RunningCall {
   #collapse(defect: unknown): void {
     if (this.#finished) return;
     this.#toolRun?.cancel('defect');
-    const dispatched = this.#toolRun !== undefined;
     this.#done({
       kind: 'denied',
       call: this.call,
       code: 'VERIFIER_FAULT',
-      executed: dispatched ? 'perhaps' : 'no',
+      // With the intent on disk the door may have been open when we noticed.
+      executed: this.#recorded === undefined ? 'no' : 'perhaps',
       recorded: false,
     });
     this.#ports.onDefect(defect);
@@ -302,6 +338,7 @@ class Run implements RunningCall {
 
   #armDeadline(ms: number): void {
     this.#stopDeadline();
+    if (this.#finished) return;
     this.#stopDeadline = this.#ports.clock.timer(ms, () => {
       if (can(this.#execution, 'deadline.passed')) this.#feed({ type: 'deadline.passed' });
     });

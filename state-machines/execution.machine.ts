@@ -53,6 +53,14 @@ const afterTheEnd = {
   'output.refused': late,
 };
 
+/** What decides and what verifies cannot be stopped: their answers may still come when the call is already denied. */
+const afterTheDenial = {
+  'decision.allowed': late,
+  'decision.denied': late,
+  'permit.verified': late,
+  'permit.refused': late,
+};
+
 export const executionMachine = createMachine({
   id: 'execution',
   initial: 'requested',
@@ -123,6 +131,8 @@ export const executionMachine = createMachine({
           on: {
             'outcome.recorded': to('denied.recorded', 'answer_denial'),
             'record.failed': unrecorded,
+            // A server answers only later that it never took the call.
+            'dispatch.refused': late,
             ...afterTheEnd,
           },
         },
@@ -136,6 +146,7 @@ export const executionMachine = createMachine({
           on: {
             'denial.recorded': to('denied.recorded', 'answer_denial'),
             'record.failed': unrecorded,
+            ...afterTheDenial,
             ...afterTheEnd,
           },
         },
