@@ -1,0 +1,50 @@
+// Documents that repeat what the code knows are held to it.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { EXIT } from '../../cli/exit-codes.ts';
+import { DENIALS } from '../../domain/denial.ts';
+import { GUARANTEES, NOT_YET } from '../guarantees.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+
+describe('the documents', () => {
+  it('list every denial as the table has it', () => {
+    const rows = read('docs/denials.md')
+      .split('\n')
+      .filter((line) => /^\| \d/.test(line));
+    const want = Object.entries(DENIALS).map(
+      ([code, r]) =>
+        `| ${r.number} | \`${code}\` | ${r.stage} | ${r.category} | ${r.told} | ${r.retry ? 'may help' : 'no'} |`,
+    );
+    expect(rows).toEqual(want);
+  });
+
+  it('list every exit code', () => {
+    const listed = [...read('docs/cli.md').matchAll(/^\| (\d) \|/gm)].map((match) => Number(match[1]));
+    expect(listed).toEqual(Object.values(EXIT).sort((a, b) => a - b));
+  });
+
+  it('name every promise that is in force in the README, and the file that keeps it', () => {
+    const readme = read('README.md');
+    for (const id of Object.keys(GUARANTEES)) {
+      if (id in NOT_YET) continue;
+      expect(readme, id).toContain(`| ${id} |`);
+    }
+  });
+
+  it.each([
+    'README.md',
+    'docs/architecture.md',
+    'docs/cli.md',
+    'docs/denials.md',
+    'docs/threat-model.md',
+    'CONTRIBUTING.md',
+  ])('of %s point only to files that exist', (file) => {
+    const links = [...read(file).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map((match) => match[1] ?? '');
+    expect(links.filter((link) => !existsSync(join(ROOT, dirname(file), link)))).toEqual([]);
+  });
+});
