@@ -47,6 +47,8 @@ export class LegacySession implements ClientSession {
   /** Requests that the client withdrew: they get no reply. */
   readonly #withdrawn = new Set<RequestId>();
   #revision: ServedRevision | undefined;
+  /** The client has the answer to `initialize`: before it, it expects nothing else from us. */
+  #introduced = false;
   #closed = false;
   #notify: Reply = () => {};
 
@@ -65,8 +67,7 @@ export class LegacySession implements ClientSession {
 
   /** Tells the client that its list of tools may have changed. */
   toolsChanged(): void {
-    if (this.#revision !== undefined && !this.#closed)
-      this.#notify(notificationMessage('notifications/tools/list_changed'));
+    if (this.#introduced && !this.#closed) this.#notify(notificationMessage('notifications/tools/list_changed'));
   }
 
   async receive(message: Uint8Array, reply: Reply): Promise<void> {
@@ -209,6 +210,7 @@ export class LegacySession implements ClientSession {
         ...(instructions === undefined ? {} : { instructions }),
       }),
     );
+    this.#introduced = true;
   }
 
   async #listTools(message: Request, reply: Reply): Promise<void> {
@@ -289,7 +291,7 @@ export class LegacySession implements ClientSession {
       type: 'call.requested',
       at: this.#gate.clock.now(),
       call,
-      method: method.slice(0, 200),
+      method,
       server: this.#options.view.kind === 'server' ? this.#options.view.server : null,
       tool: null,
       principal: this.#options.principal,
