@@ -1,0 +1,44 @@
+// Tests that start the command line need dist/ to be what the sources say. Built once for each run of the tests, and only when a source is
+// newer than the last build.
+
+import { spawnSync } from 'node:child_process';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const STAMP = join(ROOT, 'dist', '.built-for-tests');
+const SOURCES = ['domain', 'state-machines', 'control-plane', 'proxy', 'ledger', 'adapters', 'cli'];
+
+export function setup(): void {
+  const since = modified(STAMP);
+  if (since > 0 && [...SOURCES.flatMap((folder) => files(join(ROOT, folder))), join(ROOT, 'package.json')].every(older))
+    return;
+  const started = new Date();
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
+    { cwd: ROOT, encoding: 'utf8' },
+  );
+  if (status !== 0) {
+    // The compiler has written its output all the same; tests that do not need it should not suffer.
+    if (process.env.CI === 'true') throw new Error(`the build fails:\n${stdout}`);
+    process.stderr.write(`the build has errors:\n${stdout}`);
+    return;
+  }
+  writeFileSync(STAMP, started.toISOString());
+
+  function older(file: string): boolean {
+    return modified(file) < since;
+  }
+}
+
+function modified(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+function files(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name));
+}

@@ -1,0 +1,201 @@
+// The command line as a user has it: `node bin/portcullis.js ...`, in a home of its own. What is started here is ended here, by its id.
+
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const PORTCULLIS = fileURLToPath(new URL('../../bin/portcullis.js', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface StartOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** What stands before `node`: strace, prlimit. */
+  readonly before?: readonly string[];
+}
+
+/** A command that is running. Its output is kept, and can be waited for. */
+export class RunningCommand {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly ended: Promise<Ended>;
+  stdout = '';
+  stderr = '';
+  #over = false;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv, cwd: string) {
+    this.child = spawn(command, args, { env, cwd, stdio: 'pipe' });
+    const { stdout, stderr, stdin } = this.child;
+    stdin.on('error', () => undefined);
+    stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+      this.#wake();
+    });
+    stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+      this.#wake();
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.child.on('error', reject);
+      this.child.on('close', (code, signal) => {
+        this.#over = true;
+        this.#wake();
+        resolve({ code, signal, stdout: this.stdout, stderr: this.stderr });
+      });
+    });
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error('the command did not start');
+    return this.child.pid;
+  }
+
+  /** Waits until what was written so far satisfies `holds`; throws with the output when it ends or takes too long. */
+  async until(holds: (running: this) => boolean, withinMs = 20_000): Promise<this> {
+    const end = Date.now() + withinMs;
+    while (!holds(this)) {
+      const left = end - Date.now();
+      if (this.#over || left <= 0) {
+        throw new Error(
+          `${this.#over ? 'it ended' : 'timed out'}\nstdout: ${tail(this.stdout)}\nstderr: ${tail(this.stderr)}`,
+        );
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(done, Math.min(left, 200));
+        const waiting = this.#waiting;
+        waiting.add(done);
+        function done(): void {
+          clearTimeout(timer);
+          waiting.delete(done);
+          resolve();
+        }
+      });
+    }
+    return this;
+  }
+
+  says(text: string | RegExp, withinMs?: number): Promise<this> {
+    const found = (all: string): boolean => (typeof text === 'string' ? all.includes(text) : text.test(all));
+    return this.until(({ stdout, stderr }) => found(stdout) || found(stderr), withinMs);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  /** Asks it to stop, and makes it when it does not. */
+  async stop(withinMs = 10_000): Promise<Ended> {
+    this.signal('SIGTERM');
+    const timer = setTimeout(() => this.signal('SIGKILL'), withinMs);
+    const ended = await this.ended;
+    clearTimeout(timer);
+    return ended;
+  }
+
+  async kill(): Promise<Ended> {
+    this.signal('SIGKILL');
+    return this.ended;
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+}
+
+function tail(text: string): string {
+  return text.length > 4000 ? `...${text.slice(-4000)}` : text;
+}
+
+/** A temporary folder with an installation of its own: configuration, keys, ledgers, and room for a workspace. */
+export class Installation {
+  readonly folder: string;
+  /** PORTCULLIS_HOME. */
+  readonly home: string;
+  readonly #started: RunningCommand[] = [];
+
+  constructor() {
+    this.folder = realpathSync(mkdtempSync(join(tmpdir(), 'portcullis-')));
+    this.home = join(this.folder, 'home');
+    mkdirSync(this.home);
+  }
+
+  /** The environment in which an agent would start us: little of it. */
+  get env(): Record<string, string> {
+    return { PATH: process.env.PATH ?? '', HOME: this.folder, PORTCULLIS_HOME: this.home };
+  }
+
+  path(...names: string[]): string {
+    return join(this.folder, ...names);
+  }
+
+  /** Writes a file below the folder. */
+  write(name: string, text: string | Uint8Array): string {
+    const path = this.path(name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+    return path;
+  }
+
+  /** The folder of a gate's ledger. */
+  ledger(gate: string): string {
+    return join(this.home, 'state', 'gates', gate, 'ledger');
+  }
+
+  /** Writes a manifest (JSON is YAML) and its rules. */
+  configure(manifest: object, rules: string, at = 'home'): string {
+    this.write(`${at}/policy/rules.cedar`, rules);
+    return this.write(
+      `${at}/portcullis.yaml`,
+      `${JSON.stringify({ apiVersion: 'portcullis/v1', ...manifest }, null, 2)}\n`,
+    );
+  }
+
+  start(args: readonly string[], options: StartOptions = {}): RunningCommand {
+    const [command = '', ...rest] = [...(options.before ?? []), process.execPath, PORTCULLIS, ...args];
+    const running = new RunningCommand(command, rest, { ...this.env, ...options.env }, options.cwd ?? this.folder);
+    this.#started.push(running);
+    return running;
+  }
+
+  /** Runs a command to its end, with nothing on its standard input. */
+  async run(args: readonly string[], options: StartOptions & { input?: string } = {}): Promise<Ended> {
+    const running = this.start(args, options);
+    running.child.stdin.end(options.input ?? '');
+    return running.ended;
+  }
+
+  read(name: string): string {
+    return readFileSync(this.path(name), 'utf8');
+  }
+
+  /** Ends what was started and removes the folder. */
+  async close(): Promise<void> {
+    await Promise.all(this.#started.map((running) => (running.over ? undefined : running.kill())));
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+}
+
+const opened: Installation[] = [];
+
+/** An installation that `closeInstallations` ends; call that in afterEach or afterAll. */
+export function installation(): Installation {
+  const made = new Installation();
+  opened.push(made);
+  return made;
+}
+
+export async function closeInstallations(): Promise<void> {
+  await Promise.all(opened.splice(0).map((made) => made.close()));
+}
