@@ -3,7 +3,7 @@
 // the caller, who must replace the whole engine.
 
 import cedar from '@cedar-policy/cedar-wasm/nodejs';
-import { type Bundle, rulesFor } from '../../control-plane/policy/bundle.ts';
+import type { Bundle } from '../../control-plane/policy/bundle.ts';
 import type { PolicyJson } from '../../control-plane/policy/policy-json.ts';
 import type {
   EngineAnswer,
@@ -12,9 +12,8 @@ import type {
   PolicyEngine,
   PolicyLanguage,
 } from '../../control-plane/policy/ports.ts';
-import { schemaSlice } from '../../control-plane/policy/schema.ts';
+import type { Slice } from '../../control-plane/policy/slice.ts';
 import { Defect } from '../../domain/defect.ts';
-import type { Digest } from '../../domain/digest.ts';
 import type { JsonObject } from '../../domain/json.ts';
 
 export const cedarLanguage: PolicyLanguage = {
@@ -60,31 +59,28 @@ export const cedarLanguage: PolicyLanguage = {
 /** A bundle in the engine, cut into one slice per action. A slice is loaded when it is first asked for. */
 export class CedarEngine implements PolicyEngine {
   readonly #bundle: Bundle;
-  /** Names of what is loaded in the engine, by action. Only names from here are ever given to it. */
-  readonly #slices = new Map<string, string>();
+  /** What is loaded in the engine, by action. Only names from here are ever given to it. */
+  readonly #loaded = new Map<string, { readonly name: string; readonly slice: Slice }>();
 
   constructor(bundle: Bundle) {
     this.#bundle = bundle;
   }
 
   evaluate(question: EngineQuestion): EngineAnswer {
-    const slice = this.#slices.get(question.action.id) ?? this.#load(question.action.id);
-    return slice === undefined ? { ok: false, message: 'the action is not in the schema' } : askCedar(slice, question);
+    const loaded = this.#loaded.get(question.action.id) ?? this.#load(question.action.id);
+    if (loaded === undefined) return { ok: false, message: 'the action is not in the schema' };
+    return askCedar(loaded.name, { ...question, context: loaded.slice.project(question.context) });
   }
 
-  #load(action: string): string | undefined {
-    const tool = this.#bundle.model.tools.get(action);
-    if (tool === undefined) return undefined;
-    const name = sliceName(this.#bundle.digest, action);
-    const rules = rulesFor(this.#bundle, tool);
-    preparse(name, schemaSlice(this.#bundle.model, tool), new Map(rules.map(({ id, text }) => [id, text])));
-    this.#slices.set(action, name);
-    return name;
+  #load(action: string): { readonly name: string; readonly slice: Slice } | undefined {
+    const slice = this.#bundle.slices.get(action);
+    if (slice === undefined) return undefined;
+    const name = `${this.#bundle.digest}:${action}`;
+    preparse(name, slice.schema, new Map(slice.rules.map(({ id, text }) => [id, text])));
+    const loaded = { name, slice };
+    this.#loaded.set(action, loaded);
+    return loaded;
   }
-}
-
-function sliceName(digest: Digest, action: string): string {
-  return `${digest}:${action}`;
 }
 
 /** Loads a schema and rules under one name. They were validated before, so a failure is a mistake of ours. */

@@ -1,7 +1,7 @@
 // Where a path leads on this machine's file system, now. It does not hold the file system still: what is behind a path may be changed
 // between this look and the tool's.
 
-import { lstatSync, realpathSync } from 'node:fs';
+import { lstatSync, realpathSync, statSync } from 'node:fs';
 import { posix } from 'node:path';
 import type { PathResolver } from '../../control-plane/policy/ports.ts';
 
@@ -30,32 +30,22 @@ function withoutTrailingSlash(path: string): string {
 function resolve(lexical: string): Real {
   let existing = lexical;
   const rest: string[] = [];
-  for (;;) {
-    const real = realOf(existing);
-    if (real.ok) return { ok: true, path: rest.length === 0 ? real.path : posix.join(real.path, ...rest) };
-    if (real.reason !== 'ENOENT') return real;
-    // The name is there although it leads nowhere: a dangling link. A tool that writes would follow it.
-    if (isThere(existing)) return refuse('a link leads nowhere');
-    if (existing === '/') return refuse('no root');
-    rest.unshift(posix.basename(existing));
-    existing = posix.dirname(existing);
-  }
-}
-
-function realOf(path: string): Real {
   try {
-    return { ok: true, path: realpathSync.native(path) };
+    for (;;) {
+      const found = statSync(existing, { throwIfNoEntry: false });
+      if (found !== undefined) {
+        if (rest.length > 0 && !found.isDirectory()) return refuse('ENOTDIR');
+        const real = realpathSync.native(existing);
+        return { ok: true, path: rest.length === 0 ? real : posix.join(real, ...rest) };
+      }
+      // The name is there although it leads nowhere: a dangling link. A tool that writes would follow it.
+      if (lstatSync(existing, { throwIfNoEntry: false }) !== undefined) return refuse('a link leads nowhere');
+      if (existing === '/') return refuse('no root');
+      rest.unshift(posix.basename(existing));
+      existing = posix.dirname(existing);
+    }
   } catch (error) {
     return refuse(codeOf(error));
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    lstatSync(path);
-    return true;
-  } catch (error) {
-    return codeOf(error) !== 'ENOENT';
   }
 }
 
@@ -64,6 +54,7 @@ function isThere(path: string): boolean {
  * different files.
  */
 function dotDotBehindLink(path: string): boolean {
+  if (!path.includes('..')) return false;
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   return parts.some((part, index) => {
     if (part !== '..') return false;

@@ -6,9 +6,9 @@ import type { Digest, Sha256 } from '../../domain/digest.ts';
 import type { Json } from '../../domain/json.ts';
 import { lintRules, type Rule } from './lint.ts';
 import { type Manifest, parseManifest } from './manifest.ts';
-import { type ActionScopeJson, entityRef } from './policy-json.ts';
 import type { PolicyLanguage } from './ports.ts';
-import { buildSchema, type SchemaModel, type ToolModel } from './schema.ts';
+import { buildSchema, type SchemaModel } from './schema.ts';
+import { type Slice, sliceFor } from './slice.ts';
 import type { PolicySource, Problem } from './source.ts';
 
 export interface Bundle {
@@ -17,6 +17,8 @@ export interface Bundle {
   readonly model: SchemaModel;
   /** By id, sorted. */
   readonly rules: ReadonlyMap<string, Rule>;
+  /** By action. */
+  readonly slices: ReadonlyMap<string, Slice>;
 }
 
 export type BundleResult =
@@ -39,7 +41,9 @@ export function assembleBundle(source: PolicySource, language: PolicyLanguage, d
   const policies = [...rules].map(([id, { text }]) => ({ id, text }));
   // The parsed manifest came from JSON through a schema of JSON types.
   const digest = digestOf(canonicalJson({ manifest: manifest as Json, policies, schema: schema.model.schema }));
-  return { ok: true, bundle: { digest, manifest, model: schema.model, rules } };
+  const { model } = schema;
+  const slices = new Map([...model.tools.values()].map((tool) => [tool.action, sliceFor(model, rules.values(), tool)]));
+  return { ok: true, bundle: { digest, manifest, model, rules, slices } };
 }
 
 /** SHA-256 of a text's UTF-8 form as a digest. */
@@ -48,18 +52,4 @@ export type DigestOf = (text: string) => Digest;
 /** `sha256:` and base64url, from a hash function. */
 export function digestWith(sha256: Sha256): DigestOf {
   return (text) => `sha256:${encodeBase64url(sha256(new TextEncoder().encode(text)))}`;
-}
-
-/** The rules that can concern one tool: those whose action is any, this one, or one of its groups. */
-export function rulesFor(bundle: Bundle, tool: ToolModel): Rule[] {
-  return [...bundle.rules.values()].filter(({ json }) => actionMatches(json.action, bundle.model.namespace, tool));
-}
-
-export function actionMatches(scope: ActionScopeJson, namespace: string, tool: ToolModel): boolean {
-  if (scope.op === 'All') return true;
-  const type = `${namespace}::Action`;
-  const named = 'entities' in scope ? scope.entities.map(entityRef) : [entityRef(scope.entity)];
-  const ids = named.filter((entity) => entity.type === type).map(({ id }) => id);
-  if (scope.op === '==') return ids.includes(tool.action);
-  return ids.some((id) => id === tool.action || tool.groups.includes(id));
 }

@@ -1,11 +1,9 @@
 // What rules see of a call: the arguments in the shape of the tool, the facts, and the place of the call in its chain. Made from the same
 // shape as the schema. An argument that the tool does not declare denies, whether or not rules could see it.
 
-import { canonicalJson } from '../../domain/canonical-json.ts';
 import { type Denial, deny } from '../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { RecordShape, ScalarKind, Shape } from './input-shape.ts';
-import { CONTEXT_BYTES_MAX } from './limits.ts';
 import type { EntityRef } from './ports.ts';
 
 export interface Circumstances {
@@ -23,12 +21,11 @@ export type ContextResult =
   | { readonly ok: true; readonly context: JsonObject }
   | { readonly ok: false; readonly denial: Denial };
 
-/** The context of one call. Refuses what has no exact counterpart in the rule language, and what is too large to evaluate. */
+/** The context of one call. Refuses what has no exact counterpart in the rule language. */
 export function encodeContext(
   namespace: string,
   shape: RecordShape,
   args: JsonObject,
-  argumentsLength: number,
   circumstances: Circumstances,
 ): ContextResult {
   const input = encodeRecord(shape, args, '');
@@ -45,9 +42,6 @@ export function encodeContext(
     approvals,
     governance: { state, epoch },
   };
-  if (argumentsLength > CONTEXT_BYTES_MAX / 4 && canonicalJson(context).length > CONTEXT_BYTES_MAX) {
-    return { ok: false, denial: deny('ARG_INVALID', 'the arguments are too large for the rules') };
-  }
   return { ok: true, context };
 }
 

@@ -10,6 +10,7 @@ import { readArguments } from './arguments.ts';
 import type { Bundle } from './bundle.ts';
 import { agentRef, encodeContext } from './context.ts';
 import { extractFacts } from './facts.ts';
+import { CONTEXT_BYTES_MAX } from './limits.ts';
 import type { Obligations } from './lint.ts';
 import type { EngineAnswer, EngineQuestion, PathResolver, PolicyEngine } from './ports.ts';
 import { actionId, type ToolModel } from './schema.ts';
@@ -71,9 +72,11 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
     state: request.governance.state,
     epoch: request.governance.epoch,
   };
-  const { length } = request.argumentsJson;
-  const encoded = encodeContext(model.namespace, tool.input, args.args, length, circumstances);
+  const encoded = encodeContext(model.namespace, tool.input, args.args, circumstances);
   if (!encoded.ok) return refuse(encoded.denial.code, encoded.denial.detail);
+  if (isTooLarge(bundle, tool, request.argumentsJson, encoded.context)) {
+    return refuse('ARG_INVALID', 'what the rules read of the arguments is too large');
+  }
   const { input: _input, ...seen } = encoded.context;
   return {
     ok: true,
@@ -81,6 +84,13 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
     question: questionOf(model.namespace, tool, name, roles, encoded.context),
     inputJson: canonicalJson({ ...seen, principal: { agent: name, roles } }),
   };
+}
+
+/** Only what rules read counts: a rule about the size of a text need not read the text. Small arguments are not measured twice. */
+function isTooLarge(bundle: Bundle, tool: ToolModel, argumentsJson: string, context: JsonObject): boolean {
+  if (argumentsJson.length <= CONTEXT_BYTES_MAX / 4) return false;
+  const read = bundle.slices.get(tool.action)?.project(context) ?? context;
+  return canonicalJson(read).length > CONTEXT_BYTES_MAX;
 }
 
 /** The question about one call, with every entity that a rule can reach. */
@@ -99,12 +109,9 @@ export function questionOf(
     action: { type: `${namespace}::Action`, id: tool.action },
     resource,
     context,
-    // Every entity that a rule can reach: an absent one would be an error, and an error skips a rule.
-    entities: [
-      { uid: principal, parents },
-      { uid: resource, parents: [] },
-      ...parents.map((uid) => ({ uid, parents: [] })),
-    ],
+    // The principal is also the root agent and the only one on the path. Roles and servers have neither attributes nor parents, so
+    // leaving them out changes nothing and cannot fail.
+    entities: [{ uid: principal, parents }],
   };
 }
 

@@ -3,11 +3,11 @@
 
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { AuthorizationRequest } from '../authorization.ts';
-import { actionMatches, type Bundle, rulesFor } from './bundle.ts';
+import type { Bundle } from './bundle.ts';
 import { type Decision, decide, pose } from './decide.ts';
 import type { Rule } from './lint.ts';
 import type { ConditionJson, PolicyJson, ScopeJson } from './policy-json.ts';
-import { entityRef } from './policy-json.ts';
+import { actionMatches, entityRef } from './policy-json.ts';
 import type { EngineAnswer, EngineQuestion, PathResolver, PolicyEngine, PolicyLanguage } from './ports.ts';
 import type { ToolModel } from './schema.ts';
 import { scopeMatches } from './visible.ts';
@@ -64,7 +64,7 @@ export function explain(
   const { tool, question, inputJson } = posed;
   const ask = (json: PolicyJson): EngineAnswer =>
     language.evaluateAlone(new Map([['alone', json]]), bundle.model.schema, question);
-  const rules = rulesFor(bundle, tool)
+  const rules = (bundle.slices.get(tool.action)?.rules ?? [])
     .map((rule) => explainRule(bundle, rule, tool, question, ask, language))
     .sort((a, b) => Number(b.applies) - Number(a.applies) || unmet(a) - unmet(b));
   const seen = JSON.parse(inputJson) as JsonObject; // written by pose() from an object

@@ -35,3 +35,17 @@ export interface PolicyJson {
 export function entityRef(entity: EntityJson): EntityRef {
   return '__entity' in entity ? entity.__entity : entity;
 }
+
+/** Whether the action of a rule can be this one: any, this one, or one of its groups. */
+export function actionMatches(
+  scope: ActionScopeJson,
+  namespace: string,
+  tool: { readonly action: string; readonly groups: readonly string[] },
+): boolean {
+  if (scope.op === 'All') return true;
+  const type = `${namespace}::Action`;
+  const named = 'entities' in scope ? scope.entities.map(entityRef) : [entityRef(scope.entity)];
+  const ids = named.filter((entity) => entity.type === type).map(({ id }) => id);
+  if (scope.op === '==') return ids.includes(tool.action);
+  return ids.some((id) => id === tool.action || tool.groups.includes(id));
+}

@@ -27,7 +27,7 @@ export function redecide(
   const circumstances = readCircumstances(JSON.parse(inputJson) as Json);
   if (circumstances === undefined) return { unusable: 'the recorded input is not the input of a decision' };
   const { namespace } = bundle.model;
-  const encoded = encodeContext(namespace, tool.input, args.args, request.argumentsJson.length, circumstances);
+  const encoded = encodeContext(namespace, tool.input, args.args, circumstances);
   if (!encoded.ok)
     return { unusable: `the recorded input does not fit: ${encoded.denial.detail ?? encoded.denial.code}` };
   const roles = [...request.principal.roles].sort();

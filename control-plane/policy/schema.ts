@@ -18,6 +18,8 @@ export interface ToolModel {
   readonly groups: readonly string[];
   readonly input: RecordShape;
   readonly facts: readonly FactPlan[];
+  /** The engine's type of its context. */
+  readonly context: JsonObject;
 }
 
 export interface SchemaModel {
@@ -55,7 +57,9 @@ export function buildSchema(manifest: Manifest, document: YamlDocument, servers:
       if (tools.has(action)) problems.push(document.problem(['servers', server], `the server has two tools "${name}"`));
       const groups = Object.keys(manifest.groups).filter((group) => manifest.groups[group]?.includes(action));
       const facts = plans.get(name) ?? [];
-      tools.set(action, { server, tool: name, action, groups, input: inputShape(inputSchema), facts });
+      const input = inputShape(inputSchema);
+      const context = contextType(manifest.namespace, input, facts);
+      tools.set(action, { server, tool: name, action, groups, input, facts, context });
     }
   }
   problems.push(...unknownMembers(manifest, document, servers, tools));
@@ -65,9 +69,9 @@ export function buildSchema(manifest: Manifest, document: YamlDocument, servers:
   return { ok: true, model: { namespace: manifest.namespace, tools, groups, schema } };
 }
 
-/** The part of the schema that concerns one tool: enough to validate any request for it. */
-export function schemaSlice(model: SchemaModel, tool: ToolModel): JsonObject {
-  return schemaOf(model.namespace, tool.groups, [tool]);
+/** The part of the schema that concerns one tool, with a context of the given type. */
+export function schemaOfTool(model: SchemaModel, tool: ToolModel, context: JsonObject): JsonObject {
+  return schemaOf(model.namespace, tool.groups, [{ ...tool, context }]);
 }
 
 /** Members of groups whose server answered but has no such tool. A server that could not be asked makes no claim about its tools. */
@@ -98,7 +102,7 @@ function schemaOf(namespace: string, groups: readonly string[], tools: readonly 
   for (const tool of tools) {
     actions[tool.action] = {
       memberOf: tool.groups.map((id) => ({ id })),
-      appliesTo: { principalTypes: ['Agent'], resourceTypes: ['Server'], context: contextType(namespace, tool) },
+      appliesTo: { principalTypes: ['Agent'], resourceTypes: ['Server'], context: tool.context },
     };
   }
   return {
@@ -115,12 +119,12 @@ const SCALAR_TYPE: Record<ScalarKind, JsonObject> = {
   bool: { type: 'Boolean' },
 };
 
-function contextType(namespace: string, tool: ToolModel): JsonObject {
+function contextType(namespace: string, input: RecordShape, plans: readonly FactPlan[]): JsonObject {
   const agent: JsonObject = { type: 'Entity', name: `${namespace}::Agent` };
   const facts: Record<string, JsonObject> = {};
-  for (const { name, spec, always } of tool.facts) facts[name] = { ...factType(spec.kind), required: always };
+  for (const { name, spec, always } of plans) facts[name] = { ...factType(spec.kind), required: always };
   return record({
-    input: shapeType(tool.input) ?? record({}),
+    input: shapeType(input) ?? record({}),
     facts: record(facts),
     lineage: record({
       depth: SCALAR_TYPE.long,

@@ -1,8 +1,8 @@
 // Which tools an agent could ever be allowed, by the scopes of the rules alone. Used to hide what is out of reach, never to allow.
 
 import type { Principal } from '../../domain/principal.ts';
-import { actionMatches, type Bundle } from './bundle.ts';
-import { entityRef, type PolicyJson, type ScopeJson } from './policy-json.ts';
+import type { Bundle } from './bundle.ts';
+import { actionMatches, entityRef, type PolicyJson, type ScopeJson } from './policy-json.ts';
 import type { EntityRef } from './ports.ts';
 import type { ToolModel } from './schema.ts';
 

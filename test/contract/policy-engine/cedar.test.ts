@@ -3,7 +3,7 @@ import cedar from '@cedar-policy/cedar-wasm/nodejs';
 import { describe, expect, it } from 'vitest';
 import { canaryProblem, loadCanaries } from '../../../adapters/policy-engine/canaries.ts';
 import { askCedar, CedarEngine, cedarLanguage, preparse } from '../../../adapters/policy-engine/cedar.ts';
-import { assembleBundle, digestWith, rulesFor } from '../../../control-plane/policy/bundle.ts';
+import { assembleBundle, digestWith } from '../../../control-plane/policy/bundle.ts';
 import { conclude, decide, pose } from '../../../control-plane/policy/decide.ts';
 import type { EngineAnswer, EngineQuestion, PathResolver } from '../../../control-plane/policy/ports.ts';
 import { problemText } from '../../../control-plane/policy/source.ts';
@@ -95,10 +95,8 @@ describe('what Cedar lets pass and the adapter does not', () => {
       errors: [{ id: 'team' }],
     });
     const posed = pose(BUNDLE, request('read_text_file', { path: '/srv/ws/a' }), AS_IS);
-    expect(posed.ok && posed.question.entities.map(({ uid }) => `${uid.type}::${uid.id}`)).toEqual([
-      'Acme::Agent::coder',
-      'Acme::Server::fs',
-      'Acme::Role::dev',
+    expect(posed.ok && posed.question.entities).toEqual([
+      { uid: { type: 'Acme::Agent', id: 'coder' }, parents: [{ type: 'Acme::Role', id: 'dev' }] },
     ]);
   });
 
@@ -213,11 +211,11 @@ describe('a decision', () => {
     ['one secret among many', 'read_multiple_files', { paths: ['/srv/ws/a', '/srv/ws/.ssh/id'] }, {}, 'POLICY_FORBID'],
     ['content one byte too long', 'write_file', { path: '/srv/ws/a', content: 'x'.repeat(65) }, {}, 'POLICY_NO_PERMIT'],
     [
-      'arguments too large for rules',
+      'a long text that no rule reads',
       'write_file',
       { path: '/srv/ws/a', content: 'x'.repeat(262_145) },
       {},
-      'ARG_INVALID',
+      'POLICY_NO_PERMIT',
     ],
     ['content that just fits', 'write_file', { path: '/srv/ws/a', content: 'x'.repeat(64) }, {}, 'allow'],
     ['all paths inside', 'read_multiple_files', { paths: ['/srv/ws/a', '/srv/ws/b'] }, {}, 'allow'],
@@ -267,11 +265,27 @@ describe('a bundle', () => {
     expect(bundleOf(RULES.replace('small files', 'tiny files')).digest).not.toBe(BUNDLE.digest);
   });
 
-  it('slices by action: any, this one, or one of its groups', () => {
-    const slice = (tool: string): string[] => {
-      const model = BUNDLE.model.tools.get(`fs/${tool}`);
-      return model === undefined ? [] : rulesFor(BUNDLE, model).map(({ id }) => id);
+  it('is not asked about more than 256 KiB of what its rules read', () => {
+    const bundle = bundleOf(RULES.replace('context.facts.content.bytes <= 64', 'context.input.content like "x*"'));
+    const code = (length: number): string => {
+      const asked = request('write_file', { path: '/srv/ws/a', content: 'x'.repeat(length) });
+      const decision = decide(bundle, asked, new CedarEngine(bundle), AS_IS);
+      return decision.decision === 'allow' ? 'allow' : decision.code;
     };
+    expect(code(262_144)).toBe('ARG_INVALID');
+    expect(code(261_000)).toBe('allow');
+  });
+
+  it('hands the engine only what the rules of an action read', () => {
+    const posed = pose(BUNDLE, request('write_file', { path: '/srv/ws/a', content: 'x' }), AS_IS);
+    if (!posed.ok) throw new Error('refused');
+    expect(BUNDLE.slices.get('fs/write_file')?.project(posed.question.context)).toEqual({
+      facts: { content: { bytes: 1 }, paths: { touches: [], within: ['workspace'] } },
+    });
+  });
+
+  it('slices by action: any, this one, or one of its groups', () => {
+    const slice = (tool: string) => BUNDLE.slices.get(`fs/${tool}`)?.rules.map(({ id }) => id);
     expect(slice('read_text_file')).toEqual(['fs-no-secrets', 'fs-read']);
     expect(slice('write_file')).toEqual(['fs-no-secrets', 'fs-write']);
     expect(slice('list_allowed_directories')).toEqual(['fs-no-secrets']);

@@ -51,6 +51,12 @@ const condition = fc.constantFrom(
   'unless { context.input has s && context.input.s like "a*" }',
   'when { context.input has s && context.input.s == "ab" }',
   'when { context.lineage.depth == 0 } unless { context.input.n == 1 }',
+  'when { context.input has s && (if context.input.n > 1 then context.input.s == "ab" else context.governance.state == "normal") }',
+  'when { {a: context.input.n, b: "x"}.a == 3 || context.approvals.contains("x") }',
+  'when { context.lineage.rootAgent in Acme::Role::"ops" || context.lineage.path.contains(principal) }',
+  'when { [context.input.n, 1].contains(1) }',
+  'when { context.input == context.input && context.governance.epoch < 5 }',
+  'unless { principal == context.lineage.rootAgent && context.input has s }',
 );
 const rule = fc
   .tuple(fc.constantFrom('permit', 'permit', 'permit', 'forbid'), principal, action, resource, condition)

@@ -101,7 +101,7 @@ const SHAPE = inputShape({
 });
 
 function input(args: JsonObject): unknown {
-  const result = encodeContext('A', SHAPE, args, 0, {
+  const result = encodeContext('A', SHAPE, args, {
     facts: {},
     depth: 0,
     rootAgent: 'a',
