@@ -1,3 +1,5 @@
+// Which version this is, from the package itself.
+
 import { readFileSync } from 'node:fs';
 
 /** The version of the package, from the nearest package.json above this file: sources and build lie at different depths. */

@@ -1,6 +1,7 @@
 // The tools as they were pinned: what clients are shown, what the policy knows and what a permit binds. Pinned on the first sight of a server
 // in this run of the gate; a definition that differs later is never served and never called.
 
+import { encodeBase64url } from '../domain/base64url.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import type { Digest, Sha256 } from '../domain/digest.ts';
 import type { JsonObject } from '../domain/json.ts';
@@ -27,7 +28,7 @@ export interface PinnedServer {
 
 /** SHA-256 of the canonical form: the order of keys in a definition is no difference. */
 export function digestOf(sha256: Sha256, value: JsonObject): Digest {
-  return `sha256:${base64url(sha256(UTF8.encode(canonicalJson(value))))}`;
+  return `sha256:${encodeBase64url(sha256(UTF8.encode(canonicalJson(value))))}`;
 }
 
 export class Catalogue {
@@ -89,8 +90,4 @@ export class Catalogue {
       else this.#drifted.add(key);
     }
   }
-}
-
-function base64url(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64url');
 }
