@@ -44,6 +44,8 @@ export class LegacySession implements ClientSession {
   readonly #gate: Enforcement;
   readonly #options: SessionOptions;
   readonly #running = new Map<RequestId, RunningCall>();
+  /** Calls that came before the servers were known: a client may send them right behind `initialize`. */
+  readonly #early = new Set<RequestId>();
   /** Requests that the client withdrew: they get no reply. */
   readonly #withdrawn = new Set<RequestId>();
   #revision: ServedRevision | undefined;
@@ -144,6 +146,7 @@ export class LegacySession implements ClientSession {
   #cancel(params: JsonObject | undefined): void {
     const id = params?.requestId;
     if (typeof id !== 'string' && typeof id !== 'number') return;
+    this.#early.delete(id);
     // A cancellation that crosses its answer finds nothing running and changes nothing.
     const running = this.#running.get(id);
     if (running === undefined) return;
@@ -239,7 +242,18 @@ export class LegacySession implements ClientSession {
     if (unknown !== undefined) {
       return this.#refuse('METHOD_NOT_SERVED', `tools/call with ${JSON.stringify(unknown)}`, reply, id, 'tools/call');
     }
-    if (this.#running.has(id)) return this.#refuse('MESSAGE_MALFORMED', 'the id is in use', reply, id, 'tools/call');
+    if (this.#running.has(id) || this.#early.has(id)) {
+      return this.#refuse('MESSAGE_MALFORMED', 'the id is in use', reply, id, 'tools/call');
+    }
+    if (this.#early.size >= CALLS_IN_FLIGHT_PER_SESSION_MAX) {
+      return this.#refuse('OVERLOADED', 'too many calls before the servers are known', reply, id, 'tools/call');
+    }
+    this.#early.add(id);
+    await this.#gate.described();
+    if (!this.#early.delete(id)) {
+      await this.#record('CANCELLED', 'before the servers were known', 'tools/call');
+      return;
+    }
     if (this.#closed || this.#running.size >= CALLS_IN_FLIGHT_PER_SESSION_MAX || !this.#gate.hasRoom()) {
       return this.#refuse('OVERLOADED', 'too many calls in flight', reply, id, 'tools/call');
     }
