@@ -14,6 +14,7 @@ import { rootLineage } from '../domain/lineage.ts';
 import { permitAudience, permitIssuer } from '../domain/permit.ts';
 import type { Principal } from '../domain/principal.ts';
 import { visibleText } from '../domain/visible-text.ts';
+import { LedgerRefused } from '../ledger/open.ts';
 import { commit } from '../ledger/vault.ts';
 import { Catalogue } from '../proxy/catalogue.ts';
 import type { ClientSessions } from '../proxy/client-port.ts';
@@ -216,7 +217,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
         }, retryMs).unref();
       });
 
-  await keeper.start();
+  await keeper.start((fault) => fault instanceof LedgerRefused);
 
   for (const launch of launches) {
     const server = launch.start({

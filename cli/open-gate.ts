@@ -1,12 +1,13 @@
 // What wrap and serve share: find configuration, keys and a ledger that nobody else writes, start the gate, and end it cleanly on signals.
 
 import { visibleText } from '../domain/visible-text.ts';
-import { LedgerRefused } from '../ledger/open.ts';
+import { LedgerInUse, LedgerRefused } from '../ledger/open.ts';
 import { type Configuration, configurationFile, readConfiguration } from './configuration.ts';
+import { EXIT } from './exit-codes.ts';
 import { type GateOptions, type RunningGate, startGate } from './gate.ts';
 import { type GateFolder, gateFolder, type Home } from './home.ts';
 import { openKeys } from './ledger.ts';
-import type { Output } from './output.ts';
+import { CommandError, type Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
 /** Gates of one name that may run side by side, each with a ledger of its own: one for each client that starts the same server. */
@@ -47,7 +48,13 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
       });
       return { gate, folder };
     } catch (error) {
-      const inUse = error instanceof LedgerRefused && /in use/.test(error.message);
+      const inUse = error instanceof LedgerInUse;
+      if (error instanceof LedgerRefused && !inUse) {
+        throw new CommandError(`the ledger is refused, so the gate stays shut: ${error.message}`, EXIT.gateShut, [
+          `look at it: portcullis verify ${folder.ledger}`,
+          `to begin a new one, move ${folder.folder} away; do not delete it`,
+        ]);
+      }
       if (!inUse || number >= SIDE_BY_SIDE_MAX) throw error;
       out.note(`the ledger of ${visibleText(folder.name)} is in use by another gate; trying the next`);
     }

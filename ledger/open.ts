@@ -20,8 +20,11 @@ import { LedgerWriter, WRITER_LIMITS, type WriterLimits, type WriterStart } from
 
 /** The ledger may not be used as it is. Nothing was changed, except for what an interrupted recovery left. */
 export class LedgerRefused extends Error {
-  override readonly name = 'LedgerRefused';
+  override readonly name: string = 'LedgerRefused';
 }
+
+/** Somebody else is writing this ledger now. */
+export class LedgerInUse extends LedgerRefused {}
 
 export interface OpenOptions {
   readonly origin: string;

@@ -37,9 +37,19 @@ export class LedgerKeeper implements Recorder {
     this.#ports = ports;
   }
 
-  /** Opens the ledger for the first time. Rejects with the reason when that fails: the caller decides whether to start shut. */
-  async start(): Promise<void> {
-    this.#adopt(await this.#ports.open());
+  /**
+   * Opens the ledger for the first time. A ledger that `refuses` says is not what it was rejects: a person has to look at it. Any other failure
+   * leaves the gate shut and is tried again.
+   */
+  async start(refuses: (fault: unknown) => boolean): Promise<void> {
+    try {
+      this.#adopt(await this.#ports.open());
+    } catch (fault) {
+      if (refuses(fault)) throw fault;
+      this.#ports.governance.shut('ledger', 'GOV_LEDGER_UNWRITABLE', String(fault));
+      this.#ports.onFailure(String(fault));
+      this.#retry(RETRY_FIRST_MS);
+    }
   }
 
   /** The generation of this moment; one that refuses everything while there is none. */

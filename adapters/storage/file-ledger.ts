@@ -7,7 +7,7 @@ import type { Sha256 } from '../../domain/digest.ts';
 import type { Entry, EntryBody } from '../../domain/entry.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { emptyHead, type Head } from '../../ledger/head.ts';
-import { LedgerRefused, openLedger } from '../../ledger/open.ts';
+import { LedgerInUse, LedgerRefused, openLedger } from '../../ledger/open.ts';
 import type { SpanRule } from '../../ledger/open-spans.ts';
 import type { Clock, Sealer } from '../../ledger/ports.ts';
 import type { NoteSigner, NoteVerifier } from '../../ledger/signed-note.ts';
@@ -72,7 +72,7 @@ export async function openFileLedger(options: FileLedgerOptions): Promise<Opened
   const { dir, origin } = options;
   makeFolder(dir);
   const locked = acquireFileLock(join(dir, 'LOCK'));
-  if (!locked.ok) throw new LedgerRefused(locked.detail);
+  if (!locked.ok) throw locked.reason === 'held' ? new LedgerInUse(locked.detail) : new LedgerRefused(locked.detail);
   const { lock } = locked;
   try {
     const heads = await openHeads(options.heads, options.headsMac);

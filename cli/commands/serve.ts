@@ -75,7 +75,8 @@ export async function serve(options: ServeOptions, out: Output): Promise<number>
     });
     if (!started.ok) throw new CommandError(`cannot listen on ${address}: ${started.problem}`, EXIT.error);
     out.note(`listening on ${started.front.url} (one server: ${started.front.url}/SERVER)`);
-    out.answer({ listening: started.front.url, ledger: folder.ledger });
+    // With a client on standard output nothing but protocol may go there.
+    if (options.stdio !== true) out.answer({ listening: started.front.url, ledger: folder.ledger });
     return started.front;
   }
 
