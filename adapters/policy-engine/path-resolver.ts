@@ -50,18 +50,29 @@ function resolve(lexical: string): Real {
 }
 
 /**
- * Whether some `..` of the path follows a link. Tools that remove `..` from the text and tools that leave it to the kernel then mean
+ * Whether some `..` of the path takes back a link. Tools that remove `..` from the text and tools that leave it to the kernel then mean
  * different files.
  */
 function dotDotBehindLink(path: string): boolean {
   if (!path.includes('..')) return false;
-  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  return parts.some((part, index) => {
-    if (part !== '..') return false;
-    const before = resolve(posix.normalize(`/${parts.slice(0, index).join('/')}`));
-    const after = resolve(posix.normalize(`/${parts.slice(0, index + 1).join('/')}`));
-    return !before.ok || !after.ok || posix.dirname(before.path) !== after.path;
-  });
+  const taken: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part !== '..') taken.push(part);
+    else {
+      if (taken.length > 0 && isLinkOrUnknown(`/${taken.join('/')}`)) return true;
+      taken.pop();
+    }
+  }
+  return false;
+}
+
+function isLinkOrUnknown(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+  } catch {
+    return true;
+  }
 }
 
 function codeOf(error: unknown): string {

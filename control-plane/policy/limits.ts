@@ -18,6 +18,9 @@ export const POLICY_OPERATORS_MAX = 128;
 /** Dots in a row: `a.b.c`. Measured: the parser overflows at about 500. */
 export const POLICY_CHAIN_MAX = 32;
 
+/** `*` in one pattern. Matching takes time proportional to their number times the text: 100 ms for 8 of them on 256 KiB. */
+export const POLICY_WILDCARDS_MAX = 8;
+
 /** Arguments as the rules see them. The engine's recursion ends at about 120. */
 export const ARGUMENT_DEPTH_MAX = 32;
 export const ARGUMENT_NODES_MAX = 10_000;
@@ -32,6 +35,10 @@ export const FACT_VALUES_MAX = 1_000;
 
 /** PATH_MAX of Linux. */
 export const PATH_BYTES_MAX = 4_096;
+
+/** Segments of all paths of one fact. Each may cost two looks at the file system, a few microseconds each. */
+export const PATH_SEGMENTS_MAX = 8_192;
+
 export const URL_BYTES_MAX = 8_192;
 
 /** Hard limit on the life of a permit, whatever the manifest says. */

@@ -2,7 +2,7 @@
 // strictly valid against the schema. One error or warning anywhere refuses all of them.
 
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import { CALL_OUTPUT_BYTES_MAX, CALL_TIMEOUT_MS_MAX, POLICIES_BYTES_MAX } from './limits.ts';
+import { CALL_OUTPUT_BYTES_MAX, CALL_TIMEOUT_MS_MAX, POLICIES_BYTES_MAX, POLICY_WILDCARDS_MAX } from './limits.ts';
 import { nearest } from './nearest.ts';
 import type { PolicyJson } from './policy-json.ts';
 import type { PolicyLanguage } from './ports.ts';
@@ -131,6 +131,9 @@ function readRule(text: RuleText, json: PolicyJson): { rule?: Rule; problems: Pr
   if (arithmetic !== undefined) {
     fail(`arithmetic ("${arithmetic}") is not allowed: an overflow would skip the rule`);
   }
+  if (json.conditions.some(({ body }) => hasManyWildcards(body))) {
+    fail(`a pattern of "like" has more than ${POLICY_WILDCARDS_MAX} "*"`);
+  }
   const obligations = readObligations(annotations.obligation, fail);
   if (annotations.obligation !== undefined && json.effect === 'forbid') fail('only a permit can have an @obligation');
   if (problems.length > 0) return { problems };
@@ -179,6 +182,14 @@ function firstArithmetic(expression: Json): string | undefined {
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+function hasManyWildcards(expression: Json): boolean {
+  if (Array.isArray(expression)) {
+    const items = expression as readonly Json[];
+    return items.filter((item) => item === 'Wildcard').length > POLICY_WILDCARDS_MAX || items.some(hasManyWildcards);
+  }
+  return isJsonObject(expression) && Object.values(expression).some(hasManyWildcards);
 }
 
 function withHelp(message: string, help: string | undefined): string {

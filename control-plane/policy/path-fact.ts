@@ -3,7 +3,7 @@
 // beyond doubt is refused, not described. It cannot see hard links, nor what happens to the file system after it looked.
 
 import { globParts, matchesGlob } from './glob.ts';
-import { PATH_BYTES_MAX } from './limits.ts';
+import { PATH_BYTES_MAX, PATH_SEGMENTS_MAX } from './limits.ts';
 import type { FactSpec } from './manifest.ts';
 import type { PathResolver } from './ports.ts';
 
@@ -23,14 +23,23 @@ export function pathFact(spec: PathSpec, paths: readonly string[], resolver: Pat
   const touches = new Set<string>();
   const roots = rootsOf(spec, resolver);
   for (const root of roots.keys()) within.add(root);
+  const classes = Object.entries(spec.classes).map(([name, patterns]) => ({
+    name,
+    patterns: patterns.map((pattern) => globParts(pattern).map(foldName)),
+  }));
+  let segments = 0;
   for (const path of paths) {
     const refusal = hostile(path);
     if (refusal !== undefined) return { ok: false, reason: refusal };
+    segments += path.split('/').length;
+    if (segments > PATH_SEGMENTS_MAX) return { ok: false, reason: 'the paths have too many segments' };
     const forms = spec.relative ? relativeForms(path) : absoluteForms(path, resolver);
     if (!forms.ok) return forms;
     for (const [root, directory] of roots) if (!contains(directory, forms.canonical)) within.delete(root);
-    for (const [name, patterns] of Object.entries(spec.classes)) {
-      if (patterns.some((pattern) => touchesPattern(pattern, forms))) touches.add(name);
+    const spellings = [forms.lexical, forms.canonical].map((parts) => parts.map(foldName));
+    for (const { name, patterns } of classes) {
+      if (touches.has(name)) continue;
+      if (patterns.some((pattern) => spellings.some((parts) => matchesGlob(pattern, parts)))) touches.add(name);
     }
   }
   return { ok: true, within: [...within].sort(), touches: [...touches].sort() };
@@ -90,11 +99,6 @@ function rootsOf(spec: PathSpec, resolver: PathResolver): Map<string, readonly s
 
 function contains(root: readonly string[], path: readonly string[]): boolean {
   return root.every((part, index) => path[index] === part);
-}
-
-function touchesPattern(pattern: string, forms: Forms): boolean {
-  const parts = globParts(pattern).map(foldName);
-  return matchesGlob(parts, forms.lexical.map(foldName)) || matchesGlob(parts, forms.canonical.map(foldName));
 }
 
 /** Names that some file system takes for the same: compatibility forms, case, characters that are not shown, trailing dots and spaces. */

@@ -97,6 +97,11 @@ describe('rules', () => {
         'a.cedar:1:1: for policy `x`, policy is impossible: the policy expression evaluates to false for all valid requests',
       ],
     ],
+    [
+      'with a pattern that is slow to match',
+      `${HEAD}${READ} when { context.input.path like "${'*a'.repeat(9)}" };`,
+      ['a.cedar:1:1: a pattern of "like" has more than 8 "*"'],
+    ],
     ['that do not end', `${HEAD}${READ}`, ['a.cedar:1:1: a rule does not end with ";"']],
     ['with a string that does not end', `${HEAD}${READ} when { "a };`, ['a.cedar:3:82: a string does not end']],
     ['with a bracket too many', `${HEAD}${READ}) when { true };`, ['a.cedar:3:74: ")" closes nothing']],

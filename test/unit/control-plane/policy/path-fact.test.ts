@@ -83,6 +83,24 @@ describe('a path fact', () => {
     expect(pathFact(ABSOLUTE, paths, FAKE)).toEqual({ ok: true, within, touches });
   });
 
+  it('refuses paths that together would take long to judge', () => {
+    const long = `/srv/ws${'/a'.repeat(1000)}`;
+    expect(
+      pathFact(
+        ABSOLUTE,
+        Array.from({ length: 8 }, () => long),
+        FAKE,
+      ).ok,
+    ).toBe(true);
+    expect(
+      pathFact(
+        ABSOLUTE,
+        Array.from({ length: 9 }, () => long),
+        FAKE,
+      ).ok,
+    ).toBe(false);
+  });
+
   it.each<[string, string, string[] | undefined, string[]]>([
     ['a plain one', 'docs/a.md', ['docs', 'top'], []],
     ['a way around', 'docs/../.github/workflows/x.yml', ['top'], ['ci']],
