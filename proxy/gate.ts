@@ -94,6 +94,11 @@ const OBLIGATIONS = { has: (obligation: string): boolean => OBLIGATION.test(obli
 /** Permits seen at the door before: at the second look, our own burning of the permit is no replay. */
 const OWN_BURN = { has: (): boolean => false, full: (): boolean => false };
 
+function copyOf(captured: CapturedCall): CapturedCall {
+  const { principal, lineage, salt, ...rest } = captured;
+  return { ...rest, principal: { ...principal }, lineage: { ...lineage }, salt: Uint8Array.from(salt) };
+}
+
 export class Gate {
   readonly #ports: GatePorts;
   readonly #verified = new WeakMap<VerifiedPermit, Verified>();
@@ -104,8 +109,10 @@ export class Gate {
   }
 
   /** Checks a permit for a captured call and burns it. Returns the first reason to refuse, in the order of the checks. */
-  async verify(permit: string | undefined, call: CapturedCall): Promise<Verification | Denial> {
+  async verify(permit: string | undefined, captured: CapturedCall): Promise<Verification | Denial> {
     const { crypto, clock, spent } = this.#ports;
+    // Read once. What is checked here, checked again at the door and sent is this copy, whatever becomes of the caller's object.
+    const call = copyOf(captured);
     const examined = await examinePermit(permit, (kid, data, signature) => crypto.verifyPermit(kid, data, signature));
     // From here to the burning nothing is awaited: two presentations of one permit cannot both pass.
     const checked = this.#check(examined, call, spent);

@@ -1,0 +1,422 @@
+// A whole enforcement point for tests: the real gate, runner, governance, catalogue and ledger, with real keys and real permits. Only the
+// edges are fake: the clock is moved by hand, the disk is memory, and the deciding side and the tools do what the test says.
+
+import { generateSigningKey, randomBytes, sha256, Verifier } from '../../adapters/crypto/node-crypto.ts';
+import { type Faults, MemoryStore } from '../../adapters/storage/memory-store.ts';
+import type { Authorization, AuthorizationRequest, CallLimits } from '../../control-plane/authorization.ts';
+import { mintPermit, type PermitIssuer, permitSigner } from '../../control-plane/permits/mint.ts';
+import { Revocations } from '../../control-plane/permits/revocations.ts';
+import type { Denial } from '../../domain/denial.ts';
+import type { Digest } from '../../domain/digest.ts';
+import type { Entry, EntryBody } from '../../domain/entry.ts';
+import { type CallId, ulid } from '../../domain/ids.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import { permitAudience, permitIssuer } from '../../domain/permit.ts';
+import type { Principal } from '../../domain/principal.ts';
+import { decodeEntry } from '../../ledger/entry-line.ts';
+import { emptyHead, type Head } from '../../ledger/head.ts';
+import type { LedgerWriter } from '../../ledger/writer.ts';
+import { type CapturedCall, captureCall } from '../../proxy/captured-call.ts';
+import { Catalogue } from '../../proxy/catalogue.ts';
+import type { CallEnd } from '../../proxy/client-view.ts';
+import { Enforcement } from '../../proxy/enforcement.ts';
+import { Gate, type GatePorts, type RecordedCall, type VerifiedPermit } from '../../proxy/gate.ts';
+import { Governance } from '../../proxy/governance.ts';
+import { type LedgerGeneration, LedgerKeeper } from '../../proxy/ledger-keeper.ts';
+import { outputCheck } from '../../proxy/output-check.ts';
+import type { Authority, GateCrypto, InstallResult } from '../../proxy/ports.ts';
+import type { RunningCall } from '../../proxy/runner.ts';
+import { SpentPermits } from '../../proxy/spent-permits.ts';
+import type { Dispatch, ServerDescription, ToolAnswer, ToolRun, ToolServer } from '../../proxy/tool-server.ts';
+import { closeOpen, replay } from '../../state-machines/replay.ts';
+import { begin, step } from '../../state-machines/step.ts';
+import { commitmentOf } from './commitments.ts';
+import { EVENTS } from './execution-events.ts';
+import { ManualClock, ORIGIN, type TestKey, testKey } from './ledger.ts';
+import { linesOf, openMemoryLedger } from './memory-ledger.ts';
+
+export const POLICY: Digest = commitmentOf('policy');
+export const INSTANCE = 'test';
+export const LIMITS: CallLimits = { timeoutMs: 10_000, outputBytes: 65_536 };
+
+export const PRINCIPAL: Principal = {
+  agent: 'coder',
+  roles: ['developer'],
+  root: true,
+  authentication: 'local',
+  connection: commitmentOf('connection'),
+};
+
+export const TOOLS: readonly JsonObject[] = [
+  { name: 'write_file', inputSchema: { type: 'object' } },
+  { name: 'read_file', inputSchema: { type: 'object' } },
+  { name: 'secret', inputSchema: { type: 'object' } },
+];
+
+/** Lets everything run that waits for nothing but its turn. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** One call as the tool saw it, and the means to answer it. */
+export interface HeardCall {
+  readonly dispatch: Dispatch;
+  readonly answer: (answer: ToolAnswer) => void;
+  readonly progress: (params: JsonObject) => void;
+  cancelled: string | undefined;
+}
+
+export function resultOf(text: string): ToolAnswer {
+  return { kind: 'result', result: { content: [{ type: 'text', text }] }, bytes: text.length };
+}
+
+/** A server that answers when the test says so. */
+export class ScriptedServer implements ToolServer {
+  readonly name: string;
+  readonly heard: HeardCall[] = [];
+  description: ServerDescription | undefined;
+  /** Called in the tick of each dispatch. */
+  onDispatch: (dispatch: Dispatch) => void = () => {};
+  /** Answers at once where it returns something. */
+  respond: (dispatch: Dispatch) => ToolAnswer | undefined = () => resultOf('done');
+
+  constructor(name: string, tools: readonly JsonObject[]) {
+    this.name = name;
+    this.description = describe(name, tools);
+  }
+
+  async start(): Promise<ServerDescription> {
+    return this.description as ServerDescription;
+  }
+
+  dispatch(dispatch: Dispatch, progress: (params: JsonObject) => void): ToolRun {
+    this.onDispatch(dispatch);
+    let answer: (answer: ToolAnswer) => void = () => {};
+    const answered = new Promise<ToolAnswer>((resolve) => {
+      answer = resolve;
+    });
+    const heard: HeardCall = { dispatch, answer, progress, cancelled: undefined };
+    this.heard.push(heard);
+    const now = this.respond(dispatch);
+    if (now !== undefined) answer(now);
+    return {
+      answer: answered,
+      cancel: (reason) => {
+        heard.cancelled ??= reason;
+      },
+    };
+  }
+
+  onChange(): void {}
+  async stop(): Promise<void> {}
+}
+
+export function describe(name: string, tools: readonly JsonObject[]): ServerDescription {
+  return {
+    name,
+    protocolVersion: '2025-11-25',
+    serverInfo: { name },
+    capabilities: { tools: {} },
+    instructions: `how to use ${name}`,
+    tools: tools.map((raw) => ({ name: raw.name as string, raw })),
+  };
+}
+
+export class ScriptedAuthority implements Authority {
+  decide: (request: AuthorizationRequest) => Promise<Authorization>;
+  hidden = new Set(['fs/secret']);
+  checks: (json: string) => Denial | undefined = () => undefined;
+  readonly #catalogue: Catalogue;
+
+  constructor(catalogue: Catalogue, decide: (request: AuthorizationRequest) => Promise<Authorization>) {
+    this.#catalogue = catalogue;
+    this.decide = decide;
+  }
+
+  authorize(request: AuthorizationRequest): Promise<Authorization> {
+    return this.decide(request);
+  }
+
+  async install(): Promise<InstallResult> {
+    return { ok: true, digest: POLICY };
+  }
+
+  async visible(): Promise<ReadonlySet<string>> {
+    const all = this.#catalogue.servers().flatMap((s) => [...s.tools.keys()].map((tool) => `${s.name}/${tool}`));
+    return new Set(all.filter((tool) => !this.hidden.has(tool)));
+  }
+
+  async checkOutput(_server: string, _tool: string, json: string): Promise<Denial | undefined> {
+    return this.checks(json);
+  }
+
+  async close(): Promise<void> {}
+}
+
+export interface WorldOptions {
+  readonly faults?: Faults;
+  readonly tools?: readonly JsonObject[];
+  /** Replaces parts of the gate, to show that a test notices. */
+  readonly makeGate?: (ports: GatePorts) => Gate;
+  readonly makeEnforcement?: (ports: ConstructorParameters<typeof Enforcement>[0]) => Enforcement;
+  /** What is done when an ending could not be written, instead of giving the ledger up. */
+  readonly onUnrecorded?: () => void;
+}
+
+export class World {
+  readonly clock = new ManualClock();
+  readonly boot = ulid(this.clock.now(), randomBytes(10));
+  readonly governance = new Governance(this.boot, ['ledger', 'policy', 'engine', 'servers']);
+  readonly catalogue = new Catalogue(sha256);
+  readonly revocations = new Revocations();
+  readonly spent = new SpentPermits();
+  readonly server: ScriptedServer;
+  readonly authority: ScriptedAuthority;
+  readonly store: MemoryStore;
+  readonly keeper: LedgerKeeper;
+  readonly gate: Gate;
+  readonly enforcement: Enforcement;
+  readonly crypto: GateCrypto;
+  readonly gatePorts: GatePorts;
+  readonly logKey: TestKey = testKey(ORIGIN);
+  readonly defects: unknown[] = [];
+  /** How often the ledger was opened. */
+  generations = 0;
+  policy: Digest | undefined = POLICY;
+  serverIsThere = true;
+  #head: Head = emptyHead(ORIGIN);
+  readonly #permitKey = generateSigningKey();
+
+  constructor(options: WorldOptions = {}) {
+    const { clock, governance, catalogue } = this;
+    const tools = options.tools ?? TOOLS;
+    const verifier = new Verifier();
+    const kid = verifier.register(this.#permitKey.publicKey) as string;
+    this.store = new MemoryStore(options.faults);
+    this.server = new ScriptedServer('fs', tools);
+    catalogue.observe(this.server.description as ServerDescription, { command: 'fs' });
+    this.authority = new ScriptedAuthority(catalogue, async (request) => this.allow(request));
+    this.crypto = { sha256, randomBytes, verifyPermit: verifier.verify };
+    this.keeper = new LedgerKeeper({
+      governance,
+      clock,
+      open: () => this.#openGeneration(),
+      onFailure: () => void this.enforcement.stopAll({ type: 'fault.occurred', code: 'GOV_LEDGER_UNWRITABLE' }),
+    });
+    this.gatePorts = {
+      issuer: permitIssuer(INSTANCE),
+      audience: permitAudience(INSTANCE, this.boot),
+      permitKeys: new Set([kid]),
+      crypto: this.crypto,
+      clock,
+      governance,
+      catalogue,
+      revocations: this.revocations,
+      spent: this.spent,
+      policy: () => this.policy,
+      limits: () => LIMITS,
+      recorder: () => this.keeper.recorder(),
+      server: (name) => (name === 'fs' && this.serverIsThere ? this.server : undefined),
+    };
+    this.gate = options.makeGate?.(this.gatePorts) ?? new Gate(this.gatePorts);
+    const ports: ConstructorParameters<typeof Enforcement>[0] = {
+      clock,
+      crypto: this.crypto,
+      governance,
+      admission: {
+        authority: this.authority,
+        catalogue,
+        governance,
+        server: this.gatePorts.server,
+        limits: () => LIMITS,
+      },
+      runner: {
+        gate: this.gate,
+        recorder: this.keeper,
+        clock,
+        crypto: this.crypto,
+        checkOutput: outputCheck(catalogue, (server, tool, json) => this.authority.checkOutput(server, tool, json)),
+        onUnrecorded: options.onUnrecorded ?? ((code) => this.keeper.fail(`an ending could not be recorded (${code})`)),
+        onDefect: (defect) => {
+          this.defects.push(defect);
+          governance.shut('operator', 'GOV_HALTED', String(defect));
+        },
+      },
+      described: async () => {},
+    };
+    this.enforcement = options.makeEnforcement?.(ports) ?? new Enforcement(ports);
+  }
+
+  /** A world whose gate is open. */
+  static async open(options: WorldOptions = {}): Promise<World> {
+    const world = new World(options);
+    await world.keeper.start(() => true);
+    for (const guard of ['policy', 'engine', 'servers'] as const) world.governance.open(guard);
+    return world;
+  }
+
+  async #openGeneration(): Promise<LedgerGeneration> {
+    let opened: LedgerWriter | undefined;
+    const { writer, epoch, open } = await openMemoryLedger(this.store, this.logKey, this.#head, {
+      clock: this.clock,
+      onCommitted: () => this.#keepHead(opened?.head()),
+    });
+    opened = writer;
+    this.#keepHead(writer.head());
+    const endings: EntryBody[] = open.map(({ key, entry }) => {
+      const ending = closeOpen({ call: key, entries: [entry] }, epoch);
+      if (ending === undefined) throw new Error(`the intent of ${key} cannot be replayed`);
+      return ending;
+    });
+    try {
+      if (endings.length > 0) await writer.append(endings);
+    } catch (error) {
+      await writer.close();
+      throw error;
+    }
+    this.generations += 1;
+    return {
+      epoch,
+      append: async (body, payloads) => {
+        const [receipt] = await writer.append([body], payloads);
+        if (receipt === undefined) throw new Error('an append without a receipt');
+        return receipt;
+      },
+      onFailure: (listener) => writer.onFailure((failure) => listener(failure.message)),
+      close: () => writer.close(),
+    };
+  }
+
+  #keepHead(head: Head | undefined): void {
+    if (head !== undefined) this.#head = head;
+  }
+
+  /** What the deciding side answers when it allows the call. */
+  allow(request: AuthorizationRequest, limits: CallLimits = request.limits): Authorization {
+    const permit = this.permitFor(request, limits);
+    return { decision: 'allow', policy: POLICY, by: ['r1'], obligations: [], limits, inputJson: '{}', permit };
+  }
+
+  permitFor(request: AuthorizationRequest, limits: CallLimits = request.limits, ttlMs = 15_000): string {
+    const decision = {
+      policy: POLICY,
+      version: request.governance.epoch,
+      by: ['r1'],
+      approvals: [],
+      obligations: [],
+      limits,
+    };
+    const issuer: PermitIssuer = { instance: INSTANCE, gateway: this.boot, ttlMs };
+    const signer = permitSigner(this.#permitKey.kid, this.#permitKey.sign, sha256);
+    return mintPermit(request, decision, issuer, signer, ulid(this.clock.now(), randomBytes(10)));
+  }
+
+  /** The question that the deciding side would be asked for this call. */
+  requestFor(call: CapturedCall): AuthorizationRequest {
+    const snapshot = this.governance.snapshot();
+    if ('code' in snapshot) throw new Error(`the gate is shut: ${snapshot.code}`);
+    return {
+      call: call.call,
+      at: call.at,
+      principal: call.principal,
+      server: call.server,
+      tool: call.tool,
+      argumentsJson: call.argumentsJson,
+      args: call.args,
+      req: call.req,
+      definition: this.catalogue.tool(call.server, call.tool)?.digest ?? commitmentOf('no definition'),
+      attestation: this.catalogue.server(call.server)?.attestation ?? commitmentOf('no attestation'),
+      lineage: call.lineage,
+      governance: snapshot,
+      limits: LIMITS,
+    };
+  }
+
+  capture(args: JsonObject = { path: '/w/a.txt' }, tool = 'write_file', meta: JsonObject = {}): CapturedCall {
+    return captureCall(this.crypto, {
+      call: ulid(this.clock.now(), randomBytes(10)),
+      at: this.clock.now(),
+      atMonotonic: this.clock.monotonic(),
+      principal: PRINCIPAL,
+      server: 'fs',
+      tool,
+      arguments: args,
+      meta,
+    });
+  }
+
+  start(captured: CapturedCall, onProgress: (params: JsonObject) => void = () => {}): RunningCall {
+    return this.enforcement.start(captured, { limits: LIMITS, onProgress });
+  }
+
+  run(args: JsonObject = { path: '/w/a.txt' }, tool = 'write_file'): Promise<CallEnd> {
+    return this.start(this.capture(args, tool)).end;
+  }
+
+  /** The first step for a call: a verified permit. */
+  async verified(captured = this.capture()): Promise<VerifiedPermit> {
+    const verification = await this.gate.verify(this.permitFor(this.requestFor(captured)), captured);
+    if ('code' in verification) throw new Error(`refused: ${verification.code}`);
+    return verification.verified;
+  }
+
+  /** The first two steps for a call. */
+  async recorded(captured = this.capture()): Promise<RecordedCall> {
+    const recorded = await this.gate.record(await this.verified(captured), intentOf(captured), []);
+    if ('code' in recorded) throw new Error(`not recorded: ${recorded.code}`);
+    return recorded.recorded;
+  }
+
+  /** The definition of a tool changes on the server. */
+  drift(tool = 'write_file'): void {
+    const changed = (this.server.description as ServerDescription).tools.map(({ raw }) =>
+      raw.name === tool ? { ...raw, description: 'now quite different' } : raw,
+    );
+    this.catalogue.observe(describe('fs', changed), { command: 'fs' });
+  }
+
+  revoke(kind: 'agent' | 'server' | 'jti', id: string): void {
+    const number = this.revocations.number + 1;
+    this.revocations.apply({ number, kind, id, at: this.clock.now() });
+    this.governance.noteRevocation(number);
+  }
+
+  /** The entries that a reader sees; with `durable`, those that survive if the power goes now. */
+  entries(durable = false): readonly Entry[] {
+    const files = durable ? this.store.afterPowerLoss(() => false) : this.store.contents();
+    const lines = linesOf(
+      new Map([...files].map(([path, bytes]) => [path, bytes.slice(0, bytes.lastIndexOf(0x0a) + 1)])),
+    );
+    const lastCommit = lines.findLastIndex((line) => line.commit);
+    return lines.slice(0, lastCommit).flatMap((line) => {
+      if (line.commit) return [];
+      const entry = decodeEntry(line.bytes);
+      return entry === undefined ? [] : [entry];
+    });
+  }
+
+  entriesOf(call: CallId, durable = false): readonly Entry[] {
+    return this.entries(durable).filter((entry) => entry.call === call);
+  }
+
+  verdictOf(call: CallId): ReturnType<typeof replay> {
+    return replay({ call, entries: this.entriesOf(call) });
+  }
+}
+
+/** The intent that the fold orders for a call. */
+export function intentOf(captured: CapturedCall): EntryBody {
+  const { at, call, server, tool, principal, args, argumentsBytes, lineage } = captured;
+  const what = { method: 'tools/call', server, tool, principal, args: { commitment: args, bytes: argumentsBytes } };
+  let [execution, effects] = begin({ type: 'call.requested', at, call, ...what, lineage });
+  for (const event of [EVENTS['decision.allowed'], EVENTS['permit.verified']]) {
+    [execution, effects] = step(execution, event);
+  }
+  const order = effects.find((effect) => effect.type === 'record_intent');
+  if (order?.type !== 'record_intent') throw new Error('the fold orders no intent');
+  return order.body;
+}
+
+export function endingOf(captured: CapturedCall): EntryBody {
+  return { type: 'call.ending', call: captured.call, events: [] };
+}
