@@ -31,6 +31,7 @@ import type { Configuration } from './configuration.ts';
 import type { GateFolder } from './home.ts';
 import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
+import { openPins } from './pins.ts';
 import type { ServerLaunch } from './servers.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -140,7 +141,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
 
   const sessions = new Set<LegacySession>();
-  const changed = (): void => {
+  const announce = (): void => {
     for (const session of sessions) session.toolsChanged();
   };
   let closed = false;
@@ -195,10 +196,20 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const observe = async (launch: ServerLaunch, description: ServerDescription): Promise<void> => {
     const known = catalogue.server(launch.name) !== undefined;
     const pinned = catalogue.observe(description, launch.description);
-    if (known) return changed();
+    if (known) return announce();
     const tools = Object.fromEntries([...pinned.tools.values()].map(({ name, digest }) => [name, digest]));
     const { attestation } = pinned;
-    await record('tools.pinned', { server: launch.name, attestation, tools, launch: launch.description });
+    const { known: seen, added, changed, removed } = await pins.observe(launch.name, tools);
+    if (changed.length + added.length + removed.length > 0) {
+      const names = (list: readonly string[]): string => list.map((tool) => visibleText(tool, 80)).join(', ') || 'none';
+      note(
+        `${launch.name}: the tools are not those of the last run. changed: ${names(changed)}; added: ${names(added)}; gone: ${names(removed)}`,
+      );
+    }
+    // An entry is small and a server may have thousands of tools: what was pinned lies in the vault.
+    const text = canonicalJson({ launch: launch.description, tools, since: seen ? { added, changed, removed } : null });
+    const fields = { server: launch.name, attestation, count: pinned.tools.size, changed: changed.length };
+    await record('tools.pinned', fields, text);
     described.count();
   };
 
@@ -217,6 +228,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
         }, retryMs).unref();
       });
 
+  const pins = await openPins(folder.folder, keys.vault);
   await keeper.start((fault) => fault instanceof LedgerRefused);
 
   for (const launch of launches) {
@@ -261,7 +273,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     await installPolicy();
     governance.open('servers');
     described.release();
-    changed();
+    announce();
   });
   ready.catch((fault) => {
     note(`the gate could not be opened: ${reasonOf(fault)}`);
