@@ -100,8 +100,7 @@ export function findHeader(line: Uint8Array): HeaderPlaces | undefined {
     const byte = line[at];
     if (byte === QUOTE) {
       const start = at + 1;
-      at = start;
-      while (at < end && line[at] !== QUOTE) at += line[at] === BACKSLASH ? 2 : 1;
+      at = closingQuote(line, start);
       if (!name) continue;
       name = false;
       if (
@@ -126,6 +125,24 @@ export function findHeader(line: Uint8Array): HeaderPlaces | undefined {
     }
   }
   return undefined;
+}
+
+/** Looks at a few bytes one by one; long texts, such as permits, are left to the platform's search. */
+function closingQuote(line: Uint8Array, start: number): number {
+  let at = start;
+  for (const near = start + 32; at < near; at++) {
+    if (line[at] === QUOTE) return at;
+    if (line[at] === BACKSLASH) at += 1;
+  }
+  // An escape across the border was stepped over whole, so `at` is never between a backslash and what it escapes.
+  for (;;) {
+    const quote = line.indexOf(QUOTE, at);
+    if (quote < 0) return line.length;
+    let backslashes = 0;
+    while (quote - 1 - backslashes >= at && line[quote - 1 - backslashes] === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return quote;
+    at = quote + 1;
+  }
 }
 
 function numberAt(line: Uint8Array, start: number): number | undefined {

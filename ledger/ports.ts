@@ -30,7 +30,7 @@ export interface SegmentStore {
   /** Names in a folder, sorted; none when it does not exist. */
   list(folder: StoreFolder): Promise<readonly string[]>;
   size(path: string): Promise<number>;
-  /** The bytes from `from` on, in chunks of any size. */
+  /** The bytes from `from` on, in chunks of any size. A chunk is only lent until the next one is asked for. */
   read(path: string, from: number): AsyncIterable<Uint8Array>;
   /** Opens an existing file for appending. */
   open(path: string): Promise<StoredFile>;

@@ -1,10 +1,9 @@
 // Reads a log line by line and says what is wrong with it. Recovery and audit both read with this file; recovery stops at the first
 // finding, audit goes on. `prev` names the exact entry that was edited; the tree and the signatures are what proves it.
 
-import { encodeBase64url } from '../domain/base64url.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { Entry } from '../domain/entry.ts';
-import { fromDigest, toDigest } from './base64.ts';
+import { fromDigest, isHashText, toDigest } from './base64.ts';
 import { equalBytes, utf8 } from './bytes.ts';
 import { type Checkpoint, parseCheckpoint } from './checkpoint.ts';
 import { decodeEntry, findHeader } from './entry-line.ts';
@@ -86,7 +85,7 @@ interface Pending extends Place {
   readonly seq: number | undefined;
   readonly leaf: Uint8Array;
   /** What the entry says its predecessor was: what stands there, something else, or nothing that can be read. */
-  readonly prev: 'fits' | 'unreadable' | { readonly claims: string };
+  readonly prev: 'fits' | 'unreadable' | Uint8Array;
   readonly entry: Entry | undefined;
 }
 
@@ -119,7 +118,7 @@ export class LogScan {
   /** False once so much is wrong that roots cannot be recomputed; what can still be checked is. */
   #treeHolds = true;
   #size: number;
-  #lastLeafText: string | undefined;
+  #lastLeaf: Uint8Array | undefined;
   #ts: number;
   #epoch: number;
   #segment = '';
@@ -134,7 +133,7 @@ export class LogScan {
     this.#good = options.from ?? NOTHING;
     this.#tree = new GrowingTree(options.hasher, this.#good.frontier);
     this.#size = this.#good.frontier.size;
-    this.#lastLeafText = this.#good.lastLeaf?.slice(7);
+    this.#lastLeaf = this.#good.lastLeaf === null ? undefined : fromDigest(this.#good.lastLeaf);
     this.#ts = this.#good.lastTs;
     this.#epoch = this.#good.epoch;
     this.#trusted = [...(options.trusted ?? [])].sort((a, b) => a.size - b.size);
@@ -196,10 +195,10 @@ export class LogScan {
     const leaf = this.#options.hasher.leaf(bytes);
     let prev: Pending['prev'] = 'fits';
     if (header === undefined) prev = 'unreadable';
-    else if (!isPrev(bytes, header.prev, this.#lastLeafText)) prev = { claims: claimAt(bytes, header.prev) };
+    else if (!isPrev(bytes, header.prev, this.#lastLeaf)) prev = claimAt(bytes, header.prev) ?? 'unreadable';
     if (this.#doubt !== undefined) {
-      const signed = this.#resolveDoubt(claimOf(prev, this.#lastLeafText));
-      if (typeof prev === 'object' && signed === prev.claims) prev = 'fits';
+      const signed = this.#resolveDoubt(claimOf(prev, this.#lastLeaf));
+      if (typeof prev === 'object' && signed !== undefined && equalBytes(signed, prev)) prev = 'fits';
     }
     let entry: Entry | undefined;
     if (this.#options.deep && header !== undefined) {
@@ -207,8 +206,9 @@ export class LogScan {
       if (entry === undefined) this.#find('malformed', place, 'the entry is not in canonical form', header.seq);
       else this.#checkFields(entry, place);
     }
-    this.#lastLeafText = encodeBase64url(leaf);
-    this.#pending.push({ ...place, seq: header?.seq, leaf, prev, entry });
+    this.#lastLeaf = leaf;
+    const { segment, line, offset } = place;
+    this.#pending.push({ segment, line, offset, bytes: bytes.length, seq: header?.seq, leaf, prev, entry });
   }
 
   #checkFields(entry: Entry, place: Place): void {
@@ -311,7 +311,7 @@ export class LogScan {
    * entry after the batch. Trying which claims lead to the signed root names the changed entries for certain. Returns the leaf hash that
    * the last entry of the batch had when it was signed, where that is known.
    */
-  #resolveDoubt(next: string | undefined): string | undefined {
+  #resolveDoubt(next: Uint8Array | undefined): Uint8Array | undefined {
     const doubt = this.#doubt;
     if (doubt === undefined) return undefined;
     this.#doubt = undefined;
@@ -319,8 +319,7 @@ export class LogScan {
     const first = this.#size - pending.length;
     const claims = pending.map((each, index) => {
       const successor = pending[index + 1];
-      const claim = successor === undefined ? next : claimOf(successor.prev, encodeBase64url(each.leaf));
-      return claim === undefined ? undefined : fromDigest(`sha256:${claim}`);
+      return successor === undefined ? next : claimOf(successor.prev, each.leaf);
     });
     const suspects = pending.flatMap((each, index) => {
       const claim = claims[index];
@@ -337,7 +336,7 @@ export class LogScan {
       for (const index of changed) this.#findChanged(pending[index] as Pending, first + index);
       // The leaves that were signed are known again, so everything after can be checked as if nothing had happened.
       this.#accept(tree, pending, leaves);
-      return encodeBase64url(leaves.at(-1) as Uint8Array);
+      return leaves.at(-1);
     }
     const last = pending.length - 1;
     // Nothing vouches for the very last entry of a log; its own edited `prev` makes the one before it look changed.
@@ -413,23 +412,23 @@ export class LogScan {
   }
 }
 
-/** Whether the value of `prev` at `at` is this digest, or null when there is none. */
-function isPrev(line: Uint8Array, at: number, digest: string | undefined): boolean {
-  if (digest === undefined) return NULL.every((byte, index) => line[at + index] === byte);
+/** Whether the value of `prev` at `at` is this hash, or null when there is none. */
+function isPrev(line: Uint8Array, at: number, hash: Uint8Array | undefined): boolean {
+  if (hash === undefined) return NULL.every((byte, index) => line[at + index] === byte);
   // `"sha256:`, 43 characters, a quote. The prefix is part of what is hashed; here only the characters tell digests apart.
-  if (line[at] !== 0x22 || line[at + 7] !== 0x3a || line[at + DIGEST_BYTES - 1] !== 0x22) return false;
-  for (let index = 0; index < 43; index++) if (line[at + 8 + index] !== digest.charCodeAt(index)) return false;
-  return true;
+  return (
+    line[at] === 0x22 && line[at + 7] === 0x3a && line[at + DIGEST_BYTES - 1] === 0x22 && isHashText(line, at + 8, hash)
+  );
 }
 
-function claimOf(prev: Pending['prev'], predecessor: string | undefined): string | undefined {
+function claimOf(prev: Pending['prev'], predecessor: Uint8Array | undefined): Uint8Array | undefined {
   if (prev === 'fits') return predecessor;
-  return prev === 'unreadable' ? undefined : prev.claims;
+  return prev === 'unreadable' ? undefined : prev;
 }
 
-/** The digest that `prev` names, whatever it is. */
-function claimAt(line: Uint8Array, at: number): string {
+/** The hash that `prev` names, or undefined when it names none. */
+function claimAt(line: Uint8Array, at: number): Uint8Array | undefined {
   let text = '';
-  for (const byte of line.subarray(at + 8, at + DIGEST_BYTES - 1)) text += String.fromCharCode(byte);
-  return text;
+  for (const byte of line.subarray(at + 1, at + DIGEST_BYTES - 1)) text += String.fromCharCode(byte);
+  return fromDigest(text);
 }

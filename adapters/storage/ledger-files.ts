@@ -4,12 +4,12 @@
 import {
   chmod,
   close,
-  createReadStream,
   fdatasync,
   fstatSync,
   fsync,
   mkdirSync,
   open,
+  read,
   readdir,
   rename,
   rm,
@@ -31,7 +31,7 @@ const rmAsync = promisify(rm);
 const statAsync = promisify(stat);
 const readdirAsync = promisify(readdir);
 
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 512 * 1024;
 
 /** Creates a private folder and those above it. */
 export function makeFolder(path: string): void {
@@ -67,9 +67,29 @@ export function ledgerFiles(dir: string, lock: Pick<FileLock, 'assertHeld'>): Se
   };
 }
 
-/** The bytes of a file from `from` on. */
-export function readChunks(path: string, from: number): AsyncIterable<Uint8Array> {
-  return createReadStream(path, { start: from, highWaterMark: CHUNK_BYTES }) as AsyncIterable<Uint8Array>;
+/** The bytes of a file from `from` on. A chunk is only lent: its memory is used again. The next one is read meanwhile. */
+export async function* readChunks(path: string, from: number): AsyncGenerator<Uint8Array> {
+  const descriptor = await openAsync(path, 'r');
+  let coming: Promise<number> | undefined;
+  try {
+    const { size } = fstatSync(descriptor);
+    const length = Math.min(CHUNK_BYTES, Math.max(4096, size - from));
+    let [chunk, other] = [new Uint8Array(length), new Uint8Array(length)];
+    let position = from;
+    coming = readAsync(descriptor, chunk, position);
+    for (;;) {
+      const count = await coming;
+      if (count === 0) return;
+      position += count;
+      coming = readAsync(descriptor, other, position);
+      yield chunk.subarray(0, count);
+      [chunk, other] = [other, chunk];
+    }
+  } finally {
+    // Whoever stops early must not close the file under a read.
+    await coming?.catch(() => undefined);
+    await closeAsync(descriptor);
+  }
 }
 
 function storedFile(descriptor: number): StoredFile {
@@ -103,6 +123,15 @@ function writeAsync(descriptor: number, bytes: Uint8Array, position: number): Pr
   return new Promise((resolve, reject) => {
     write(descriptor, bytes, 0, bytes.length, position, (error, written) => {
       if (error === null) resolve(written);
+      else reject(error);
+    });
+  });
+}
+
+function readAsync(descriptor: number, into: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(descriptor, into, 0, into.length, position, (error, count) => {
+      if (error === null) resolve(count);
       else reject(error);
     });
   });

@@ -5,7 +5,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest, Sha256 } from '../../domain/digest.ts';
 import type { Entry } from '../../domain/entry.ts';
-import type { SegmentSource } from '../../ledger/audit.ts';
+import { type AuditOptions, type AuditReport, type SegmentSource, verifyLedger } from '../../ledger/audit.ts';
 import { openCheckpoint } from '../../ledger/checkpoint.ts';
 import { decodeEntry } from '../../ledger/entry-line.ts';
 import { treeHasher } from '../../ledger/leaf.ts';
@@ -17,11 +17,17 @@ import type { NoteVerifier } from '../../ledger/signed-note.ts';
 import { bundlePath, decodeBundle, nodeFromTile, TILE_WIDTH, tileOf, tilePath } from '../../ledger/tile.ts';
 import { FrameSplitter, openFrame, type Payload } from '../../ledger/vault.ts';
 import { readChunks } from './ledger-files.ts';
+import { treeSha256 } from './tree-sha256.ts';
 
 export interface LedgerLine {
   readonly seq: number;
   /** The line without its line feed: the leaf. */
   readonly bytes: Uint8Array;
+}
+
+/** Verifies the ledger in a folder, whether or not it is being written. */
+export async function verifyLedgerFolder(dir: string, options: Omit<AuditOptions, 'hasher'>): Promise<AuditReport> {
+  return verifyLedger(await ledgerSegments(dir), { hasher: treeHasher(treeSha256), ...options });
 }
 
 /** The segments in order, as `verifyLedger` reads them. */

@@ -3,9 +3,8 @@
 // again, and made anew when it does not fit.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Sha256 } from '../../domain/digest.ts';
 import { concatBytes, equalBytes } from '../../ledger/bytes.ts';
 import { openCheckpoint } from '../../ledger/checkpoint.ts';
 import { HASH_BYTES, type TreeHasher, treeHasher } from '../../ledger/leaf.ts';
@@ -13,16 +12,27 @@ import { foldPeaks, peaksOf } from '../../ledger/merkle-tree.ts';
 import type { SegmentStore } from '../../ledger/ports.ts';
 import { LineSplitter, looksLikeCommit, parseSegmentName } from '../../ledger/segment.ts';
 import type { NoteVerifier } from '../../ledger/signed-note.ts';
-import { bundlePath, encodeBundle, nodeFromTile, TILE_WIDTH, tileOf, tilePath, tileRoot } from '../../ledger/tile.ts';
-import { syncFolder } from './ledger-files.ts';
+import {
+  bundlePath,
+  decodeBundle,
+  encodeBundle,
+  nodeFromTile,
+  TILE_WIDTH,
+  tileOf,
+  tilePath,
+  tileRoot,
+} from '../../ledger/tile.ts';
+import { treeSha256 } from './tree-sha256.ts';
 
 export interface TilePublisherOptions {
   readonly dir: string;
   readonly store: SegmentStore;
   readonly origin: string;
   readonly verifier: NoteVerifier;
-  readonly sha256: Sha256;
 }
+
+/** Systems write back what is half a minute old; this is four times as long. */
+const WRITTEN_BACK_MS = 120_000;
 
 /** Where an entry begins. */
 interface Cursor {
@@ -45,7 +55,7 @@ export class TilePublisher {
 
   constructor(options: TilePublisherOptions) {
     this.#options = options;
-    this.#hasher = treeHasher(options.sha256);
+    this.#hasher = treeHasher(treeSha256);
   }
 
   /** Writes what is missing up to `size`. One at a time; failures are left for the next time, since nothing depends on it. */
@@ -102,7 +112,7 @@ export class TilePublisher {
         if (hash === undefined) return;
         peaks.push(hash);
       }
-      if (!equalBytes(foldPeaks(this.#hasher, peaks), root)) return;
+      if (!equalBytes(foldPeaks(this.#hasher, peaks), root) || !(await this.#isWhole(size))) return;
       const edge: Uint8Array[][] = [];
       for (let level = 0, count = size; count > 0; level++, count = Math.floor(count / TILE_WIDTH)) {
         const width = count % TILE_WIDTH;
@@ -119,6 +129,33 @@ export class TilePublisher {
     } catch {
       // Missing or unreadable: made anew.
     }
+  }
+
+  /**
+   * Whether the full tiles that were written last are what the tiles above them say. A power failure tears only what the system had not
+   * written back yet; what is older was.
+   */
+  async #isWhole(size: number): Promise<boolean> {
+    let newest = 0;
+    for (let level = 0, unit = TILE_WIDTH; unit <= size; level++, unit *= TILE_WIDTH) {
+      for (let index = Math.floor(size / unit) - 1; index >= 0; index--) {
+        const path = tilePath({ level, index, width: TILE_WIDTH });
+        const { mtimeMs } = await stat(join(this.#options.dir, path));
+        newest = Math.max(newest, mtimeMs);
+        if (mtimeMs < newest - WRITTEN_BACK_MS) break;
+        const tile = await this.#readFile(path);
+        const node = { level: 8 * (level + 1), index };
+        const above = nodeFromTile(this.#hasher, node, await this.#readFile(tilePath(tileOf(node, size))));
+        const hashes = Array.from({ length: TILE_WIDTH }, (_, slot) =>
+          tile.slice(slot * HASH_BYTES, (slot + 1) * HASH_BYTES),
+        );
+        if (above === undefined || !equalBytes(tileRoot(this.#hasher, hashes), above)) return false;
+        if (level > 0) continue;
+        const bundle = decodeBundle(await this.#readFile(bundlePath({ index, width: TILE_WIDTH }))) ?? [];
+        if (!equalBytes(concatBytes(bundle.map((entry) => this.#hasher.leaf(entry))), tile)) return false;
+      }
+    }
+    return true;
   }
 
   /** Reads entries from the segments up to `size`, and writes every tile that gets full. */
@@ -184,26 +221,18 @@ export class TilePublisher {
     return readFile(join(this.#options.dir, path));
   }
 
-  /** A full tile never changes again and is not looked at when publishing goes on, so it must be whole once it has its name. */
   async #writeFull(path: string, bytes: Uint8Array): Promise<void> {
-    await this.#write(path, bytes, true);
-    await syncFolder(dirname(join(this.#options.dir, path)));
+    await this.#write(path, bytes);
     // Partial tiles may go once the full one is there.
     await rm(join(this.#options.dir, `${path}.p`), { recursive: true, force: true });
   }
 
-  /** Renamed, so that no reader sees half of it. What a crash tears is made again. */
-  async #write(path: string, bytes: Uint8Array, flush = false): Promise<void> {
+  /** Renamed, so that no reader sees half of it. Not synced: that would slow down what must be synced, and see `#isWhole`. */
+  async #write(path: string, bytes: Uint8Array): Promise<void> {
     const target = join(this.#options.dir, path);
     const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
     await mkdir(dirname(target), { recursive: true, mode: 0o700 });
-    const file = await open(temporary, 'wx', 0o600);
-    try {
-      await file.writeFile(bytes);
-      if (flush) await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeFile(temporary, bytes, { mode: 0o600 });
     await rename(temporary, target);
   }
 }

@@ -12,7 +12,7 @@ import {
 } from '../../../../adapters/storage/ledger-reader.ts';
 import { verifyLedger } from '../../../../ledger/audit.ts';
 import { concatBytes } from '../../../../ledger/bytes.ts';
-import { verifyProof } from '../../../../ledger/proof.ts';
+import { formatProof, verifyProof } from '../../../../ledger/proof.ts';
 import { decodeBundle } from '../../../../ledger/tile.ts';
 import { proves } from '../../../guarantees.ts';
 import {
@@ -178,6 +178,8 @@ describe('what is derived from a ledger', () => {
           join(options().dir, 'tile/1/000.p', readdirSync(join(options().dir, 'tile/1/000.p'))[0] ?? ''),
           'not a tile',
         ),
+      () => writeFileSync(join(options().dir, 'tile/0/001'), Buffer.alloc(8192)),
+      () => writeFileSync(join(options().dir, 'tile/entries/002'), ''),
       () => rmSync(join(options().dir, 'tile'), { recursive: true }),
       () => writeFileSync(join(options().dir, 'checkpoint'), 'not a checkpoint'),
     ]) {
@@ -211,7 +213,9 @@ describe('what is derived from a ledger', () => {
     // A tile that is not what it was is not believed.
     writeFileSync(join(options().dir, 'tile/0/001'), Buffer.alloc(8192));
     const fromSegments = await proveEntries(options().dir, [0, 318, 700], ask);
-    expect(fromTiles).toEqual(fromSegments);
+    const plain = (proof: typeof fromTiles) => (proof === undefined ? undefined : formatProof(proof));
+    expect(plain(fromTiles)).toBe(plain(fromSegments));
+    expect(fromTiles).toBeDefined();
     const result = fromTiles === undefined ? undefined : verifyProof(fromTiles, key.verifier, sha256);
     expect(result).toMatchObject({
       ok: true,
