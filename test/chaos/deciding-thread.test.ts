@@ -121,6 +121,17 @@ describe('a deciding thread that fails', () => {
     await never.close();
   });
 
+  proves('G4', 'whose engine answers its canaries wrongly never serves', async () => {
+    const liar = open({ instance: 'lying-engine' });
+    expect(await liar.install(policySource())).toMatchObject({
+      ok: false,
+      problems: [{ message: 'the policy engine did not start: the canary that must be silent sings' }],
+    });
+    expect(health).toEqual([]);
+    expect(outcome(await liar.authorize(ALLOWED))).toBe('POLICY_ENGINE_FAULT');
+    await liar.close();
+  });
+
   proves('G4', 'on a first policy that is not valid denies everything', async () => {
     const shut = open();
     expect(await shut.install(policySource({ rules: `${RULES}permit` }))).toMatchObject({

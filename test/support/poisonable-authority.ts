@@ -1,6 +1,6 @@
 // The real deciding thread, which fails on demand: asks about these tools make it fail in ways that the real one could.
 
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import cedar from '@cedar-policy/cedar-wasm/nodejs';
 import type { Ask } from '../../adapters/policy-engine/messages.ts';
 
@@ -8,6 +8,19 @@ export const POISON = 'poison-the-engine';
 export const HANG = 'never-return';
 export const EXIT = 'end-the-process';
 export const THROW = 'throw-an-error';
+
+/** An installation of this name gets an engine that skips no forbid, because it knows none. */
+export const LIAR = 'lying-engine';
+
+if (workerData.instance === LIAR) {
+  const honest = cedar.statefulIsAuthorized;
+  cedar.statefulIsAuthorized = (call) => {
+    const answer = honest(call);
+    if (answer.type === 'success')
+      answer.response = { decision: 'allow', diagnostics: { reason: ['sings'], errors: [] } };
+    return answer;
+  };
+}
 
 parentPort?.on('message', (asks: readonly Ask[]) => {
   for (const ask of asks) {
@@ -25,7 +38,10 @@ parentPort?.on('message', (asks: readonly Ask[]) => {
         process.exit(3);
         break;
       case THROW:
-        throw new Error('thrown on demand');
+        cedar.statefulIsAuthorized = () => {
+          throw new Error('thrown on demand');
+        };
+        break;
     }
   }
 });
