@@ -55,9 +55,9 @@ export function serverName(
   configuration: Configuration | undefined,
 ): string {
   if (given !== undefined) {
-    if (!NAME.test(given) || given.includes('__')) {
+    if (!NAME.test(given) || given.includes('__') || given.endsWith('_')) {
       throw new CommandError(`"${given}" cannot name a server`, EXIT.usage, [
-        'use 1 to 64 letters, digits, "_" and "-", without "__"',
+        'use 1 to 64 letters, digits, "_" and "-", without "__" and without "_" at the end',
       ]);
     }
     return given;

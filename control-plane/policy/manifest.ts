@@ -27,7 +27,10 @@ const name = z
 const serverName = z
   .string()
   .regex(/^[A-Za-z0-9_-]{1,64}$/, 'the name of a server has 1 to 64 letters, digits, "_" or "-"')
-  .refine((text) => !text.includes('__'), 'the name of a server has no "__": it separates server and tool');
+  .refine(
+    (text) => !text.includes('__') && !text.endsWith('_'),
+    'the name of a server has no "__" and no "_" at its end: "__" separates server and tool',
+  );
 
 /** Words of the rule language that cannot follow a dot. */
 const RESERVED = ['true', 'false', 'if', 'then', 'else', 'in', 'is', 'like', 'has'];
