@@ -37,7 +37,11 @@ export async function sampleLedger(key: TestKey, more: Partial<OpenOptions> = {}
   return { files: store.contents(), notes, head, size: writer.size };
 }
 
-export function auditFiles(files: ReadonlyMap<string, Uint8Array>, key: TestKey, more: Partial<AuditOptions> = {}): Promise<AuditReport> {
+export function auditFiles(
+  files: ReadonlyMap<string, Uint8Array>,
+  key: TestKey,
+  more: Partial<AuditOptions> = {},
+): Promise<AuditReport> {
   const names = [...files.keys()].filter((path) => path.startsWith('seg/')).sort();
   const segments = names.map((path) => ({
     name: path.slice(4),
