@@ -57,7 +57,7 @@ describe('a manifest', () => {
     [
       'a server name with the separator in it',
       `${BASE}servers:\n  a__b: { stdio: { command: a } }\n`,
-      ['p.yaml:3:3: a__b: the name of a server has no "__": it separates server and tool'],
+      ['p.yaml:3:3: a__b: the name of a server has no "__" and no "_" at its end: "__" separates server and tool'],
     ],
     [
       'a role named twice',
