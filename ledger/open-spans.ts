@@ -37,6 +37,11 @@ export class OpenSpans<Place> {
     this.#open.set(key, place);
   }
 
+  /** Whether an entry of this type and key would close a span that is open. */
+  closes(type: string, key: Json | undefined): boolean {
+    return typeof key === 'string' && this.#open.has(key) && this.#rule.closes.includes(type);
+  }
+
   note(type: string, key: Json | undefined, place: Place): void {
     if (typeof key !== 'string') return;
     if (this.#rule.opens.includes(type)) this.#open.set(key, place);

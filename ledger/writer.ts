@@ -121,6 +121,11 @@ interface Waiting {
   readonly payloads: readonly Payload[];
   readonly bytes: number;
   readonly since: number;
+  /**
+   * It ends what began durably. That is never refused for want of room or time, since every beginning must get its ending; there are no
+   * more of these than there are open spans.
+   */
+  readonly ending: boolean;
   readonly resolve: (receipts: readonly Receipt[]) => void;
   readonly reject: (failure: LedgerFailure) => void;
 }
@@ -145,6 +150,7 @@ export class LedgerWriter {
   #running: Promise<void> | undefined;
   #failure: LedgerFailure | undefined;
   #closed = false;
+  #expiry: (() => void) | undefined;
   readonly #died: Promise<void>;
   #signalDeath: () => void = () => undefined;
   #lastLeaf: Digest | null;
@@ -202,15 +208,16 @@ export class LedgerWriter {
     let bytes = 0;
     for (const body of prepared) bytes += body.bytes + HEADER_BYTES_MAX;
     for (const payload of payloads) bytes += payload.bytes.length;
+    const keys = bodies.map((body) => body[this.#options.spans.key]);
+    const ending = prepared.every((body, index) => this.#spans.closes(body.type, keys[index]));
     const { queueEntries, queueBytes } = this.#options.limits;
     const full = this.#queueEntries + bodies.length > queueEntries || this.#queueBytes + bytes > queueBytes;
-    if (full && this.#queue.length > 0) {
+    if (full && !ending && this.#queue.length > 0) {
       return Promise.reject(new LedgerFailure('overloaded', 'too much is waiting to be written'));
     }
     return new Promise((resolve, reject) => {
-      const keys = bodies.map((body) => body[this.#options.spans.key]);
       const since = this.#options.clock.monotonic();
-      this.#queue.push({ bodies: prepared, keys, payloads, bytes, since, resolve, reject });
+      this.#queue.push({ bodies: prepared, keys, payloads, bytes, since, ending, resolve, reject });
       this.#queueEntries += bodies.length;
       this.#queueBytes += bytes;
       // One turn later: whoever appends in the same tick shares the batch.
@@ -253,7 +260,7 @@ export class LedgerWriter {
     let bytes = 0;
     let taken = 0;
     for (const waiting of this.#queue) {
-      if (now - waiting.since >= deadlineMs) {
+      if (!waiting.ending && now - waiting.since >= deadlineMs) {
         this.#refuseLate(waiting);
         taken += 1;
         continue;
@@ -279,7 +286,7 @@ export class LedgerWriter {
     const cancelStall = clock.timer(limits.stallMs, () =>
       this.#die(new Error(`not durable within ${limits.stallMs} ms`)),
     );
-    const cancelDeadline = clock.timer(limits.deadlineMs, () => this.#expire());
+    this.#expiry ??= clock.timer(limits.deadlineMs, () => this.#expire());
     try {
       await store.assertOwned();
       await this.#rotateIfFull();
@@ -317,20 +324,22 @@ export class LedgerWriter {
       this.#options.onCommitted?.();
     } finally {
       cancelStall();
-      cancelDeadline();
+      this.#expiry?.();
+      this.#expiry = undefined;
     }
   }
 
   /** The disk is slow. Whoever waited too long is told; what is in flight goes on until it counts as stalled. */
   #expire(): void {
+    this.#expiry = undefined;
     if (this.#failure !== undefined) return;
     const { clock, limits } = this.#options;
     const now = clock.monotonic();
-    const late = this.#queue.filter((waiting) => now - waiting.since >= limits.deadlineMs);
+    const late = this.#queue.filter((waiting) => !waiting.ending && now - waiting.since >= limits.deadlineMs);
     this.#queue = this.#queue.filter((waiting) => !late.includes(waiting));
     for (const waiting of late) this.#refuseLate(waiting);
     // Once more at the moment when everybody who waits now has waited too long; after that nothing is left to tell.
-    if (this.#queue.length > 0) clock.timer(limits.deadlineMs, () => this.#expire());
+    if (this.#queue.length > 0) this.#expiry = clock.timer(limits.deadlineMs, () => this.#expire());
   }
 
   #refuseLate(waiting: Waiting): void {

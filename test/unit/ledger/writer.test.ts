@@ -111,6 +111,27 @@ describe('the writer refuses', () => {
   });
 });
 
+describe('the writer never refuses', () => {
+  proves('G6', 'the ending of what began durably, for want of room or of time', async () => {
+    const { writer, store, clock } = await open({ queueEntries: 1, deadlineMs: 2_000 });
+    await writer.append([{ type: 'call.intent', call: 'begun' }]);
+    store.slow = true;
+    const inFlight = writer.append([{ type: 'in flight' }]);
+    await settle();
+    const waiting = failure(writer.append([{ type: 'call.intent', call: 'waiting' }]));
+    const ending = writer.append([{ type: 'call.ending', call: 'begun' }]);
+    // An ending of nothing is an entry like any other.
+    expect(await failure(writer.append([{ type: 'call.ending', call: 'never begun' }]))).toBe('overloaded');
+    clock.advance(5_000);
+    expect(await waiting).toBe('overloaded');
+    store.slow = false;
+    store.letGo();
+    await inFlight;
+    expect((await ending)[0]?.seq).toBe(3);
+    expect(writer.head()?.open).toEqual([]);
+  });
+});
+
 describe('the writer dies', () => {
   proves(
     'G6',
