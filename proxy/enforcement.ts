@@ -7,7 +7,7 @@ import { type AdmissionPorts, admit } from './admission.ts';
 import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Governance } from './governance.ts';
-import { CALLS_IN_FLIGHT_MAX } from './limits.ts';
+import { CALLS_IN_FLIGHT_MAX, PRINCIPALS_REMEMBERED_MAX } from './limits.ts';
 import type { Clock, GateCrypto } from './ports.ts';
 import {
   type CallOptions,
@@ -32,7 +32,7 @@ export class Enforcement {
   readonly #ports: EnforcementPorts;
   readonly #runner: RunnerPorts;
   readonly #inFlight = new Set<RunningCall>();
-  readonly #visible = new Map<string, { epoch: number; tools: Promise<ReadonlySet<string>> }>();
+  readonly #visible = new Map<string, { epoch: number; tools: ReadonlySet<string> }>();
 
   constructor(ports: EnforcementPorts) {
     this.#ports = ports;
@@ -77,18 +77,28 @@ export class Enforcement {
 
   /**
    * Tools, as `server/tool`, that this principal may know of. Asked once for each generation of the rules. While no policy is installed at all
-   * every tool is shown, because the denial that answers a call is how the user learns what to do.
+   * every tool is shown, because the denial that answers a call is how the user learns what to do. Never rejects: whoever cannot be asked
+   * shows nothing.
    */
-  visible(principal: Principal): Promise<ReadonlySet<string>> {
-    if (this.#ports.governance.reason?.code === 'GOV_POLICY_MISSING') {
+  async visible(principal: Principal): Promise<ReadonlySet<string>> {
+    const { governance, admission } = this.#ports;
+    if (governance.reason?.code === 'GOV_POLICY_MISSING') {
       const all = this.catalogue.servers().flatMap((s) => [...s.tools.keys()].map((tool) => `${s.name}/${tool}`));
-      return Promise.resolve(new Set(all));
+      return new Set(all);
     }
     const key = JSON.stringify([principal.agent, principal.roles]);
-    const { epoch } = this.#ports.governance;
+    const { epoch } = governance;
     const known = this.#visible.get(key);
     if (known?.epoch === epoch) return known.tools;
-    const tools = this.#ports.admission.authority.visible(principal);
+    let tools: ReadonlySet<string>;
+    try {
+      tools = await admission.authority.visible(principal);
+    } catch {
+      return new Set();
+    }
+    // An answer from a time when nobody could answer properly is not kept: it would hide everything from then on.
+    if (tools.size === 0 || governance.reason !== undefined || governance.epoch !== epoch) return tools;
+    if (this.#visible.size >= PRINCIPALS_REMEMBERED_MAX) this.#visible.clear();
     this.#visible.set(key, { epoch, tools });
     return tools;
   }

@@ -37,6 +37,9 @@ export const SESSIONS_MAX = 2048;
 /** Sessions of one principal, so that one credential cannot use up all of them. */
 export const SESSIONS_PER_PRINCIPAL_MAX = 256;
 
+/** Principals for whom the gate keeps which tools they may know of. As many as there can be sessions. */
+export const PRINCIPALS_REMEMBERED_MAX = 2048;
+
 /** A session without a request for this long is closed; a client then starts a new one, as the specification asks (404). */
 export const SESSION_IDLE_MS = 30 * MINUTE;
 
