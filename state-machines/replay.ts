@@ -4,7 +4,7 @@
 import { canonicalJson } from '../domain/canonical-json.ts';
 import type { Entry, EntryBody } from '../domain/entry.ts';
 import type { CallId } from '../domain/ids.ts';
-import type { Json } from '../domain/json.ts';
+import { isJsonObject, type Json } from '../domain/json.ts';
 import type { CallRequested, ExecutionEvent } from './execution-events.ts';
 import { begin, can, type Effect, type Execution, step } from './step.ts';
 
@@ -33,19 +33,27 @@ class Difference {
 export function replay(recorded: RecordedExecution): ReplayVerdict {
   const { call } = recorded;
   let execution: Execution | undefined;
+  let before: Entry | undefined;
   for (const entry of recorded.entries) {
-    const folded = foldEntry(execution, entry);
+    const folded =
+      entry.call === call
+        ? foldEntry(execution, entry, before)
+        : new Difference(entry.seq, 'the entry of another call');
     if (folded instanceof Difference) return { call, verdict: 'mismatch', seq: folded.seq, difference: folded.text };
     execution = folded;
+    before = entry;
   }
   if (execution === undefined) return { call, verdict: 'mismatch', seq: -1, difference: 'no entries' };
   const ended = execution.state === 'audited' || execution.state === 'denied.recorded';
   return { call, verdict: ended ? 'match' : 'open', execution };
 }
 
-function foldEntry(execution: Execution | undefined, entry: Entry): Execution | Difference {
+function foldEntry(execution: Execution | undefined, entry: Entry, before: Entry | undefined): Execution | Difference {
   const different = (text: string): Difference => new Difference(entry.seq, text);
   if (!Array.isArray(entry.events)) return different('the entry carries no events');
+  if (!entry.events.every((event) => isJsonObject(event) && typeof event.type === 'string')) {
+    return different('an event is not one');
+  }
   // Events were parsed as plain JSON. step() and the comparison below refuse whatever is not what the live fold would have produced.
   const events = [...(entry.events as unknown as (CallRequested | ExecutionEvent)[])];
   let effects: readonly Effect[] = [];
@@ -57,6 +65,9 @@ function foldEntry(execution: Execution | undefined, entry: Entry): Execution | 
   }
   for (const event of events) {
     if (event.type === 'call.requested') return different('call.requested happened twice');
+    if (event.type === 'intent.recorded' && event.seq !== before?.seq) {
+      return different(`intent.recorded names entry ${event.seq}`);
+    }
     if (!can(current, event.type)) return different(`${String(event.type)} cannot happen in ${current.state}`);
     try {
       [current, effects] = step(current, event);
@@ -68,7 +79,12 @@ function foldEntry(execution: Execution | undefined, entry: Entry): Execution | 
     (e) => e.type === 'record_intent' || e.type === 'record_outcome' || e.type === 'record_denial',
   );
   if (order === undefined || !('body' in order)) return different(`nothing is to be recorded in ${current.state}`);
-  const want = canonicalJson(order.body);
+  let want: string;
+  try {
+    want = canonicalJson(order.body);
+  } catch (error) {
+    return different(`the fold orders what is no entry: ${String(error)}`);
+  }
   const have = canonicalJson(bodyOf(entry));
   if (want !== have) return different(`recorded ${have}, replayed ${want}`);
   if (order.type === 'record_intent') return current;
