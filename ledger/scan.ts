@@ -96,6 +96,8 @@ interface Doubt {
 }
 
 const FINDINGS_MAX = 1000;
+/** More entries than a segment may have, in one batch: nothing that we wrote, and not worth keeping in memory. */
+const BATCH_ENTRIES_MAX = 65_536;
 const NOTHING: ScanState = {
   frontier: EMPTY_FRONTIER,
   lastLeaf: null,
@@ -207,6 +209,11 @@ export class LogScan {
       else this.#checkFields(entry, place);
     }
     this.#lastLeaf = leaf;
+    if (this.#pending.length === BATCH_ENTRIES_MAX) {
+      this.#find('malformed', place, 'a batch without end');
+      this.#treeHolds = false;
+      this.#pending = [];
+    }
     const { segment, line, offset } = place;
     this.#pending.push({ segment, line, offset, bytes: bytes.length, seq: header?.seq, leaf, prev, entry });
   }

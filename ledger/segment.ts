@@ -61,14 +61,14 @@ export class LineSplitter {
   push(chunk: Uint8Array): void {
     let start = 0;
     for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
+      const bytes = this.#heldBytes + end - start;
       let line = chunk.subarray(start, end);
-      if (this.#held.length > 0) {
-        line = concatBytes([...this.#held, line]);
-        this.#held = [];
-        this.#heldBytes = 0;
-      }
+      if (this.#heldBytes > 0) line = concatBytes([...this.#held, line]);
+      this.#held = [];
+      this.#heldBytes = 0;
+      // Of a line that was too long to keep, only its end is handed on: enough to see that it is not ours.
       this.#onLine(line, this.#offset);
-      this.#offset += line.length + 1;
+      this.#offset += bytes + 1;
       start = end + 1;
     }
     if (start < chunk.length) {
@@ -77,6 +77,7 @@ export class LineSplitter {
       this.#heldBytes += rest.length;
       // What is too long to be a line stays counted and is not kept.
       if (this.#heldBytes <= LINE_BYTES_MAX) this.#held.push(rest);
+      else this.#held = [];
     }
   }
 

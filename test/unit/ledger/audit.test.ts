@@ -1,13 +1,17 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { MemoryStore, seededRandom } from '../../../adapters/storage/memory-store.ts';
-import { openCheckpoint } from '../../../ledger/checkpoint.ts';
+import { seededRandom } from '../../../adapters/storage/memory-store.ts';
+import { canonicalJson } from '../../../domain/canonical-json.ts';
+import { utf8 } from '../../../ledger/bytes.ts';
+import { openCheckpoint, signCheckpoint } from '../../../ledger/checkpoint.ts';
+import { GrowingTree } from '../../../ledger/merkle-tree.ts';
+import { commitLine } from '../../../ledger/segment.ts';
 import { proves } from '../../guarantees.ts';
 import { ORIGIN, testKey } from '../../support/ledger.ts';
 import {
   auditFiles,
   type FoundLine,
+  hasher,
   linesOf,
-  openMemoryLedger,
   sampleLedger,
   spliced,
   tampered,
@@ -210,14 +214,56 @@ describe('a ledger that is put together anew', () => {
   });
 });
 
+describe('a ledger with foreign bytes in it', () => {
+  it('has findings at the right places behind a line of any length', async () => {
+    for (const length of [1, 5_000, 70_000, 700_000]) {
+      const second = lines.find((line) => line.seq === 1) as FoundLine;
+      const foreign = Buffer.from(`${'z'.repeat(length)}\n`);
+      const files = tampered(sample.files, second.path, (bytes) =>
+        spliced(bytes, second.offset, second.offset, foreign),
+      );
+      const { findings } = await auditFiles(files, key);
+      expect(findings[0]).toMatchObject({ kind: 'malformed', line: second.line, offset: second.offset });
+      const moved = findings.find((finding) => finding.line === second.line + 1);
+      expect(moved?.offset).toBe(second.offset + foreign.length);
+    }
+  });
+
+  it('does not grow in memory without end when it holds no commit lines', async () => {
+    const files = new Map([['seg/000000000000.jsonl', Buffer.from('{}\n'.repeat(200_000))]]);
+    const { findings } = await auditFiles(files, key);
+    expect(findings.filter((finding) => finding.detail === 'a batch without end')).toHaveLength(3);
+    expect(findings.at(-1)?.kind).toBe('unfinished');
+  });
+});
+
 describe('a deep audit', () => {
-  it('finds entries that the writer itself wrote out of form', async () => {
-    const store = new MemoryStore();
-    const strange = { ...key.signer, sign: key.signer.sign };
-    const { writer } = await openMemoryLedger(store, { ...key, signer: strange });
-    await writer.append([{ type: 'x' }]);
-    await writer.close();
-    expect((await auditFiles(store.contents(), key, { deep: true })).ok).toBe(true);
-    expect((await auditFiles(store.contents(), key, { deep: true, origin: 'another' })).ok).toBe(false);
+  it('finds entries that the writer itself wrote out of form, which no hash can show', async () => {
+    const form = {
+      v: 1,
+      log: ORIGIN,
+      prev: null,
+      seq: 0,
+      epoch: 1,
+      ts: '2026-01-01T00:00:00.000Z',
+      mono: 0,
+      type: 'x',
+    };
+    const good = canonicalJson(form);
+    for (const [line, deep, quick] of [
+      [good, true, true],
+      [good.replace('"epoch":1', '"epoch":1.0'), false, true],
+      [canonicalJson({ ...form, log: 'another' }), false, true],
+      [canonicalJson({ ...form, ts: 'yesterday' }), false, true],
+      [canonicalJson({ ...form, seq: 1, prev: `sha256:${'A'.repeat(43)}` }), false, false],
+      ['{}', false, false],
+    ] as const) {
+      const fresh = new GrowingTree(hasher);
+      fresh.append(hasher.leaf(utf8(line)));
+      const signed = commitLine(signCheckpoint({ origin: ORIGIN, size: 1, root: fresh.root() }, key.signer));
+      const files = new Map([['seg/000000000000.jsonl', utf8(`${line}\n${signed}\n`)]]);
+      expect({ line, ok: (await auditFiles(files, key, { deep: true })).ok }).toEqual({ line, ok: deep });
+      expect({ line, ok: (await auditFiles(files, key)).ok }).toEqual({ line, ok: quick });
+    }
   });
 });

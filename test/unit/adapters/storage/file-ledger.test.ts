@@ -1,5 +1,5 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FileLedgerOptions, Ledger } from '../../../../adapters/storage/file-ledger.ts';
 import { acquireFileLock } from '../../../../adapters/storage/file-lock.ts';
@@ -17,6 +17,7 @@ import { decodeBundle } from '../../../../ledger/tile.ts';
 import { proves } from '../../../guarantees.ts';
 import {
   fileLedgerOptions,
+  ManualClock,
   ORIGIN,
   openFileLedger,
   payload,
@@ -114,6 +115,16 @@ describe('a ledger in a folder', () => {
       }
     },
   );
+
+  it('fails when its head can no longer be recorded, because a later rollback would go unseen', async () => {
+    const clock = new ManualClock();
+    const { ledger } = await opened({ clock });
+    const failed = new Promise((resolve) => ledger.onFailure((failure) => resolve(failure.code)));
+    rmSync(dirname(options().heads), { recursive: true });
+    await ledger.append([{ type: 'x' }]);
+    clock.advance(1_000);
+    expect(await failed).toBe('unwritable');
+  });
 
   it('is for its owner alone, and closed segments are for nobody to write', async () => {
     const { ledger } = await opened({ limits: { segmentEntries: 2 } });
