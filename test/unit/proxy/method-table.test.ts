@@ -1,0 +1,137 @@
+// The table against the specification: every method of every published revision has a row, and no row names what nobody published.
+
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import {
+  isServedRevision,
+  LATEST_REVISION,
+  lookupMethod,
+  METHOD_ROWS,
+  type MessageKind,
+  SERVED_REVISIONS,
+  type Sender,
+} from '../../../proxy/method-table.ts';
+import { proves } from '../../guarantees.ts';
+import { vectors } from '../../support/vectors.ts';
+
+const REVISIONS = [...SERVED_REVISIONS, '2026-07-28'] as const;
+
+const UNIONS: readonly (readonly [string, Sender, MessageKind])[] = [
+  ['ClientRequest', 'client', 'request'],
+  ['ClientNotification', 'client', 'notification'],
+  ['ServerRequest', 'server', 'request'],
+  ['ServerNotification', 'server', 'notification'],
+];
+
+interface Schema {
+  readonly $ref?: string;
+  readonly anyOf?: readonly Schema[];
+  readonly properties?: { readonly method?: { readonly const?: string } };
+}
+
+function schemaOf(revision: string): Readonly<Record<string, Schema>> | undefined {
+  const path = vectors(`mcp-schema/${revision}/schema.json`);
+  if (path === undefined) return undefined;
+  const schema = JSON.parse(readFileSync(path, 'utf8')) as Record<'$defs' | 'definitions', Record<string, Schema>>;
+  return schema.$defs ?? schema.definitions;
+}
+
+/** The methods in a union, followed through every reference. */
+function methodsIn(definitions: Readonly<Record<string, Schema>>, schema: Schema | undefined): string[] {
+  if (schema === undefined) return [];
+  const name = schema.$ref?.split('/').at(-1);
+  const referred = name === undefined ? [] : methodsIn(definitions, definitions[name]);
+  const own = schema.properties?.method?.const;
+  const parts = (schema.anyOf ?? []).flatMap((part) => methodsIn(definitions, part));
+  return [...referred, ...parts, ...(own === undefined ? [] : [own])];
+}
+
+function published(revision: string): readonly (readonly [Sender, MessageKind, string])[] | undefined {
+  const definitions = schemaOf(revision);
+  if (definitions === undefined) return undefined;
+  return UNIONS.flatMap(([union, sender, kind]) =>
+    methodsIn(definitions, definitions[union]).map((method) => [sender, kind, method] as const),
+  );
+}
+
+const here = schemaOf('2025-11-25') !== undefined;
+
+describe.skipIf(!here)(here ? 'the published schemas' : 'the published schemas (shared vectors are not here)', () => {
+  for (const revision of REVISIONS) {
+    proves('G8', `every method of ${revision} has a row, in both directions`, () => {
+      const methods = published(revision) ?? [];
+      expect(methods.length).toBeGreaterThan(15);
+      const missing = methods.filter(([sender, kind, method]) => lookupMethod(sender, kind, method) === undefined);
+      expect(missing).toEqual([]);
+    });
+  }
+
+  it('have no union of messages that this test does not read', () => {
+    for (const revision of REVISIONS) {
+      const definitions = schemaOf(revision) ?? {};
+      const read = new Set((published(revision) ?? []).map(([, , method]) => method));
+      // Whatever carries a constant method anywhere in the schema. Requests inside of results go by the same names.
+      const all = Object.values(definitions).flatMap(({ properties }) => properties?.method?.const ?? []);
+      const unread = all.filter((method) => !read.has(method));
+      const known = unread.filter((method) => METHOD_ROWS.some((row) => row.method === method));
+      expect(unread, revision).toEqual(known);
+    }
+  });
+
+  proves('G8', 'no row is for a method that no revision has', () => {
+    const all = new Set(REVISIONS.flatMap((revision) => (published(revision) ?? []).map((each) => each.join(' '))));
+    const invented = METHOD_ROWS.filter(({ sender, kind, method }) => !all.has(`${sender} ${kind} ${method}`));
+    expect(invented).toEqual([]);
+  });
+});
+
+describe('the table', () => {
+  it('has each message once', () => {
+    const keys = METHOD_ROWS.map(({ sender, kind, method }) => `${sender} ${kind} ${method}`);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+
+  proves('G8', 'only tools/call reaches a tool, and it runs through the whole machine', () => {
+    expect(METHOD_ROWS.filter(({ action }) => action === 'govern')).toEqual([
+      { sender: 'client', kind: 'request', method: 'tools/call', action: 'govern' },
+    ]);
+  });
+
+  proves('G8', 'whatever a server asks of a client is denied, but for a ping', () => {
+    const asked = METHOD_ROWS.filter(({ sender, kind }) => sender === 'server' && kind === 'request');
+    expect(asked.filter(({ action }) => action !== 'deny').map(({ method }) => method)).toEqual(['ping']);
+  });
+
+  it.each([
+    'Tools/call',
+    'tools/Call',
+    'TOOLS/CALL',
+    ' tools/call',
+    'tools/call ',
+    'tools/call\n',
+    'tools//call',
+    'tools/call/',
+    'tools\u2215call',
+    'tооls/call',
+    '',
+    'toString',
+    '__proto__',
+    'constructor',
+    'request tools/call',
+  ])('knows no %j', (method) => {
+    expect(lookupMethod('client', 'request', method)).toBeUndefined();
+  });
+
+  it('tells kinds and senders apart', () => {
+    expect(lookupMethod('client', 'notification', 'tools/call')).toBeUndefined();
+    expect(lookupMethod('server', 'request', 'tools/call')).toBeUndefined();
+    expect(lookupMethod('client', 'request', 'notifications/cancelled')).toBeUndefined();
+  });
+
+  it('serves four revisions, and offers the last to whoever asks for another', () => {
+    expect(SERVED_REVISIONS).toEqual(['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25']);
+    expect(LATEST_REVISION).toBe('2025-11-25');
+    for (const other of ['2026-07-28', '2024-10-07', '', '2025-11-25 ', 'DRAFT'])
+      expect(isServedRevision(other)).toBe(false);
+  });
+});
