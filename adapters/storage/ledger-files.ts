@@ -4,6 +4,7 @@
 import {
   chmod,
   close,
+  constants,
   fdatasync,
   fstatSync,
   fsync,
@@ -33,6 +34,14 @@ const readdirAsync = promisify(readdir);
 
 const CHUNK_BYTES = 512 * 1024;
 
+/**
+ * Where the kernel offers it, a write that returns when it is on stable storage, as if fdatasync followed: one errand of the thread pool
+ * instead of two. Elsewhere the flag promises less than fdatasync does, or is not there.
+ */
+const DURABLE = process.platform === 'linux' ? constants.O_DSYNC : 0;
+const APPEND = constants.O_RDWR | DURABLE;
+const CREATE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | DURABLE;
+
 /** Creates a private folder and those above it. */
 export function makeFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -58,8 +67,8 @@ export function ledgerFiles(dir: string, lock: Pick<FileLock, 'assertHeld'>): Se
     list: async (folder) => (await readdirAsync(at(folder))).sort(),
     size: async (path) => (await statAsync(at(path))).size,
     read: (path, from) => readChunks(at(path), from),
-    open: async (path) => storedFile(await openAsync(at(path), 'r+')),
-    create: async (path) => storedFile(await openAsync(at(path), 'wx+', 0o600)),
+    open: async (path) => storedFile(await openAsync(at(path), APPEND)),
+    create: async (path) => storedFile(await openAsync(at(path), CREATE, 0o600)),
     rename: (from, to) => renameAsync(at(from), at(to)),
     remove: (path) => rmAsync(at(path)),
     syncFolder: (folder) => syncFolder(at(folder)),
@@ -105,7 +114,9 @@ function storedFile(descriptor: number): StoredFile {
     },
     write: async (bytes, position) => {
       assertOpen();
-      return writeAsync(descriptor, bytes, position);
+      const written = await writeAsync(descriptor, bytes, position);
+      if (DURABLE === 0) await fdatasyncAsync(descriptor);
+      return written;
     },
     sync: async () => {
       assertOpen();

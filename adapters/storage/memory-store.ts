@@ -160,10 +160,15 @@ export class MemoryStore implements SegmentStore {
   }
 
   #handle(path: string, file: MemoryFile): StoredFile {
+    const sync = (): Promise<void> =>
+      this.#call('sync', path, () => {
+        file.durable = file.seen;
+      });
     return {
       size: async () => file.seen.length,
-      write: (bytes, position) =>
-        this.#call(
+      // Two operations, each with a fate of its own: bytes may have been taken and not be durable.
+      write: async (bytes, position) => {
+        const taken = await this.#call(
           'write',
           path,
           () => {
@@ -171,15 +176,15 @@ export class MemoryStore implements SegmentStore {
             return bytes.length;
           },
           () => {
-            const taken = Math.floor(bytes.length / 2);
-            file.seen = overwrite(file.seen, bytes.slice(0, taken), position);
-            return taken;
+            const half = Math.floor(bytes.length / 2);
+            file.seen = overwrite(file.seen, bytes.slice(0, half), position);
+            return half;
           },
-        ),
-      sync: () =>
-        this.#call('sync', path, () => {
-          file.durable = file.seen;
-        }),
+        );
+        if (taken === bytes.length) await sync();
+        return taken;
+      },
+      sync,
       close: async () => undefined,
     };
   }

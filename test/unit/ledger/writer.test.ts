@@ -21,14 +21,14 @@ class SlowStore extends MemoryStore {
     const file = await super.create(path);
     return {
       ...file,
-      sync: async () => {
+      write: async (bytes: Uint8Array, position: number) => {
         if (this.slow) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-        return file.sync();
+        return file.write(bytes, position);
       },
     };
   }
 
-  get syncsWaiting(): number {
+  get writesWaiting(): number {
     return this.#waiting.length;
   }
 
@@ -227,8 +227,8 @@ describe('the writer', () => {
       acknowledged = true;
     });
     await settle();
-    // One sync for the segment, one for the vault, at the same time.
-    expect(store.syncsWaiting).toBe(2);
+    // One write for the segment, one for the vault, at the same time.
+    expect(store.writesWaiting).toBe(2);
     expect(acknowledged).toBe(false);
     store.slow = false;
     store.letGo();
