@@ -1,7 +1,7 @@
 // The deciding side in a thread of its own: rules, facts, and the private key that signs permits, which exists nowhere else. One bundle
 // for life: a new bundle is a new thread. Whatever throws here ends the thread; the gate then denies and starts another.
 
-import { createHash, createPrivateKey, createPublicKey, randomBytes, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
@@ -15,6 +15,7 @@ import { encodeBase64url } from '../../domain/base64url.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { Defect } from '../../domain/defect.ts';
 import type { Json } from '../../domain/json.ts';
+import { randomBytes, sha256 } from '../crypto/node-crypto.ts';
 import { SchemaChecks, type ToolSchemas } from '../json-schema/schema-checks.ts';
 import { canaryProblem, loadCanaries } from './canaries.ts';
 import { CedarEngine, cedarLanguage } from './cedar.ts';
@@ -29,7 +30,6 @@ if (port === null) throw new Defect('the deciding side runs in a thread of its o
 const setup = workerData as AuthoritySetup;
 const send = (message: FromAuthority): void => port.postMessage(message);
 
-const sha256 = (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest();
 const assembled = assembleBundle(setup.source, cedarLanguage, digestWith(sha256));
 if (assembled.ok) serve(assembled.bundle);
 else send({ type: 'refused', problems: assembled.problems });
