@@ -24,7 +24,19 @@ export interface Payload {
 /** SHA-256("portcullis/commit/v1\n" || salt || bytes). The salt is 32 random bytes, used once. */
 export function commit(sha256: Sha256, salt: Uint8Array, bytes: Uint8Array): Digest {
   if (salt.length !== SALT_BYTES) throw new Defect('a salt has 32 bytes');
-  return toDigest(sha256(concatBytes([DOMAIN, salt, bytes])));
+  return toDigest(sha256(preimage(salt, bytes)));
+}
+
+/** What is hashed. Small ones lie in one place that is used again, because hashing copies what it reads. */
+const small = new Uint8Array(4096);
+small.set(DOMAIN);
+
+function preimage(salt: Uint8Array, bytes: Uint8Array): Uint8Array {
+  const length = DOMAIN.length + SALT_BYTES + bytes.length;
+  if (length > small.length) return concatBytes([DOMAIN, salt, bytes]);
+  small.set(salt, DOMAIN.length);
+  small.set(bytes, DOMAIN.length + SALT_BYTES);
+  return small.subarray(0, length);
 }
 
 /** Whether a payload is what its commitment says. */
@@ -57,7 +69,7 @@ export function openFrame(frame: Frame, sealer: Sealer, sha256: Sha256): Payload
   if (plain === undefined || plain.length < SALT_BYTES) return undefined;
   const salt = plain.slice(0, SALT_BYTES);
   const bytes = plain.slice(SALT_BYTES);
-  const whole = toDigest(sha256(concatBytes([DOMAIN, salt, bytes])));
+  const whole = toDigest(sha256(preimage(salt, bytes)));
   const actual = fromDigest(whole);
   return actual !== undefined && equalBytes(actual, commitment)
     ? { commitment: frame.commitment, salt, bytes }

@@ -16,8 +16,8 @@ import { LineSplitter, looksLikeCommit, parseCommitLine, parseSegmentName } from
 import type { NoteVerifier } from '../../ledger/signed-note.ts';
 import { bundlePath, decodeBundle, nodeFromTile, TILE_WIDTH, tileOf, tilePath } from '../../ledger/tile.ts';
 import { FrameSplitter, openFrame, type Payload } from '../../ledger/vault.ts';
+import { sha256 } from '../crypto/node-crypto.ts';
 import { readChunks } from './ledger-files.ts';
-import { treeSha256 } from './tree-sha256.ts';
 
 export interface LedgerLine {
   readonly seq: number;
@@ -27,7 +27,7 @@ export interface LedgerLine {
 
 /** Verifies the ledger in a folder, whether or not it is being written. */
 export async function verifyLedgerFolder(dir: string, options: Omit<AuditOptions, 'hasher'>): Promise<AuditReport> {
-  return verifyLedger(await ledgerSegments(dir), { hasher: treeHasher(treeSha256), ...options });
+  return verifyLedger(await ledgerSegments(dir), { hasher: treeHasher(sha256), ...options });
 }
 
 /** The segments in order, as `verifyLedger` reads them. */

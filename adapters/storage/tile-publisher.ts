@@ -22,7 +22,7 @@ import {
   tilePath,
   tileRoot,
 } from '../../ledger/tile.ts';
-import { treeSha256 } from './tree-sha256.ts';
+import { sha256 } from '../crypto/node-crypto.ts';
 
 export interface TilePublisherOptions {
   readonly dir: string;
@@ -55,7 +55,7 @@ export class TilePublisher {
 
   constructor(options: TilePublisherOptions) {
     this.#options = options;
-    this.#hasher = treeHasher(treeSha256);
+    this.#hasher = treeHasher(sha256);
   }
 
   /** Writes what is missing up to `size`. One at a time; failures are left for the next time, since nothing depends on it. */
