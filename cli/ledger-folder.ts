@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { sha256, verifyEd25519 } from '../adapters/crypto/node-crypto.ts';
+import { sha256, verifierOfOneKey } from '../adapters/crypto/node-crypto.ts';
 import { openSecret } from '../adapters/storage/key-file.ts';
 import { readEntries } from '../adapters/storage/ledger-reader.ts';
 import type { Entry } from '../domain/entry.ts';
@@ -84,7 +84,7 @@ export async function trustedKey(ledger: LedgerFolder | undefined, given: string
 }
 
 function parse(text: string, from: string): { verifier: NoteVerifier; text: string } {
-  const verifier = parseVerifierKey(text, verifyEd25519, sha256);
+  const verifier = parseVerifierKey(text, verifierOfOneKey(), sha256);
   if (verifier === undefined)
     throw new CommandError(`not a verifier key: ${from}`, EXIT.usage, [
       'a verifier key reads NAME+HASH+KEY; portcullis keys prints ours',

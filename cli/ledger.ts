@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hmacSha256, open, type SigningKey, seal, sha256, verifyEd25519 } from '../adapters/crypto/node-crypto.ts';
+import { hmacSha256, open, type SigningKey, seal, sha256, verifierOfOneKey } from '../adapters/crypto/node-crypto.ts';
 import { openFileLedger } from '../adapters/storage/file-ledger.ts';
 import {
   ensureKey,
@@ -90,7 +90,7 @@ const ledgerClock: Clock = {
 export async function openGeneration(folder: GateFolder, keys: GateKeys): Promise<LedgerGeneration> {
   const origin = originOf(keys, folder.name);
   const verifierKey = verifierKeyOf(keys, folder.name);
-  const verifier = parseVerifierKey(verifierKey, verifyEd25519, sha256);
+  const verifier = parseVerifierKey(verifierKey, verifierOfOneKey(), sha256);
   if (verifier === undefined) throw new Defect('our own log key is not a verifier key');
   const { ledger, recovered } = await openFileLedger({
     dir: folder.ledger,

@@ -2,10 +2,8 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
-import { ledgerSegments } from '../../adapters/storage/ledger-reader.ts';
+import { verifyLedgerFolder } from '../../adapters/storage/ledger-reader.ts';
 import { visibleText } from '../../domain/visible-text.ts';
-import { verifyLedger } from '../../ledger/audit.ts';
-import { treeHasher } from '../../ledger/leaf.ts';
 import { parseProof, verifyProof } from '../../ledger/proof.ts';
 import type { Finding } from '../../ledger/scan.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -35,8 +33,7 @@ async function verifyFolder(path: string, options: VerifyOptions, out: Output): 
   const key = await trustedKey(ledger, options.key);
   const trusted = trustedCheckpoints(ledger, key, options.checkpoint);
   const started = performance.now();
-  const report = await verifyLedger(await ledgerSegments(ledger.dir), {
-    hasher: treeHasher(sha256),
+  const report = await verifyLedgerFolder(ledger.dir, {
     origin: key.verifier.name,
     verifier: key.verifier,
     trusted,
