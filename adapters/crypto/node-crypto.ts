@@ -34,20 +34,23 @@ export function sha256(data: Uint8Array): Uint8Array {
   return bytes;
 }
 
-const pool = new Uint8Array(4096);
-let used = pool.length;
-
 /** Fetched in advance, because asking costs more than the bytes do. Every byte is handed out once and is not kept. */
-export function randomBytes(count: number): Uint8Array {
-  if (count > pool.length / 8) return nodeRandomBytes(count);
-  if (used + count > pool.length) {
-    randomFillSync(pool);
-    used = 0;
-  }
-  const bytes = pool.slice(used, used + count);
-  pool.fill(0, used, used + count);
-  used += count;
-  return bytes;
+export const randomBytes = fromPool(4096);
+
+function fromPool(size: number): (count: number) => Uint8Array {
+  const pool = new Uint8Array(size);
+  let used = size;
+  return (count) => {
+    if (count > size / 8) return nodeRandomBytes(count);
+    if (used + count > size) {
+      randomFillSync(pool);
+      used = 0;
+    }
+    const bytes = pool.slice(used, used + count);
+    pool.fill(0, used, used + count);
+    used += count;
+    return bytes;
+  };
 }
 
 export function hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
