@@ -159,6 +159,7 @@ export interface WorldOptions {
   /** Replaces parts of the gate, to show that a test notices. */
   readonly makeGate?: (ports: GatePorts) => Gate;
   readonly makeEnforcement?: (ports: ConstructorParameters<typeof Enforcement>[0]) => Enforcement;
+  readonly described?: () => Promise<void>;
   /** What is done when an ending could not be written, instead of giving the ledger up. */
   readonly onUnrecorded?: () => void;
 }
@@ -242,7 +243,7 @@ export class World {
           governance.shut('operator', 'GOV_HALTED', String(defect));
         },
       },
-      described: async () => {},
+      described: options.described ?? (async () => {}),
     };
     this.enforcement = options.makeEnforcement?.(ports) ?? new Enforcement(ports);
   }

@@ -716,6 +716,26 @@ describe('calls in flight', () => {
     expect(JSON.stringify(late.replies)).toContain('DEADLINE_EXCEEDED');
   });
 
+  it('that come before the servers are known wait; one that is withdrawn meanwhile never begins', async () => {
+    let known: () => void = () => {};
+    const described = new Promise<void>((resolve) => {
+      known = resolve;
+    });
+    const conversation = new Conversation(await World.open({ described: () => described }));
+    const hello = conversation.begin({ jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: 'x' } });
+    const [first, second] = [1, 2].map((id) => conversation.begin(toolCall('write_file', id)));
+    expect(await conversation.call('write_file', 1)).toMatchObject([{ error: { code: -32600 } }]);
+    await conversation.say(cancel(2));
+    await settled();
+    expect(conversation.world.server.heard).toEqual([]);
+    known();
+    await Promise.all([hello.done, first?.done, second?.done]);
+    expect(first?.replies).toMatchObject([{ id: 1, result: {} }]);
+    expect(second?.replies).toEqual([]);
+    expect(conversation.world.server.heard).toHaveLength(1);
+    expect(conversation.lastDenial().code).toBe('CANCELLED');
+  });
+
   it('are bounded: one more than allowed is refused, and there is room again afterwards', async () => {
     const conversation = await hanging();
     const running = Array.from({ length: CALLS_IN_FLIGHT_PER_SESSION_MAX }, (_, id) =>
