@@ -141,7 +141,7 @@ export class ScriptedAuthority implements Authority {
     return { ok: true, digest: POLICY };
   }
 
-  async visible(): Promise<ReadonlySet<string>> {
+  async visible(_principal: Principal): Promise<ReadonlySet<string>> {
     const all = this.#catalogue.servers().flatMap((s) => [...s.tools.keys()].map((tool) => `${s.name}/${tool}`));
     return new Set(all.filter((tool) => !this.hidden.has(tool)));
   }
