@@ -6,8 +6,9 @@ import type { Principal } from '../domain/principal.ts';
 import { type AdmissionPorts, admit } from './admission.ts';
 import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
+import type { CallEnd } from './client-view.ts';
 import type { Governance } from './governance.ts';
-import { CALLS_IN_FLIGHT_MAX, PRINCIPALS_REMEMBERED_MAX } from './limits.ts';
+import { CALLS_IN_FLIGHT_MAX, PRINCIPALS_REMEMBERED_MAX, REFUSALS_AT_ONCE_MAX } from './limits.ts';
 import type { Clock, GateCrypto } from './ports.ts';
 import {
   type CallOptions,
@@ -32,6 +33,9 @@ export class Enforcement {
   readonly #ports: EnforcementPorts;
   readonly #runner: RunnerPorts;
   readonly #inFlight = new Set<RunningCall>();
+  /** Refusals that are being recorded, and those that wait for their turn. Whoever sends bounds how many: see the edges. */
+  #refusing = 0;
+  readonly #waiting: (() => void)[] = [];
   readonly #visible = new Map<string, { epoch: number; tools: ReadonlySet<string> }>();
 
   constructor(ports: EnforcementPorts) {
@@ -70,9 +74,22 @@ export class Enforcement {
     return this.#track(runCall(this.#runner, captured, options));
   }
 
-  /** Records the refusal of something that was never a call. */
-  refuse(refused: RefusedRequest): RunningCall {
-    return this.#track(refuseRequest(this.#runner, refused));
+  /**
+   * Records the refusal of something that was never a call. Where many come at once the later ones wait: a flood of nonsense would else fill
+   * the queue of the ledger, which then counts as failed for everybody.
+   */
+  refuse(refused: RefusedRequest): { readonly end: Promise<CallEnd> } {
+    return { end: this.#refuseInTurn(refused) };
+  }
+
+  async #refuseInTurn(refused: RefusedRequest): Promise<CallEnd> {
+    if (this.#refusing < REFUSALS_AT_ONCE_MAX) this.#refusing += 1;
+    else await new Promise<void>((go) => this.#waiting.push(go));
+    const end = await this.#track(refuseRequest(this.#runner, refused)).end;
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#refusing -= 1;
+    else next();
+    return end;
   }
 
   /**

@@ -31,6 +31,9 @@ export const CALLS_IN_FLIGHT_PER_SESSION_MAX = 256;
 /** Calls in progress over all sessions. Each holds one message and one answer; at 1 MiB a pair this stays under a usual memory limit. */
 export const CALLS_IN_FLIGHT_MAX = 1024;
 
+/** Refused messages being recorded at once. Two batches of the ledger; with the calls in flight this stays below half of its queue. */
+export const REFUSALS_AT_ONCE_MAX = 1024;
+
 /** Client sessions open at once. Ten times a large team with several clients each; at 50 KB a session about 100 MB. */
 export const SESSIONS_MAX = 2048;
 

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { deny } from '../../../domain/denial.ts';
 import { CALLS_IN_FLIGHT_MAX, PRINCIPALS_REMEMBERED_MAX } from '../../../proxy/limits.ts';
 import { proves } from '../../guarantees.ts';
+import { REQUESTED } from '../../support/execution-events.ts';
 import { PRINCIPAL, settled, World } from '../../support/gate-world.ts';
 
 describe('which tools may be known', () => {
@@ -103,5 +105,18 @@ describe('the gate as a whole', () => {
       expect(world.entriesOf(call, true).at(-1)).toMatchObject({ outcome: { status: 'aborted', dispatched: true } });
     }
     expect(world.server.heard.map(({ cancelled }) => cancelled)).toEqual(calls.map(() => 'AUTHORITY_WITHDRAWN'));
+  });
+
+  proves('G6', 'a flood of nonsense is recorded to the last message, and the ledger does not fail of it', async () => {
+    const world = await World.open();
+    const refusals = Array.from({ length: 6_000 }, () => {
+      const { call, lineage } = world.capture();
+      const requested = { ...REQUESTED, call, lineage, principal: PRINCIPAL };
+      return world.enforcement.refuse({ requested, denial: deny('MESSAGE_MALFORMED') }).end;
+    });
+    const ends = await Promise.all(refusals);
+    expect(ends.filter((end) => end.kind === 'denied' && end.recorded)).toHaveLength(6_000);
+    expect(world.generations).toBe(1);
+    expect(world.governance.reason).toBeUndefined();
   });
 });
