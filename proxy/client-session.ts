@@ -113,13 +113,18 @@ export class LegacySession implements ClientSession {
         const initializes = classified.kind === 'request' && classified.method === 'initialize';
         if (initializes)
           return this.#refuse('MESSAGE_BATCH', 'initialize inside a batch', (a) => answers.push(a), classified.id);
-        return this.#handle(classified, (answer) => answers.push(answer));
+        // The array holds answers only, and leaves when all are there: progress would come too late to mean anything.
+        return this.#handle(
+          classified,
+          (answer) => answers.push(answer),
+          () => {},
+        );
       }),
     );
     if (answers.length > 0) reply(`[${answers.join(',')}]`);
   }
 
-  async #handle(message: Exclude<Classified, { kind: 'batch' }>, reply: Reply): Promise<void> {
+  async #handle(message: Exclude<Classified, { kind: 'batch' }>, reply: Reply, progress: Reply = reply): Promise<void> {
     switch (message.kind) {
       case 'malformed':
         return this.#refuse('MESSAGE_MALFORMED', message.reason, reply, message.id);
@@ -130,7 +135,7 @@ export class LegacySession implements ClientSession {
       case 'notification':
         return this.#notification(message);
       case 'request':
-        return this.#request(message, reply);
+        return this.#request(message, reply, progress);
     }
   }
 
@@ -154,7 +159,7 @@ export class LegacySession implements ClientSession {
     running.stop({ type: 'call.cancelled', by: 'client' });
   }
 
-  async #request(message: Request, reply: Reply): Promise<void> {
+  async #request(message: Request, reply: Reply, progress: Reply): Promise<void> {
     const row = lookupMethod('client', 'request', message.method);
     if (row === undefined || row.action === 'deny') {
       return this.#refuse(
@@ -189,7 +194,7 @@ export class LegacySession implements ClientSession {
       case 'logging/setLevel':
         return reply(resultMessage(message.id, {}));
       case 'tools/call':
-        return this.#callTool(message, reply);
+        return this.#callTool(message, reply, progress);
       default:
         return this.#refuse('METHOD_NOT_SERVED', message.method, reply, message.id, message.method);
     }
@@ -231,7 +236,7 @@ export class LegacySession implements ClientSession {
     reply(resultMessage(message.id, { tools }));
   }
 
-  async #callTool(message: Request, reply: Reply): Promise<void> {
+  async #callTool(message: Request, reply: Reply, progress: Reply): Promise<void> {
     const { id } = message;
     const { name, arguments: args = {}, _meta: meta = {}, ...rest } = message.params ?? {};
     if (typeof name !== 'string') return this.#refuse('MESSAGE_MALFORMED', 'no tool name', reply, id, 'tools/call');
@@ -272,7 +277,7 @@ export class LegacySession implements ClientSession {
     });
     const onProgress = (params: JsonObject): void => {
       if (progressToken === undefined || this.#withdrawn.has(id)) return;
-      reply(notificationMessage('notifications/progress', { ...params, progressToken }));
+      progress(notificationMessage('notifications/progress', { ...params, progressToken }));
     };
     const running = this.#gate.start(captured, { limits: this.#gate.limits(captured.server), onProgress });
     this.#running.set(id, running);

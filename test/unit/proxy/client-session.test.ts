@@ -342,6 +342,18 @@ describe('batches', () => {
     expect(await conversation.say(endless)).toMatchObject([{ error: { code: 40_308 } }]);
   });
 
+  it('hold answers only: no progress among them', async () => {
+    const conversation = await Conversation.begin(ONE, '2025-03-26');
+    conversation.world.server.respond = () => undefined;
+    const running = conversation.begin([toolCall('write_file', 1, { _meta: { progressToken: 'p' } })]);
+    await settled();
+    conversation.world.server.heard[0]?.progress({ progress: 1 });
+    conversation.world.server.heard[0]?.answer(resultOf('done'));
+    await running.done;
+    expect(running.replies).toMatchObject([[{ id: 1, result: {} }]]);
+    expect(running.replies[0]).toHaveLength(1);
+  });
+
   it('take an id once', async () => {
     const conversation = await Conversation.begin(ONE, '2025-03-26');
     const twice = [toolCall('write_file', 1), toolCall('write_file', 1)];
