@@ -42,14 +42,15 @@ export function launchOf(name: string, server: ManifestServer, baseFolder: strin
     };
   }
   if (server.http === undefined) throw new Error(`servers.${name} says neither stdio nor http`);
-  const { url, headers } = server.http;
-  const fromEnvironment = Object.fromEntries(
-    Object.entries(headers).map(([header, { env }]) => [header, { fromEnv: env }]),
-  );
+  const { url, auth, headers } = server.http;
+  const fromEnvironment = {
+    ...Object.fromEntries(Object.entries(headers).map(([header, { env }]) => [header, { fromEnv: env }])),
+    ...(auth === undefined ? {} : { Authorization: { fromEnv: auth.env, prefix: 'Bearer ' } }),
+  };
   return {
     name,
     limits,
-    description: { http: { url, headers: Object.keys(headers).sort() } },
+    description: { http: { url, headers: Object.keys(fromEnvironment).sort() } },
     start: ({ clientInfo, listener }) =>
       httpToolServer({ name, url, headers: fromEnvironment }, { clientInfo, listener }),
   };

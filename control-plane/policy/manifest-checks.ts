@@ -30,7 +30,9 @@ function checkAgents(manifest: Manifest, document: YamlDocument): Problem[] {
         problems.push(document.problem([...path, 'roles', index], `the role "${role}" is named twice`));
       }
     }
-    if (auth !== 'local' && (auth.apiKey === undefined) === (auth.jwt === undefined)) {
+    // Several agents may be local: which one a client is, its own command line says (`--agent`).
+    if (auth === 'local') continue;
+    if ((auth.apiKey === undefined) === (auth.jwt === undefined)) {
       problems.push(document.problem([...path, 'auth'], 'an agent proves itself in exactly one way: apiKey or jwt'));
       continue;
     }
@@ -42,7 +44,7 @@ function checkAgents(manifest: Manifest, document: YamlDocument): Problem[] {
       );
     }
     owners.set(credential, agent);
-    if (auth !== 'local' && auth.jwt !== undefined) {
+    if (auth.jwt !== undefined) {
       const issuers = manifest.identity.jwt.map(({ issuer }) => issuer);
       const { issuer } = auth.jwt;
       if (issuers.length === 0) {
@@ -63,8 +65,7 @@ function checkAgents(manifest: Manifest, document: YamlDocument): Problem[] {
   return problems;
 }
 
-function credentialText(auth: Manifest['agents'][string]['auth']): string {
-  if (auth === 'local') return 'local';
+function credentialText(auth: Exclude<Manifest['agents'][string]['auth'], 'local'>): string {
   if (auth.apiKey !== undefined) return auth.apiKey;
   return JSON.stringify([
     'jwt',

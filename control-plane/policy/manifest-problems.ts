@@ -46,9 +46,6 @@ function unknownKey(at: YamlPath, parent: YamlPath, key: string, schema: z.ZodTy
       atKey: true,
     });
   }
-  if (generic(at) === 'defaults.decision') {
-    return document.problem(at, 'without a rule the decision is always deny: remove "decision"', { atKey: true });
-  }
   const where = parent.length === 0 ? '' : ` in ${lastOf(parent)}`;
   return document.problem(at, `unknown key "${key}"${where}`, { atKey: true, suggestion: nearest(key, known) });
 }

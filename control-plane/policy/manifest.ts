@@ -110,6 +110,8 @@ const server = z.strictObject({
   http: z
     .strictObject({
       url: text,
+      /** A bearer token from the environment. */
+      auth: z.strictObject({ env: environmentName }).optional(),
       headers: z
         .record(
           z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'not the name of a header'),
@@ -148,7 +150,11 @@ export const MANIFEST_SCHEMA = z.strictObject({
   apiVersion: z.literal('portcullis/v1', { error: 'begin with "apiVersion: portcullis/v1", the only version' }),
   namespace: identifier.default('Portcullis'),
   defaults: z
-    .strictObject({ permitTtlMs: z.int().min(PERMIT_TTL_MS_MIN).max(PERMIT_TTL_MS_MAX).default(PERMIT_TTL_MS_DEFAULT) })
+    .strictObject({
+      // Nothing else can be said; a manifest may say it for its readers.
+      decision: z.literal('deny', { error: 'without a rule the decision is always deny' }).optional(),
+      permitTtlMs: z.int().min(PERMIT_TTL_MS_MIN).max(PERMIT_TTL_MS_MAX).default(PERMIT_TTL_MS_DEFAULT),
+    })
     .prefault({}),
   agents: z.record(name, agent).default({}),
   identity: z.strictObject({ jwt: z.array(jwtIssuer).default([]) }).prefault({}),

@@ -66,7 +66,7 @@ describe('a manifest', () => {
     ],
     [
       'two agents with one credential',
-      `${BASE}agents:\n  a: { auth: local }\n  b: { auth: local }\n`,
+      `${BASE}agents:\n  a: { auth: { apiKey: "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" } }\n  b: { auth: { apiKey: "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" } }\n`,
       ['p.yaml:4:14: the agents "a" and "b" have the same credential'],
     ],
     [
