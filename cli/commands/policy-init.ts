@@ -2,9 +2,11 @@
 
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import type { ManifestServer } from '../../control-plane/policy/manifest.ts';
+import { parseDocument } from 'yaml';
+import { type Manifest, type ManifestServer, parseManifest } from '../../control-plane/policy/manifest.ts';
 import { starterPolicy } from '../../control-plane/policy/starter.ts';
 import { visibleText } from '../../domain/visible-text.ts';
+import { type Configuration, invalid, readConfiguration } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome, MANIFEST_NAME } from '../home.ts';
 import { CommandError, type Output } from '../output.ts';
@@ -29,13 +31,17 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
     limits: { timeoutMs: 60_000, outputBytes: 4 * 1024 * 1024, concurrency: 16 },
   };
   const policyFile = join(dirname(file), 'policy', `${name}.cedar`);
-  for (const path of [file, policyFile]) {
-    if (existsSync(path) && options.force !== true) {
-      throw new CommandError(`${path} is there already and was left as it is`, EXIT.error, [
-        'choose another place with --config FILE, or replace it with --force',
-        `to add the server to an existing manifest, copy what --config /tmp/new/${MANIFEST_NAME} writes`,
-      ]);
-    }
+  const replace = options.force === true;
+  const existing = existsSync(file) && !replace ? readConfiguration(file) : undefined;
+  if (existing !== undefined && Object.hasOwn(existing.manifest.servers, name)) {
+    throw new CommandError(`${file} lists the server ${name} already and was left as it is`, EXIT.error, [
+      'choose another --name, another place with --config FILE, or begin anew with --force',
+    ]);
+  }
+  if (existsSync(policyFile) && !replace) {
+    throw new CommandError(`${policyFile} is there already and was left as it is`, EXIT.error, [
+      'choose another --name, or replace it with --force',
+    ]);
   }
   const [read] = await readTools([launchOf(name, server, '.')], out);
   const tools = read?.tools ?? [];
@@ -60,9 +66,12 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
     tools,
     allow,
     ...(workspace === undefined ? {} : { workspace }),
+    ...(existing === undefined ? {} : surroundings(existing.manifest)),
   });
+  const manifestText =
+    existing === undefined ? starter.manifest.text : withServer(existing, name, starter.manifest.text);
   mkdirSync(dirname(policyFile), { recursive: true, mode: 0o700 });
-  writeFileSync(file, starter.manifest.text, { mode: 0o600 });
+  writeFileSync(file, manifestText, { mode: 0o600 });
   writeFileSync(policyFile, starter.policy.text, { mode: 0o600 });
   out.answer({
     manifest: file,
@@ -71,7 +80,7 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
     tools: tools.map((tool) => tool.name),
     allowed: allow,
   });
-  out.line(`wrote ${file}`);
+  out.line(existing === undefined ? `wrote ${file}` : `added ${name} to ${file}`);
   out.line(
     `wrote ${policyFile}: ${tools.length} tools listed, ${allow.length === 0 ? 'none allowed yet' : `${allow.length} allowed`}`,
   );
@@ -84,6 +93,26 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
   out.line(`  portcullis policy check`);
   out.line(`  portcullis wrap --name ${name} -- ${[line.command, ...line.args].join(' ')}`);
   return EXIT.ok;
+}
+
+/** Namespace and role of the manifest that a server is added to, so that its rules speak of the same people. */
+function surroundings({ namespace, agents }: Manifest): { namespace: string; role?: string } {
+  const role = Object.values(agents).find(({ auth, roles }) => auth === 'local' && roles.length > 0)?.roles[0];
+  return { namespace, ...(role === undefined ? {} : { role }) };
+}
+
+/** The manifest's own text with one more server and its facts: comments and everything else stay as they are. */
+function withServer({ file, source }: Configuration, name: string, starterText: string): string {
+  const document = parseDocument(source.text);
+  const starter = parseDocument(starterText);
+  for (const part of ['servers', 'facts']) {
+    const node = starter.getIn([part, name], true);
+    if (node !== undefined) document.setIn([part, name], node);
+  }
+  const text = document.toString({ lineWidth: 0 });
+  const parsed = parseManifest(text, file);
+  if (!parsed.ok) throw invalid(file, parsed.problems);
+  return text;
 }
 
 /** Many servers are given the folder they may work in as their last argument. */

@@ -15,6 +15,9 @@ export interface StarterOptions {
   readonly allow: readonly string[];
   /** Where allowed tools may work, if they take paths: an absolute path. */
   readonly workspace?: string;
+  /** Of the manifest that the server is added to; a new one has its own. */
+  readonly namespace?: string;
+  readonly role?: string;
 }
 
 export interface Starter {
@@ -79,7 +82,8 @@ function manifestText({ server, command, args, workspace }: StarterOptions, poin
   return `${lines.join('\n')}\n`;
 }
 
-function rulesText({ server, tools, allow, workspace }: StarterOptions, pointers: readonly string[]): string {
+function rulesText(options: StarterOptions, pointers: readonly string[]): string {
+  const { server, tools, allow, workspace, namespace = NAMESPACE, role = ROLE } = options;
   const ids = new Set<string>();
   const blocks = [
     [
@@ -102,8 +106,8 @@ function rulesText({ server, tools, allow, workspace }: StarterOptions, pointers
     const rule = [
       `@id(${quoted(ruleId(`${server}-${tool.name}`, ids))})`,
       `@reason(${quoted(chosen ? 'chosen when this policy was written' : 'say why')})`,
-      `permit (principal in ${NAMESPACE}::Role::"${ROLE}", action == ${NAMESPACE}::Action::${cedarString(`${server}/${tool.name}`)}, ` +
-        `resource == ${NAMESPACE}::Server::${quoted(server)})${condition};`,
+      `permit (principal in ${namespace}::Role::${quoted(role)}, action == ${namespace}::Action::${cedarString(`${server}/${tool.name}`)}, ` +
+        `resource == ${namespace}::Server::${quoted(server)})${condition};`,
     ].join('\n');
     if (!nameable) lines.push('// Its name has characters that rules cannot have: it can never be allowed.');
     blocks.push([...lines, chosen ? rule : rule.replace(/^/gm, '// ')]);
@@ -112,7 +116,7 @@ function rulesText({ server, tools, allow, workspace }: StarterOptions, pointers
     blocks.push([
       `@id("${ruleId(`${server}-no-secrets`, ids)}")`,
       '@reason("keys and credentials are never touched, whoever asks")',
-      `forbid (principal, action, resource == ${NAMESPACE}::Server::${quoted(server)})`,
+      `forbid (principal, action, resource == ${namespace}::Server::${quoted(server)})`,
       'when { context.facts has paths && context.facts.paths.touches.contains("secrets") };',
     ]);
   }
