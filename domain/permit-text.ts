@@ -36,16 +36,15 @@ export function readPermitText(text: string): PermitText {
   if (text.length > PERMIT_CHARACTERS_MAX) return unreadable('the permit is too long');
   const segments = text.split('.', 4);
   const [head = '', body = '', tail = ''] = segments;
-  const header = readJson(head);
+  const { header, problem: headerProblem, kid } = readHeader(head);
   const payloadBytes = decodeBase64url(body);
   const formProblem = formProblemOf(segments, header, payloadBytes);
-  const headerProblem = headerProblemOf(header);
   const signature = decodeBase64url(tail);
   let payload: PermitPayload | undefined;
   return {
     ...(formProblem === undefined ? {} : { formProblem }),
     ...(headerProblem === undefined ? {} : { headerProblem }),
-    kid: kidOf(header?.value),
+    kid,
     signingInput: encoder.encode(`${head}.${body}`),
     ...(signature?.length === SIGNATURE_BYTES ? { signature } : {}),
     payload: () => {
@@ -58,6 +57,23 @@ export function readPermitText(text: string): PermitText {
 function unreadable(formProblem: string): PermitText {
   const payload = { problem: formProblem };
   return { formProblem, headerProblem: formProblem, kid: '', signingInput: new Uint8Array(), payload: () => payload };
+}
+
+interface PermitHeaderText {
+  readonly segment: string;
+  readonly header: ParsedText | undefined;
+  readonly problem: string | undefined;
+  readonly kid: string;
+}
+
+/** The last header read, with what was found: all permits of one key begin with the same characters. */
+let lastHeader: PermitHeaderText | undefined;
+
+function readHeader(segment: string): PermitHeaderText {
+  if (lastHeader?.segment === segment) return lastHeader;
+  const header = readJson(segment);
+  lastHeader = { segment, header, problem: headerProblemOf(header), kid: kidOf(header?.value) };
+  return lastHeader;
 }
 
 function formProblemOf(

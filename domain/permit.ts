@@ -71,9 +71,11 @@ export function permitAudience(instance: string, gateway: string): string {
   return `urn:portcullis:${instance}:${gateway}`;
 }
 
+const encoder = new TextEncoder();
+
 /** The start of a lineage's hash chain: what the root call was. */
 export function rootChain(sha256: Sha256, agent: string, server: string, tool: string, args: Digest): Digest {
-  const link = new TextEncoder().encode(canonicalJson([agent, server, tool, args]));
+  const link = encoder.encode(canonicalJson([agent, server, tool, args]));
   return `sha256:${encodeBase64url(sha256(link))}`;
 }
 
