@@ -12,12 +12,14 @@ import type { ServeOptions } from './commands/serve.ts';
 import type { VerifyOptions } from './commands/verify.ts';
 import type { WrapOptions } from './commands/wrap.ts';
 import { EXIT } from './exit-codes.ts';
-import { CommandError, type Output, output, reasonOf } from './output.ts';
+import { CommandError, type Output, outliveReaders, output, reasonOf } from './output.ts';
 import { packageVersion } from './version.ts';
 
 type Action = (out: Output) => Promise<number>;
 
 let exit: number = EXIT.ok;
+/** The answer did not arrive where it was to be written. */
+let lost = false;
 
 /** Runs a command and turns what it throws into words and an exit code. */
 async function run(json: boolean | undefined, action: Action): Promise<void> {
@@ -41,7 +43,7 @@ const program = new Command('portcullis')
   .description('A fail-closed gate between AI agents and their tools')
   .version(packageVersion())
   .enablePositionalOptions()
-  .showHelpAfterError('(portcullis --help lists the commands)')
+  .showHelpAfterError('portcullis: hint: portcullis --help lists the commands')
   .exitOverride()
   .addHelpText(
     'after',
@@ -212,11 +214,40 @@ program
     run(options.json, async (out) => (await import('./commands/doctor.ts')).doctor(options, out)),
   );
 
+/** Help, version and refusals of usage, alike for every command. */
+function completeCommand(command: Command): void {
+  if (command !== program) command.version(packageVersion());
+  // What commander calls "error: ..." is said as we say everything; with --json below, as JSON.
+  command.configureOutput({
+    outputError: (text, write) => {
+      if (!asksForJson()) write(text.replace(/^error: /, 'portcullis: '));
+    },
+  });
+  if (asksForJson()) command.showHelpAfterError(false);
+  command.exitOverride();
+  for (const inner of command.commands) completeCommand(inner);
+}
+
+/** What stands behind "--" is not ours. */
+function asksForJson(): boolean {
+  const end = process.argv.indexOf('--');
+  return process.argv.slice(2, end === -1 ? undefined : end).includes('--json');
+}
+
+completeCommand(program);
+outliveReaders((reason) => {
+  lost = true;
+  process.stderr.write(`portcullis: the answer could not be written: ${reason}\n`);
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
   // Help and version end here too, with 0; whatever commander refuses is wrong usage.
   exit = error instanceof CommanderError ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage) : EXIT.error;
   if (!(error instanceof CommanderError)) process.stderr.write(`portcullis: ${reasonOf(error)}\n`);
+  else if (exit === EXIT.usage && asksForJson()) {
+    output(true).error(error.message.replace(/^error: /, ''), 'portcullis --help lists the commands');
+  }
 }
-process.exitCode = exit;
+process.exitCode = lost && exit === EXIT.ok ? EXIT.error : exit;

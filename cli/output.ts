@@ -19,22 +19,27 @@ export interface Output {
   error(text: string, ...hints: string[]): void;
   /** Colour where the terminal has some; never the only sign. */
   style(style: Style, text: string): string;
+  /** Whether anybody still reads the answer. */
+  heard(): boolean;
 }
 
 export interface OutputStreams {
-  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean };
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean; readonly writable?: boolean };
   readonly stderr: { write(text: string): unknown };
 }
 
 export function output(json: boolean, streams: OutputStreams = process): Output {
   const colours = !json && streams.stdout.isTTY === true && process.env.NO_COLOR === undefined;
+  let answered = false;
   return {
     json,
     line: (text) => {
       if (!json) streams.stdout.write(`${text}\n`);
     },
     answer: (value) => {
-      if (json) streams.stdout.write(`${JSON.stringify(value)}\n`);
+      if (!json) return;
+      answered = true;
+      streams.stdout.write(`${JSON.stringify(value)}\n`);
     },
     note: (text) => {
       streams.stderr.write(`portcullis: ${text}\n`);
@@ -42,9 +47,11 @@ export function output(json: boolean, streams: OutputStreams = process): Output 
     error: (text, ...hints) => {
       streams.stderr.write(`portcullis: ${text}\n`);
       for (const hint of hints) streams.stderr.write(`portcullis: hint: ${hint}\n`);
-      if (json) streams.stdout.write(`${JSON.stringify({ error: text, hints })}\n`);
+      // A program that asked for one value gets one: the answer says it already, or this does.
+      if (json && !answered) streams.stdout.write(`${JSON.stringify({ error: text, hints })}\n`);
     },
     style: (style, text) => (colours ? styleText(style, text) : text),
+    heard: () => streams.stdout.writable !== false,
   };
 }
 
@@ -64,4 +71,17 @@ export class CommandError extends Error {
 /** The message of anything thrown, on one visible line. */
 export function reasonOf(error: unknown): string {
   return visibleText(error instanceof Error ? error.message : String(error));
+}
+
+/**
+ * A reader that went away is no fault of ours: `portcullis log | head` ends as it would have, and a gate whose notes nobody reads goes on.
+ * Without this the process would end in the middle of what it does. Calls `onLost` when the answer could not be written for another reason.
+ */
+export function outliveReaders(onLost: (reason: string) => void): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') onLost(reasonOf(error));
+  });
+  process.stderr.on('error', () => {
+    // There is nowhere left to say it.
+  });
 }

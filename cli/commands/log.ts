@@ -64,7 +64,7 @@ export async function log(path: string | undefined, options: LogOptions, out: Ou
     if (last !== undefined && selected.length > last) selected = selected.slice(-last);
   }
   await print(selected, known, ledger, options, out);
-  while (options.follow === true) {
+  while (options.follow === true && out.heard()) {
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS));
     const fresh: Entry[] = [];
     for await (const entry of readEntries(ledger.dir)) {
