@@ -2,7 +2,8 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { type Manifest, parseManifest } from '../control-plane/policy/manifest.ts';
+import type { Manifest } from '../control-plane/policy/manifest.ts';
+import { parseManifest } from '../control-plane/policy/parse-manifest.ts';
 import { type Problem, problemText, type SourceText } from '../control-plane/policy/source.ts';
 import { EXIT } from './exit-codes.ts';
 import { type Home, MANIFEST_NAME } from './home.ts';

@@ -3,7 +3,8 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
-import { type Manifest, type ManifestServer, parseManifest } from '../../control-plane/policy/manifest.ts';
+import type { Manifest, ManifestServer } from '../../control-plane/policy/manifest.ts';
+import { parseManifest } from '../../control-plane/policy/parse-manifest.ts';
 import { starterPolicy } from '../../control-plane/policy/starter.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { type Configuration, invalid, readConfiguration } from '../configuration.ts';

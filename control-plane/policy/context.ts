@@ -4,7 +4,7 @@
 import { type Denial, deny } from '../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { RecordShape, ScalarKind, Shape } from './input-shape.ts';
-import type { EntityRef } from './ports.ts';
+import type { EntityRef } from './policy-json.ts';
 
 export interface Circumstances {
   readonly facts: JsonObject;

@@ -1,6 +1,5 @@
-// portcullis.yaml as a value that cannot be wrong: every key is known, every name exists, no secret is written down. What the gate does
-// not enforce yet is refused, never ignored. Reading the file and looking at real tools happen elsewhere. docs/formats/manifest.md is
-// the reference.
+// What portcullis.yaml may say, key by key. Strict: an unknown key is refused, and so is what the gate does not enforce yet. That names exist
+// and that no secret is written down is manifest-checks.ts; reading a text is parse-manifest.ts. docs/formats/manifest.md is the reference.
 
 import { z } from 'zod';
 import { isDigest } from '../../domain/digest.ts';
@@ -15,10 +14,6 @@ import {
   PERMIT_TTL_MS_MAX,
   PERMIT_TTL_MS_MIN,
 } from './limits.ts';
-import { checkManifest } from './manifest-checks.ts';
-import { issueProblems } from './manifest-problems.ts';
-import type { Problem } from './source.ts';
-import { readYaml, type YamlDocument } from './yaml-document.ts';
 
 const name = z
   .string()
@@ -170,19 +165,3 @@ export type Manifest = z.output<typeof MANIFEST_SCHEMA>;
 export type ManifestServer = Manifest['servers'][string];
 export type ManifestAgent = Manifest['agents'][string];
 export type FactSpec = z.output<typeof fact>;
-
-export type ManifestResult =
-  | { readonly ok: true; readonly manifest: Manifest; readonly document: YamlDocument }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
-
-/** Parses a manifest. Refuses with every problem found, each at its line and column; never repairs. */
-export function parseManifest(source: string, fileName: string): ManifestResult {
-  const read = readYaml(source, fileName);
-  if (!read.ok) return read;
-  const parsed = MANIFEST_SCHEMA.safeParse(read.document.value);
-  if (!parsed.success) {
-    return { ok: false, problems: issueProblems(parsed.error.issues, MANIFEST_SCHEMA, read.document) };
-  }
-  const problems = checkManifest(parsed.data, read.document);
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, manifest: parsed.data, document: read.document };
-}

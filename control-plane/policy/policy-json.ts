@@ -1,7 +1,12 @@
 // The JSON form of one Cedar rule, as far as we read it.
 
 import type { Json } from '../../domain/json.ts';
-import type { EntityRef } from './ports.ts';
+
+/** An entity by its type and id. */
+export interface EntityRef {
+  readonly type: string;
+  readonly id: string;
+}
 
 type EntityJson = EntityRef | { readonly __entity: EntityRef };
 

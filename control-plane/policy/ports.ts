@@ -1,7 +1,7 @@
 // What the deciding functions need from outside: a rule engine and the file system's opinion about a path.
 
 import type { JsonObject } from '../../domain/json.ts';
-import type { PolicyJson } from './policy-json.ts';
+import type { EntityRef, PolicyJson } from './policy-json.ts';
 
 /** A position in a rule's text: offsets in UTF-8 bytes. */
 export interface Span {
@@ -30,11 +30,6 @@ export interface PolicyLanguage {
   text(policy: PolicyJson): string;
   /** Evaluates rules that are not part of a bundle; for explanations. */
   evaluateAlone(policies: ReadonlyMap<string, PolicyJson>, schema: JsonObject, question: EngineQuestion): EngineAnswer;
-}
-
-export interface EntityRef {
-  readonly type: string;
-  readonly id: string;
 }
 
 export interface EngineEntity {

@@ -1,8 +1,7 @@
 // One manifest may describe many servers while a gate serves only some of them. A rule that names only the others can match no call here and is
 // left out; of a rule that names both, the part about the others is left out. Nothing that could match a call here is ever dropped.
 
-import { type ActionScopeJson, entityRef, type PolicyJson, type ScopeJson } from './policy-json.ts';
-import type { EntityRef } from './ports.ts';
+import { type ActionScopeJson, type EntityRef, entityRef, type PolicyJson, type ScopeJson } from './policy-json.ts';
 
 export interface Presence {
   readonly namespace: string;

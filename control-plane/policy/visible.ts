@@ -2,8 +2,7 @@
 
 import type { Principal } from '../../domain/principal.ts';
 import type { Bundle } from './bundle.ts';
-import { actionMatches, entityRef, type PolicyJson, type ScopeJson } from './policy-json.ts';
-import type { EntityRef } from './ports.ts';
+import { actionMatches, type EntityRef, entityRef, type PolicyJson, type ScopeJson } from './policy-json.ts';
 import type { ToolModel } from './schema.ts';
 
 /** The actions (`server/tool`) that some permit speaks about and no forbid without conditions takes away. Sorted. */

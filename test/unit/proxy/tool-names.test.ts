@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseManifest } from '../../../control-plane/policy/manifest.ts';
+import { parseManifest } from '../../../control-plane/policy/parse-manifest.ts';
 import { exposedName, resolveName } from '../../../proxy/tool-names.ts';
 
 const manifest = (server: string): string =>

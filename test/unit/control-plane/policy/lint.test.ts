@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { cedarLanguage } from '../../../../adapters/policy-engine/cedar.ts';
 import { lintRules } from '../../../../control-plane/policy/lint.ts';
-import { parseManifest } from '../../../../control-plane/policy/manifest.ts';
+import { parseManifest } from '../../../../control-plane/policy/parse-manifest.ts';
 import type { PolicyLanguage } from '../../../../control-plane/policy/ports.ts';
 import { buildSchema } from '../../../../control-plane/policy/schema.ts';
 import { problemText } from '../../../../control-plane/policy/source.ts';

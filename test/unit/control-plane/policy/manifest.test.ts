@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseManifest } from '../../../../control-plane/policy/manifest.ts';
+import { parseManifest } from '../../../../control-plane/policy/parse-manifest.ts';
 import { problemText } from '../../../../control-plane/policy/source.ts';
 import { proves } from '../../../guarantees.ts';
 

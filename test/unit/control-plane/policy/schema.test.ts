@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readArguments } from '../../../../control-plane/policy/arguments.ts';
 import { encodeContext } from '../../../../control-plane/policy/context.ts';
 import { inputShape } from '../../../../control-plane/policy/input-shape.ts';
-import { parseManifest } from '../../../../control-plane/policy/manifest.ts';
+import { parseManifest } from '../../../../control-plane/policy/parse-manifest.ts';
 import { buildSchema } from '../../../../control-plane/policy/schema.ts';
 import { problemText, type ServerTools } from '../../../../control-plane/policy/source.ts';
 import type { Json, JsonObject } from '../../../../domain/json.ts';

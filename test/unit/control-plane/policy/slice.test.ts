@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { cedarLanguage } from '../../../../adapters/policy-engine/cedar.ts';
 import type { Rule } from '../../../../control-plane/policy/lint.ts';
-import { parseManifest } from '../../../../control-plane/policy/manifest.ts';
+import { parseManifest } from '../../../../control-plane/policy/parse-manifest.ts';
 import { buildSchema } from '../../../../control-plane/policy/schema.ts';
 import { sliceFor } from '../../../../control-plane/policy/slice.ts';
 import type { JsonObject } from '../../../../domain/json.ts';
