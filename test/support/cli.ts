@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 
 export const PORTCULLIS = fileURLToPath(new URL('../../bin/portcullis.js', import.meta.url));
 
+/** Far more than any command needs that is to end by itself. */
+const RUN_MS = 25_000;
+
 export interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -169,11 +172,14 @@ export class Installation {
     return running;
   }
 
-  /** Runs a command to its end, with nothing on its standard input. */
+  /** Runs a command to its end, with nothing on its standard input. One that does not end is killed. */
   async run(args: readonly string[], options: StartOptions & { input?: string } = {}): Promise<Ended> {
     const running = this.start(args, options);
     running.child.stdin.end(options.input ?? '');
-    return running.ended;
+    const timer = setTimeout(() => running.signal('SIGKILL'), RUN_MS);
+    const ended = await running.ended;
+    clearTimeout(timer);
+    return ended;
   }
 
   read(name: string): string {
