@@ -28,7 +28,7 @@ export async function play(
 ): Promise<void> {
   const filled = session.replaceAll(/\{(\w+)\}/g, (whole, name: string) => names[name] ?? whole);
   for (const { command, expected } of stepsOf(filled)) {
-    const [program, ...args] = wordsOf(command);
+    const [program, ...args] = wordsOf(command).map((word) => word.replace(/^~(?=\/)/, at.folder));
     expect(program, command).toBe('portcullis');
     const { code, stdout, stderr } = await at.run(args, { env: { NO_COLOR: '1' } });
     const lines = `${stdout}${stderr}`
