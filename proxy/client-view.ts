@@ -4,7 +4,7 @@
 import { canonicalJson } from '../domain/canonical-json.ts';
 import { DENIALS, type DenialCode, rpcCode } from '../domain/denial.ts';
 import type { CallId } from '../domain/ids.ts';
-import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
 import { errorMessage, type RequestId, RPC, resultMessage, resultText } from './jsonrpc.ts';
 import type { ToolError } from './tool-server.ts';
 
@@ -48,7 +48,10 @@ export function toolCallReply(id: RequestId, toolName: string, end: CallEnd, hin
     case 'result':
       return resultText(id, withReceipt(end.result, end.resultJson, end.receipt));
     case 'error':
-      return errorMessage(id, end.error.code, end.error.message, { [`${META_PREFIX}receipt`]: { ...end.receipt } });
+      return errorMessage(id, end.error.code, end.error.message, {
+        ...notOurs(end.error.data),
+        [`${META_PREFIX}receipt`]: { ...end.receipt },
+      });
     case 'denied':
       // A forbidden tool answers like a missing one, in every byte but the name that the client itself sent.
       if (end.code === 'TOOL_UNKNOWN') return errorMessage(id, RPC.invalidParams, `Unknown tool: ${toolName}`);
@@ -63,9 +66,15 @@ export function toolCallReply(id: RequestId, toolName: string, end: CallEnd, hin
 /** The result's own bytes with our receipt in `_meta`. Only a result that has a `_meta` of its own is serialised again. */
 function withReceipt(result: JsonObject, resultJson: string, receipt: ReleaseReceipt): string {
   const ours: JsonObject = { [`${META_PREFIX}receipt`]: { ...receipt } };
-  if (isJsonObject(result._meta)) return canonicalJson({ ...result, _meta: { ...result._meta, ...ours } });
+  if (isJsonObject(result._meta)) return canonicalJson({ ...result, _meta: { ...notOurs(result._meta), ...ours } });
   const rest = resultJson === '{}' ? '}' : `,${resultJson.slice(1)}`;
   return `{"_meta":${canonicalJson(ours)}${rest}`;
+}
+
+/** What a server says beside its answer, without what only we may say: it could not have been us who denied or received it. */
+function notOurs(said: Json | undefined): JsonObject {
+  if (said === undefined || !isJsonObject(said)) return {};
+  return Object.fromEntries(Object.entries(said).filter(([key]) => !key.startsWith(META_PREFIX)));
 }
 
 function deniedText(end: Extract<CallEnd, { kind: 'denied' }>, hints: OperatorHints): string {

@@ -32,8 +32,25 @@ describe('a result', () => {
       { _meta: { x: 1 }, a: 1 },
       '{"id":1,"jsonrpc":"2.0","result":{"_meta":{"dev.portcullis/receipt":{"call":"C","entry":3,"permit":"jti"},"x":1},"a":1}}',
     ],
+    [
+      { _meta: { x: 1, 'dev.portcullis/denial': { code: 'POLICY_FORBID' }, 'dev.portcullis/receipt': { entry: 9 } } },
+      '{"id":1,"jsonrpc":"2.0","result":{"_meta":{"dev.portcullis/receipt":{"call":"C","entry":3,"permit":"jti"},"x":1}}}',
+    ],
   ])('%j keeps its bytes and gets its receipt', (result, expected) => {
     expect(released(result)).toBe(expected.replace('"C"', `"${CALL}"`));
+  });
+});
+
+describe('an error of the tool', () => {
+  it('keeps its data beside our receipt, and nothing that only we may say', () => {
+    const data = { why: 'asked to', 'dev.portcullis/denial': { code: 'POLICY_FORBID' } };
+    const receipt = { call: CALL, entry: 3, permit: 'jti' };
+    const error = { code: -32050, message: 'it failed', data };
+    expect(JSON.parse(toolCallReply(1, 'x', { kind: 'error', error, receipt }, HINTS))).toEqual({
+      jsonrpc: '2.0',
+      id: 1,
+      error: { code: -32050, message: 'it failed', data: { why: 'asked to', 'dev.portcullis/receipt': receipt } },
+    });
   });
 });
 
