@@ -27,8 +27,10 @@ export function encodeContext(
   shape: RecordShape,
   args: JsonObject,
   circumstances: Circumstances,
+  /** Whether any rule that can concern the call reads this argument. */
+  reads: (argument: string) => boolean = () => true,
 ): ContextResult {
-  const input = encodeRecord(shape, args, '');
+  const input = encodeRecord(shape, args, '', reads);
   if (!input.ok) return input;
   const { facts, depth, rootAgent, path, approvals, state, epoch } = circumstances;
   const context: JsonObject = {
@@ -95,7 +97,18 @@ function encodeScalar(kind: ScalarKind, value: Json, path: string): Encoded {
   }
 }
 
-function encodeRecord(shape: RecordShape, value: JsonObject, path: string): Encoded {
+/** What stands for an argument that no rule reads and the rule language cannot express, such as a fraction: it changes no decision. */
+function standIn(shape: Shape): Json | undefined {
+  if (shape.kind === 'long') return 0;
+  return shape.kind === 'set' ? [] : undefined;
+}
+
+function encodeRecord(
+  shape: RecordShape,
+  value: JsonObject,
+  path: string,
+  reads: (member: string) => boolean = () => true,
+): Encoded {
   const record: Record<string, Json> = {};
   for (const name of Object.keys(value)) {
     const field = shape.fields.get(name);
@@ -103,8 +116,13 @@ function encodeRecord(shape: RecordShape, value: JsonObject, path: string): Enco
     if (field === undefined) return invalid(at, 'the tool has no such argument');
     if (field.shape.kind === 'hidden') continue;
     const encoded = encode(field.shape, value[name] ?? null, at);
-    if (!encoded.ok) return encoded;
-    record[name] = encoded.value;
+    if (encoded.ok) {
+      record[name] = encoded.value;
+      continue;
+    }
+    const unread = encoded.denial.code === 'ARG_NOT_REPRESENTABLE' && !reads(name) ? standIn(field.shape) : undefined;
+    if (unread === undefined) return encoded;
+    record[name] = unread;
   }
   for (const [name, field] of shape.fields) {
     if (field.required && !Object.hasOwn(value, name)) return invalid(`${path}/${name}`, 'missing');

@@ -72,7 +72,7 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
     state: request.governance.state,
     epoch: request.governance.epoch,
   };
-  const encoded = encodeContext(model.namespace, tool.input, args.args, circumstances);
+  const encoded = encodeContext(model.namespace, tool.input, args.args, circumstances, argumentReader(bundle, tool));
   if (!encoded.ok) return refuse(encoded.denial.code, encoded.denial.detail);
   if (isTooLarge(bundle, tool, request.argumentsJson, encoded.context)) {
     return refuse('ARG_INVALID', 'what the rules read of the arguments is too large');
@@ -84,6 +84,12 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
     question: questionOf(model.namespace, tool, name, roles, encoded.context),
     inputJson: canonicalJson({ ...seen, principal: { agent: name, roles } }),
   };
+}
+
+/** Which arguments of a tool the rules that can concern it read. */
+export function argumentReader(bundle: Bundle, tool: ToolModel): (argument: string) => boolean {
+  const slice = bundle.slices.get(tool.action);
+  return (argument) => slice === undefined || slice.readsInput(argument);
 }
 
 /** Only what rules read counts: a rule about the size of a text need not read the text. Small arguments are not measured twice. */

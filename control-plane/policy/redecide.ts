@@ -6,7 +6,7 @@ import type { AuthorizationRequest } from '../authorization.ts';
 import { readArguments } from './arguments.ts';
 import type { Bundle } from './bundle.ts';
 import { type Circumstances, encodeContext } from './context.ts';
-import { conclude, type Decision, questionOf } from './decide.ts';
+import { argumentReader, conclude, type Decision, questionOf } from './decide.ts';
 import type { PolicyEngine } from './ports.ts';
 import { actionId } from './schema.ts';
 
@@ -27,7 +27,7 @@ export function redecide(
   const circumstances = readCircumstances(JSON.parse(inputJson) as Json);
   if (circumstances === undefined) return { unusable: 'the recorded input is not the input of a decision' };
   const { namespace } = bundle.model;
-  const encoded = encodeContext(namespace, tool.input, args.args, circumstances);
+  const encoded = encodeContext(namespace, tool.input, args.args, circumstances, argumentReader(bundle, tool));
   if (!encoded.ok)
     return { unusable: `the recorded input does not fit: ${encoded.denial.detail ?? encoded.denial.code}` };
   const roles = [...request.principal.roles].sort();

@@ -12,6 +12,8 @@ export interface Slice {
   readonly schema: JsonObject;
   /** The parts of a context that these rules read. */
   project(context: JsonObject): JsonObject;
+  /** Whether these rules read this argument of the tool. */
+  readsInput(argument: string): boolean;
 }
 
 export function sliceFor(model: SchemaModel, rules: Iterable<Rule>, tool: ToolModel): Slice {
@@ -25,6 +27,11 @@ export function sliceFor(model: SchemaModel, rules: Iterable<Rule>, tool: ToolMo
     project: (context) => {
       const projected = project(context, type);
       return isJsonObject(projected) ? projected : {};
+    },
+    readsInput: (argument) => {
+      const attributes = isJsonObject(type.attributes) ? type.attributes : {};
+      const input = isJsonObject(attributes.input) ? attributes.input.attributes : undefined;
+      return isJsonObject(input) && Object.hasOwn(input, argument);
     },
   };
 }
