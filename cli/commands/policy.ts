@@ -83,9 +83,14 @@ export async function policyExplain(call: string | undefined, options: PolicyOpt
       `it goes to ${home.config}/portcullis.yaml and ${home.config}/policy/; edit the rules there`,
     ]);
   }
-  const asked =
+  let asked =
     call === undefined ? await newestDenied(options) : isUlid(call) ? await recorded(call, options) : fromFile(call);
   const { configuration, bundle } = await load(options, out);
+  const stand = standInAgent(configuration, asked.agent);
+  if (stand !== undefined) {
+    out.note(`the agent ${visibleText(asked.agent)} is not in the manifest; explained for ${visibleText(stand)}`);
+    asked = { ...asked, agent: stand };
+  }
   const request = hypotheticalRequest(configuration.manifest, asked);
   const explanation = explain(bundle, request, cedarLanguage, fileSystemPaths);
   out.answer({ call: asked, ...explanation });
@@ -116,6 +121,13 @@ async function load(options: PolicyOptions, out: Output): Promise<Checked> {
     throw invalid(file, assembled.problems);
   }
   return { configuration, bundle: assembled.bundle };
+}
+
+/** A call of a first run was made before there were agents: the only local one is who would make it now. */
+function standInAgent({ manifest }: Configuration, agent: string): string | undefined {
+  if (Object.hasOwn(manifest.agents, agent)) return undefined;
+  const local = Object.entries(manifest.agents).filter(([, { auth }]) => auth === 'local');
+  return local.length === 1 ? local[0]?.[0] : undefined;
 }
 
 interface AskedCall {
