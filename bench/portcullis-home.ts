@@ -14,17 +14,20 @@ agents:
 servers:
   bench:
     stdio: { command: ${JSON.stringify(process.execPath)}, args: [${JSON.stringify(ECHO_SERVER)}] }
+facts:
+  bench:
+    echo: { text: { kind: bytes, from: [/text] } }
 `;
 
 const POLICY = `@id("echo-bench-texts")
 @reason("developers may echo the texts of the benchmark")
 permit (principal in Bench::Role::"dev", action == Bench::Action::"bench/echo", resource == Bench::Server::"bench")
-when { context.input.text like "bench *" };
+when { context.facts.text.bytes <= 2097152 };
 
-@id("no-key-material")
-@reason("a text that names a private key is never sent")
+@id("freeze")
+@reason("nothing is echoed while the governance state is not normal")
 forbid (principal, action == Bench::Action::"bench/echo", resource == Bench::Server::"bench")
-when { context.input.text like "*PRIVATE KEY*" };
+unless { context.governance.state == "normal" };
 `;
 
 export interface LedgerCheck {
