@@ -1,6 +1,7 @@
 // The composition root: wires the adapters to the core and starts a gate. Nothing is open before everything a call needs has reported ready.
 
 import { randomBytes, sha256, Verifier } from '../adapters/crypto/node-crypto.ts';
+import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.ts';
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
 import type { PolicySource, ServerTools } from '../control-plane/policy/source.ts';
@@ -45,6 +46,8 @@ export interface GateOptions {
   /** Said to a model whose call was denied for want of a policy. */
   readonly missingPolicyHint: string;
   readonly note: (text: string) => void;
+  /** Loading already; used for the policy where there is one, and ended where there is none. */
+  readonly deciding?: DecidingThread | undefined;
   /** Stands between the gate and its deciding side. For showing what happens when that side is wrong or gone. */
   readonly interpose?: (authority: Authority) => Authority;
 }
@@ -96,6 +99,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     keyFile: keys.permitKeyFile,
     instance: keys.instance,
     gateway: boot,
+    warm: options.deciding,
     onHealth: (health) => {
       if (health.state === 'ready') governance.open('engine');
       else governance.shut('engine', 'POLICY_ENGINE_FAULT', health.reason);
@@ -168,6 +172,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     ) {
       governance.open('engine');
       governance.shut('policy', 'GOV_POLICY_MISSING', 'no policy for this server');
+      void options.deciding?.close();
       return;
     }
     const tools: ServerTools[] = catalogue.servers().map((server) => ({

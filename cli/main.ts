@@ -1,6 +1,7 @@
 // The command line. Each command is loaded when it is used: a client that starts us waits for what we load.
 
 import { Command, CommanderError } from 'commander';
+import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { KeysOptions } from './commands/keys.ts';
 import type { LogOptions } from './commands/log.ts';
@@ -39,6 +40,12 @@ async function run(json: boolean | undefined, action: Action): Promise<void> {
   }
 }
 
+/** The deciding thread takes longest to load, so it begins before everything else that a gate needs. */
+async function loadDecidingThread(): Promise<DecidingThread> {
+  const { DecidingThread } = await import('../adapters/policy-engine/deciding-thread.ts');
+  return new DecidingThread();
+}
+
 const program = new Command('portcullis')
   .description('A fail-closed gate between AI agents and their tools')
   .version(packageVersion())
@@ -71,7 +78,10 @@ program
   .option(...JSON_OPTION)
   .passThroughOptions()
   .action((command: string, args: string[], options: Json & WrapOptions) =>
-    run(options.json, async (out) => (await import('./commands/wrap.ts')).wrap(options, { command, args }, out)),
+    run(options.json, async (out) => {
+      const deciding = await loadDecidingThread();
+      return (await import('./commands/wrap.ts')).wrap(options, { command, args }, out, deciding);
+    }),
   );
 
 program
@@ -87,7 +97,10 @@ program
   .option('--agent <name>', 'which agent of the manifest local clients are, where there are several')
   .option(...JSON_OPTION)
   .action((options: Json & ServeOptions) =>
-    run(options.json, async (out) => (await import('./commands/serve.ts')).serve(options, out)),
+    run(options.json, async (out) => {
+      const deciding = await loadDecidingThread();
+      return (await import('./commands/serve.ts')).serve(options, out, deciding);
+    }),
   );
 
 program

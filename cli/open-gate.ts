@@ -18,7 +18,7 @@ export interface OpenedGate {
   readonly folder: GateFolder;
 }
 
-export interface GatePlan extends Pick<GateOptions, 'launches' | 'missingPolicyHint' | 'interpose'> {
+export interface GatePlan extends Pick<GateOptions, 'launches' | 'missingPolicyHint' | 'interpose' | 'deciding'> {
   readonly home: Home;
   readonly name: string;
   readonly configuration: Configuration | undefined;
@@ -44,6 +44,7 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
         launches: plan.launches,
         missingPolicyHint: plan.missingPolicyHint,
         note: (text) => out.note(text),
+        deciding: plan.deciding,
         ...(plan.interpose === undefined ? {} : { interpose: plan.interpose }),
       });
       return { gate, folder };

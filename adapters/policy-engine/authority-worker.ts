@@ -3,7 +3,7 @@
 
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
 import { mintPermit, permitSigner } from '../../control-plane/permits/mint.ts';
 import { assembleBundle, type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
@@ -21,25 +21,30 @@ import { canaryProblem, loadCanaries } from './canaries.ts';
 import { CedarEngine, cedarLanguage } from './cedar.ts';
 import type { Answer, Ask, AuthoritySetup, FromAuthority } from './messages.ts';
 import { fileSystemPaths } from './path-resolver.ts';
+import { ownThread } from './processor-time.ts';
+import { rehearse } from './rehearsal.ts';
 
 /** Answers are sent at the latest after this time, so that the gate sees a busy thread alive. */
 const FLUSH_MS = 5;
 
 const port = parentPort;
 if (port === null) throw new Defect('the deciding side runs in a thread of its own');
-const setup = workerData as AuthoritySetup;
 const send = (message: FromAuthority): void => port.postMessage(message);
 
-const assembled = assembleBundle(setup.source, cedarLanguage, digestWith(sha256));
-if (assembled.ok) serve(assembled.bundle);
-else send({ type: 'refused', problems: assembled.problems });
+port.once('message', (setup: AuthoritySetup) => {
+  const assembled = assembleBundle(setup.source, cedarLanguage, digestWith(sha256));
+  if (assembled.ok) serve(setup, assembled.bundle);
+  else send({ type: 'refused', problems: assembled.problems });
+});
+rehearse();
+send({ type: 'warm', task: ownThread() });
 
-function serve(bundle: Bundle): void {
+function serve(setup: AuthoritySetup, bundle: Bundle): void {
   const askCanary = loadCanaries();
   const problem = canaryProblem(askCanary);
   if (problem !== undefined) throw new Defect(problem);
   const engine = new CedarEngine(bundle);
-  const mint = minter(bundle);
+  const mint = minter(setup, bundle);
 
   const schemas = new SchemaChecks(toolSchemas(setup.source));
 
@@ -92,7 +97,7 @@ function toolSchemas(source: PolicySource): Map<string, ToolSchemas> {
 
 type Allowed = Omit<Extract<Authorization, { decision: 'allow' }>, 'permit'>;
 
-function minter(bundle: Bundle): (request: AuthorizationRequest, decision: Allowed) => string {
+function minter(setup: AuthoritySetup, bundle: Bundle): (request: AuthorizationRequest, decision: Allowed) => string {
   const key = createPrivateKey(readFileSync(setup.keyFile));
   if (key.asymmetricKeyType !== 'ed25519') throw new Defect('the key that signs permits is not an Ed25519 key');
   const { x } = createPublicKey(key).export({ format: 'jwk' });

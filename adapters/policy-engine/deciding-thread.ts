@@ -1,10 +1,12 @@
-// One deciding thread with one bundle, seen from the gate: started, asked, and given up at the first sign of trouble. After trouble it
+// One deciding thread with one bundle, seen from the gate: started, told what to serve, asked, and given up at the first sign of trouble. After trouble it
 // answers nothing more; it is never mended.
 
 import { Worker } from 'node:worker_threads';
 import type { Problem } from '../../control-plane/policy/source.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Answer, Ask, AuthoritySetup, FromAuthority } from './messages.ts';
+import { Patience } from './patience.ts';
+import { processorTimeOf } from './processor-time.ts';
 
 export interface ThreadFile {
   readonly url: URL;
@@ -12,14 +14,21 @@ export interface ThreadFile {
 }
 
 export interface ThreadLimits {
-  /** Longest silence while an ask could be worked on, in time that the process had a processor. */
+  /** Longest silence while an ask could be worked on, in time that the thread had a processor. */
   readonly deadlineMs: number;
-  /** Longest time from start to ready: compiling the engine and validating the rules. */
+  /** Longest time from being told what to serve to ready: compiling the engine and validating the rules. */
   readonly startMs: number;
 }
 
-/** How many times the deadline may pass on the clock while the process hardly runs, or waits for the file system. */
-const STARVED_FACTOR = 10;
+/** Compiling the engine takes up to seconds on a busy machine. */
+const LIMITS: ThreadLimits = { deadlineMs: 250, startMs: 30_000 };
+
+/** Where the thread's file lies. From sources, Node 20 needs the tests' loader to read it. */
+function threadFile(): ThreadFile {
+  if (import.meta.url.endsWith('.js')) return { url: new URL('./authority-worker.js', import.meta.url), execArgv: [] };
+  const loader = new URL('../../test/support/typescript.mjs', import.meta.url);
+  return { url: new URL('./authority-worker.ts', import.meta.url), execArgv: ['--import', loader.href] };
+}
 
 export type Started =
   | { readonly outcome: 'ready'; readonly digest: Digest }
@@ -35,35 +44,59 @@ export class DecidingThread {
   readonly #worker: Worker;
   readonly #limits: ThreadLimits;
   readonly #pending = new Map<number, Pending>();
-  readonly #onFault: (reason: string) => void;
+  readonly #patience: Patience;
+  #onFault: (reason: string) => void = () => {};
+  #setup: AuthoritySetup | undefined;
+  /** The thread's name for the system, once it has told us that it is there. */
+  #task: string | undefined;
   #outbox: Ask[] = [];
   #nextId = 1;
   #timer: NodeJS.Timeout | undefined;
-  #state: 'starting' | 'ready' | 'retiring' | 'over' = 'starting';
+  #state: 'idle' | 'starting' | 'ready' | 'retiring' | 'over' = 'idle';
+  #warm = false;
   #settleStart: (started: Started) => void = () => {};
   /** Settles once the thread is ready, or never will be. */
   readonly started: Promise<Started>;
 
-  /** `onFault` is called at most once, and only for a thread that was ready and not retired. */
-  constructor(file: ThreadFile, setup: AuthoritySetup, limits: ThreadLimits, onFault: (reason: string) => void) {
-    this.#limits = limits;
-    this.#onFault = onFault;
+  /** Starts to load; what to serve is told by `begin`. Throws where there can be no thread. */
+  constructor(limits: Partial<ThreadLimits> = {}, file: ThreadFile = threadFile()) {
+    this.#limits = { ...LIMITS, ...limits };
+    const clocks = { now: () => performance.now(), processor: () => processorTimeOf(this.#task) };
+    this.#patience = new Patience(this.#limits.deadlineMs, clocks);
     this.started = new Promise((resolve) => {
       this.#settleStart = resolve;
     });
     this.#worker = new Worker(file.url, {
-      workerData: setup,
       execArgv: [...file.execArgv],
       // The deciding side needs nothing from the environment, and the environment holds secrets.
       env: {},
       name: 'portcullis-authority',
     });
-    this.#worker.unref();
     this.#worker.on('message', (message: FromAuthority) => this.#received(message));
     this.#worker.on('messageerror', () => this.#fail('an answer could not be read'));
     this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error.message : 'the thread failed'));
     this.#worker.on('exit', (code) => this.#fail(`the thread ended with code ${code}`));
-    this.#timer = setTimeout(() => this.#fail('the thread did not start in time'), limits.startMs);
+    // After the listeners, because listening takes a reference. While something is asked, its timer keeps the process alive.
+    this.#worker.unref();
+  }
+
+  /** Says once what to serve, and for all its life. `onFault` is called at most once, and only after the thread was ready and not retired. */
+  begin(setup: AuthoritySetup, onFault: (reason: string) => void): void {
+    if (this.#state !== 'idle') return;
+    this.#state = 'starting';
+    this.#onFault = onFault;
+    this.#setup = setup;
+    this.#timer = setTimeout(() => this.#fail('the thread did not start in time'), this.#limits.startMs);
+    this.#sendSetup();
+  }
+
+  /** Whether it can still be told what to serve. */
+  get idle(): boolean {
+    return this.#state === 'idle';
+  }
+
+  #sendSetup(): void {
+    if (this.#warm && this.#setup !== undefined) this.#worker.postMessage(this.#setup);
   }
 
   /** Whether it still takes asks. */
@@ -106,34 +139,23 @@ export class DecidingThread {
       this.#fail('an ask could not be sent');
       return;
     }
+    if (this.#pending.size === asks.length) this.#patience.heard();
     if (this.#timer === undefined) this.#watch();
   }
 
-  /**
-   * Restarts with every message received: the thread answers in order, so silence means that the first pending ask takes this long. Time in
-   * which nobody let this process run does not count, up to a bound: a busy machine is no fault of the thread.
-   */
+  /** One timer for as long as something is pending, however many messages come and go. */
   #watch(): void {
-    const since = performance.now();
-    const processorSince = process.cpuUsage();
-    const { deadlineMs } = this.#limits;
-    const wait = (ms: number): void => {
-      this.#timer = setTimeout(() => {
-        const watched = this.#timer;
-        // Answers may be waiting behind this very timer if our own thread was busy: let them in before judging.
-        setImmediate(() => {
-          if (this.#timer !== watched) return;
-          const { user, system } = process.cpuUsage(processorSince);
-          const left = deadlineMs - (user + system) / 1000;
-          if (left <= 0 || performance.now() - since >= deadlineMs * STARVED_FACTOR) {
-            this.#fail('the thread did not answer in time');
-          } else {
-            wait(Math.max(left, 10));
-          }
-        });
-      }, ms);
-    };
-    wait(deadlineMs);
+    const ms = this.#patience.next();
+    if (ms === undefined) return this.#fail('the thread did not answer in time');
+    this.#timer = setTimeout(() => {
+      const watched = this.#timer;
+      // Answers may be waiting behind this very timer if our own thread was busy: let them in before judging.
+      setImmediate(() => {
+        if (this.#timer !== watched) return;
+        this.#timer = undefined;
+        if (this.#pending.size > 0) this.#watch();
+      });
+    }, ms);
   }
 
   #unwatch(): void {
@@ -143,9 +165,15 @@ export class DecidingThread {
 
   #received(message: FromAuthority): void {
     if (this.#state === 'over') return;
-    this.#unwatch();
+    this.#patience.heard();
     switch (message.type) {
+      case 'warm':
+        this.#warm = true;
+        this.#task = message.task;
+        this.#sendSetup();
+        return;
       case 'ready':
+        this.#unwatch();
         this.#state = 'ready';
         this.#settleStart({ outcome: 'ready', digest: message.digest });
         return;
@@ -160,7 +188,6 @@ export class DecidingThread {
           this.#pending.delete(answer.id);
           pending?.(answer);
         }
-        if (this.#pending.size > 0) this.#watch();
         this.#endIfDone();
         return;
     }

@@ -6,7 +6,7 @@ import type { Denial } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Principal } from '../../domain/principal.ts';
 
-/** What a deciding thread is started with. It serves one bundle for all its life. */
+/** The first message to a deciding thread, once it is warm. It serves one bundle for all its life. */
 export interface AuthoritySetup {
   readonly source: PolicySource;
   /** PEM file of the private key that signs permits. Only the deciding thread reads it. */
@@ -28,6 +28,8 @@ export type Answer =
   | { readonly id: number; readonly kind: 'output'; readonly denial: Denial | undefined };
 
 export type FromAuthority =
+  /** Everything is loaded, nothing is known yet. `task` names the thread to the system. */
+  | { readonly type: 'warm'; readonly task: string | undefined }
   /** Canaries passed; asks are answered from now on, in order. */
   | { readonly type: 'ready'; readonly digest: Digest }
   | { readonly type: 'refused'; readonly problems: readonly Problem[] }

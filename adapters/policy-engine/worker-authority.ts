@@ -18,24 +18,16 @@ export interface AuthorityOptions {
   /** Silence after which the thread is given up. */
   readonly deadlineMs?: number;
   readonly startMs?: number;
+  /** A thread that is loading already, for the first policy. */
+  readonly warm?: DecidingThread | undefined;
   /** Another file to run as the deciding thread; for tests. */
   readonly thread?: ThreadFile;
 }
 
 export type AuthorityHealth = { readonly state: 'ready' } | { readonly state: 'degraded'; readonly reason: string };
 
-const DEADLINE_MS = 250;
-/** Compiling the engine takes up to seconds on a busy machine. */
-const START_MS = 30_000;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 10_000;
-
-/** Where the thread's file lies. From sources, Node 20 needs the tests' loader to read it. */
-function threadFile(): ThreadFile {
-  if (import.meta.url.endsWith('.js')) return { url: new URL('./authority-worker.js', import.meta.url), execArgv: [] };
-  const loader = new URL('../../test/support/typescript.mjs', import.meta.url);
-  return { url: new URL('./authority-worker.ts', import.meta.url), execArgv: ['--import', loader.href] };
-}
 
 export class WorkerAuthority implements Authority {
   readonly #options: AuthorityOptions;
@@ -86,7 +78,7 @@ export class WorkerAuthority implements Authority {
     this.#without = 'POLICY_ENGINE_FAULT';
     const thread = this.#thread;
     this.#thread = undefined;
-    await Promise.all([thread?.close(), this.#next?.close()]);
+    await Promise.all([thread?.close(), this.#next?.close(), this.#options.warm?.close()]);
     await this.#installing;
   }
 
@@ -108,13 +100,11 @@ export class WorkerAuthority implements Authority {
 
   async #start(source: PolicySource): Promise<Started> {
     if (this.#closed) return { outcome: 'failed', reason: 'closed' };
-    const { keyFile, instance, gateway, deadlineMs = DEADLINE_MS, startMs = START_MS } = this.#options;
-    const file = this.#options.thread ?? threadFile();
+    const { keyFile, instance, gateway, warm } = this.#options;
     let thread: DecidingThread;
     try {
-      const limits = { deadlineMs, startMs };
-      const setup = { source, keyFile, instance, gateway };
-      thread = new DecidingThread(file, setup, limits, (reason) => this.#faulted(thread, reason));
+      thread = warm?.idle === true ? warm : this.#load();
+      thread.begin({ source, keyFile, instance, gateway }, (reason) => this.#faulted(thread, reason));
     } catch (error) {
       return { outcome: 'failed', reason: error instanceof Error ? error.message : 'no thread' };
     }
@@ -133,6 +123,15 @@ export class WorkerAuthority implements Authority {
     this.#source = source;
     this.#options.onHealth?.({ state: 'ready' });
     return started;
+  }
+
+  #load(): DecidingThread {
+    const { deadlineMs, startMs, thread } = this.#options;
+    const limits = {
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+      ...(startMs === undefined ? {} : { startMs }),
+    };
+    return new DecidingThread(limits, thread);
   }
 
   #faulted(thread: DecidingThread, reason: string): void {

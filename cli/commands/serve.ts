@@ -2,6 +2,7 @@
 
 import { type HttpFront, listenHttp } from '../../adapters/downstream/http/http-front.ts';
 import { type StdioFront, serveStdio } from '../../adapters/downstream/stdio.ts';
+import type { DecidingThread } from '../../adapters/policy-engine/deciding-thread.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome } from '../home.ts';
 import { httpAccess } from '../http-access.ts';
@@ -18,7 +19,7 @@ export interface ServeOptions {
   readonly agent?: string;
 }
 
-export async function serve(options: ServeOptions, out: Output): Promise<number> {
+export async function serve(options: ServeOptions, out: Output, deciding?: DecidingThread): Promise<number> {
   const home = findHome();
   const found = loadConfiguration(home, options.config);
   if (found === undefined) {
@@ -39,7 +40,7 @@ export async function serve(options: ServeOptions, out: Output): Promise<number>
   const hint = `No policy is installed, so every call is denied. Edit ${file} and run: portcullis policy check`;
   const listen = address === undefined ? undefined : parseAddress(address);
   const { gate, folder } = await openGate(
-    { home, name: options.name ?? 'serve', configuration, launches, missingPolicyHint: hint },
+    { home, name: options.name ?? 'serve', configuration, launches, missingPolicyHint: hint, deciding },
     out,
   );
   const fronts: { close(): Promise<void> }[] = [];

@@ -2,6 +2,7 @@
 
 import { basename } from 'node:path';
 import { serveStdio } from '../../adapters/downstream/stdio.ts';
+import type { DecidingThread } from '../../adapters/policy-engine/deciding-thread.ts';
 import type { ManifestServer } from '../../control-plane/policy/manifest.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { Configuration } from '../configuration.ts';
@@ -18,7 +19,12 @@ export interface WrapOptions {
   readonly agent?: string;
 }
 
-export async function wrap(options: WrapOptions, line: CommandLine, out: Output): Promise<number> {
+export async function wrap(
+  options: WrapOptions,
+  line: CommandLine,
+  out: Output,
+  deciding?: DecidingThread,
+): Promise<number> {
   const home = findHome();
   const configuration = loadConfiguration(home, options.config);
   const name = serverName(options.name, line, configuration);
@@ -32,7 +38,10 @@ export async function wrap(options: WrapOptions, line: CommandLine, out: Output)
   const launch = launchOf(name, server ?? unlisted, configuration === undefined ? '.' : baseOf(configuration));
   const hint = missingPolicyHint(home.config, name, line, configuration);
   if (server === undefined) out.note(hint);
-  const { gate } = await openGate({ home, name, configuration, launches: [launch], missingPolicyHint: hint }, out);
+  const { gate } = await openGate(
+    { home, name, configuration, launches: [launch], missingPolicyHint: hint, deciding },
+    out,
+  );
   const session = gate.sessions.open({ principal }, { kind: 'server', server: name });
   if ('code' in session) throw new CommandError(`the gate does not serve ${name}: ${session.code}`, EXIT.gateShut);
   const front = serveStdio({ session, input: process.stdin, output: process.stdout });

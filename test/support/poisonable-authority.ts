@@ -1,8 +1,8 @@
 // The real deciding thread, which fails on demand: asks about these tools make it fail in ways that the real one could.
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import cedar from '@cedar-policy/cedar-wasm/nodejs';
-import type { Ask } from '../../adapters/policy-engine/messages.ts';
+import type { Ask, AuthoritySetup } from '../../adapters/policy-engine/messages.ts';
 
 export const POISON = 'poison-the-engine';
 export const HANG = 'never-return';
@@ -12,7 +12,7 @@ export const THROW = 'throw-an-error';
 /** An installation of this name gets an engine that skips no forbid, because it knows none. */
 export const LIAR = 'lying-engine';
 
-if (workerData.instance === LIAR) {
+function lie(): void {
   const honest = cedar.statefulIsAuthorized;
   cedar.statefulIsAuthorized = (call) => {
     const answer = honest(call);
@@ -22,7 +22,11 @@ if (workerData.instance === LIAR) {
   };
 }
 
-parentPort?.on('message', (asks: readonly Ask[]) => {
+parentPort?.on('message', (asks: readonly Ask[] | AuthoritySetup) => {
+  if ('instance' in asks) {
+    if (asks.instance === LIAR) lie();
+    return;
+  }
   for (const ask of asks) {
     if (ask.kind !== 'authorize') continue;
     switch (ask.request.tool) {
