@@ -66,14 +66,17 @@ interface PermitHeaderText {
   readonly kid: string;
 }
 
-/** The last header read, with what was found: all permits of one key begin with the same characters. */
-let lastHeader: PermitHeaderText | undefined;
+/** All permits of one key begin with the same characters, so the last header read is kept, with what was found. */
+const readHeader = headerReader();
 
-function readHeader(segment: string): PermitHeaderText {
-  if (lastHeader?.segment === segment) return lastHeader;
-  const header = readJson(segment);
-  lastHeader = { segment, header, problem: headerProblemOf(header), kid: kidOf(header?.value) };
-  return lastHeader;
+function headerReader(): (segment: string) => PermitHeaderText {
+  let last: PermitHeaderText | undefined;
+  return (segment) => {
+    if (last?.segment === segment) return last;
+    const header = readJson(segment);
+    last = { segment, header, problem: headerProblemOf(header), kid: kidOf(header?.value) };
+    return last;
+  };
 }
 
 function formProblemOf(
