@@ -187,6 +187,9 @@ export class LogScan {
       this.#find('unfinished', place, what, first === undefined ? undefined : this.#size);
     }
     const place = { segment: this.#segment, line: this.#lineNumber, offset: rest.offset };
+    // Whatever made us stop recomputing roots has to be a finding; if it is not, nothing was verified.
+    if (!this.#treeHolds && this.findings.length === 0)
+      this.#find('checkpoint', place, 'the roots could not be recomputed');
     for (const { size } of this.#trusted) {
       if (this.#treeHolds) this.#find('truncated', place, `${this.#size} entries, trusted are ${size}`, this.#size);
     }
@@ -266,6 +269,9 @@ export class LogScan {
       this.#size = checkpoint.size;
     } else if (!counted) {
       this.#checkOrder(pending, checkpoint, place);
+      // The writer never signs the same entries twice; a line that was inserted must not be where the checking of roots ends unseen.
+      if (pending.length === 0 && checkpoint.size === this.#size)
+        this.#find('out_of_place', place, `a second commit line for the first ${checkpoint.size} entries`);
       this.#treeHolds = false;
       this.#size = checkpoint.size;
     } else if (!agrees) {

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../adapters/storage/memory-store.ts';
 import { canonicalJson } from '../../../domain/canonical-json.ts';
+import { toDigest } from '../../../ledger/base64.ts';
 import { utf8 } from '../../../ledger/bytes.ts';
 import { openCheckpoint, signCheckpoint } from '../../../ledger/checkpoint.ts';
 import { GrowingTree } from '../../../ledger/merkle-tree.ts';
@@ -39,6 +40,28 @@ function batchOf(number: number): readonly FoundLine[] {
     if (line.commit) batch += 1;
     return mine;
   });
+}
+
+/** The commit line once more behind itself; `edited` also writes every later entry anew, with a chain that fits. */
+function repeatedCommit(commit: FoundLine, edited: boolean): Map<string, Uint8Array> {
+  const files = new Map<string, Uint8Array>();
+  let behind = false;
+  let prev = '';
+  for (const line of lines) {
+    let bytes = Buffer.from(line.bytes);
+    if (!line.commit && behind && edited) {
+      const rewritten = text(line.bytes)
+        .replace('"mono":', '"mono":1')
+        .replace(/"prev":"[^"]+"/, `"prev":"${prev}"`);
+      bytes = Buffer.from(rewritten);
+    }
+    if (!line.commit) prev = toDigest(hasher.leaf(bytes));
+    const again = line === commit ? [bytes, '\n'] : [];
+    behind ||= line === commit;
+    const before = files.get(line.path) ?? new Uint8Array(0);
+    files.set(line.path, Buffer.concat([before, ...[bytes, '\n', ...again].map((part) => Buffer.from(part))]));
+  }
+  return files;
 }
 
 describe('an untouched ledger', () => {
@@ -158,6 +181,18 @@ describe('a ledger that is put together anew', () => {
       expect((await auditFiles(swapped, key)).findings.map((finding) => finding.kind)).toContain('out_of_place');
       const repeated = tampered(sample.files, path, (bytes) => spliced(bytes, end, end, bytes.slice(middle, end)));
       expect((await auditFiles(repeated, key)).findings.map((finding) => finding.kind)).toContain('out_of_place');
+    }
+  });
+
+  proves('G7', 'a repeated commit line is found, and hides nothing that is done behind it', async () => {
+    for (const commit of lines.filter((each) => each.commit)) {
+      for (const edited of [false, true]) {
+        const files = repeatedCommit(commit, edited);
+        const report = await auditFiles(files, key, { trusted: [last()], deep: true });
+        expect(report.findings[0]).toMatchObject({ kind: 'out_of_place', segment: commit.path.slice(4) });
+        // Without a checkpoint from earlier it is seen as well.
+        expect((await auditFiles(files, key)).ok).toBe(false);
+      }
     }
   });
 
