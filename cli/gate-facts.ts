@@ -1,0 +1,65 @@
+// Facts of the gate itself in the ledger: which tools were pinned, which policy came into force. An entry is small and a server may have
+// thousands of tools, so the text lies in the vault and the entry commits to it.
+
+import { randomBytes, sha256 } from '../adapters/crypto/node-crypto.ts';
+import type { PolicySource } from '../control-plane/policy/source.ts';
+import { canonicalJson } from '../domain/canonical-json.ts';
+import type { Digest } from '../domain/digest.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
+import { visibleText } from '../domain/visible-text.ts';
+import { commit } from '../ledger/vault.ts';
+import type { PinnedServer } from '../proxy/catalogue.ts';
+import type { Recorder } from '../proxy/ports.ts';
+import type { PinChanges, Pins } from './pins.ts';
+import type { ServerLaunch } from './servers.ts';
+
+export class GateFacts {
+  readonly #recorder: Recorder;
+  readonly #pins: Pins;
+  readonly #note: (text: string) => void;
+  readonly #pinned = new Set<string>();
+
+  constructor(recorder: Recorder, pins: Pins, note: (text: string) => void) {
+    this.#recorder = recorder;
+    this.#pins = pins;
+    this.#note = note;
+  }
+
+  /** Records a server's tools once in a run, and tells the operator where they are not those of the last run. Rejects when it could not. */
+  async toolsPinned(launch: ServerLaunch, pinned: PinnedServer): Promise<void> {
+    if (this.#pinned.has(launch.name)) return;
+    const tools = Object.fromEntries([...pinned.tools.values()].map(({ name, digest }) => [name, digest]));
+    const changes = await this.#pins.observe(launch.name, tools);
+    this.#tell(launch.name, changes);
+    const { known, added, changed, removed } = changes;
+    const text = { launch: launch.description, tools, since: known ? { added, changed, removed } : null };
+    const { attestation } = pinned;
+    await this.#append(
+      { type: 'tools.pinned', server: launch.name, attestation, count: pinned.tools.size, changed: changed.length },
+      text,
+    );
+    this.#pinned.add(launch.name);
+  }
+
+  /** Records the policy with everything that replay needs to assemble it again. Rejects when it could not. */
+  async policyInstalled(policy: Digest, version: number, boot: string, source: PolicySource): Promise<void> {
+    // Plain data through and through; only its interfaces do not say so.
+    await this.#append({ type: 'policy.installed', policy, version, boot }, source as unknown as JsonObject);
+  }
+
+  async #append(fields: { readonly type: string } & JsonObject, text: Json): Promise<void> {
+    const bytes = new TextEncoder().encode(canonicalJson(text));
+    const salt = randomBytes(32);
+    const commitment = commit(sha256, salt, bytes);
+    const source = { commitment, bytes: bytes.byteLength };
+    await this.#recorder.append({ ...fields, source }, [{ commitment, salt, bytes }]);
+  }
+
+  #tell(server: string, { changed, added, removed }: PinChanges): void {
+    if (changed.length + added.length + removed.length === 0) return;
+    const names = (list: readonly string[]): string => list.map((tool) => visibleText(tool, 80)).join(', ') || 'none';
+    this.#note(
+      `${server}: the tools are not those of the last run. changed: ${names(changed)}; added: ${names(added)}; gone: ${names(removed)}`,
+    );
+  }
+}

@@ -1,0 +1,102 @@
+// The tool servers of a gate, kept running: started, described, started again with back-off when they end. A call is never sent a second time;
+// that is the adapters' promise, and nothing here holds a call.
+
+import { visibleText } from '../domain/visible-text.ts';
+import type { ServerDescription, ToolServer } from '../proxy/tool-server.ts';
+import { reasonOf } from './output.ts';
+import type { ServerLaunch } from './servers.ts';
+
+export interface SupervisionHooks {
+  readonly version: string;
+  readonly note: (text: string) => void;
+  /** A server said what it offers. Rejects when that could not be recorded; it is then told again. */
+  readonly onDescribed: (launch: ServerLaunch, description: ServerDescription) => Promise<void>;
+  readonly onUnavailable: (server: string, reason: string) => void;
+  /** A server asked the client side for something and was refused. */
+  readonly onRefusedRequest: (server: string, method: string) => void;
+}
+
+/** Waiting longer for slow servers would let clients give up on the conversation. */
+const DESCRIBED_WITHIN_MS = 15_000;
+const RESTART_FIRST_MS = 500;
+const RESTART_MAX_MS = 30_000;
+
+export class SupervisedServers {
+  readonly #launches: readonly ServerLaunch[];
+  readonly #hooks: SupervisionHooks;
+  readonly #servers = new Map<string, ToolServer>();
+  readonly #described = new Set<string>();
+  /** Settles when every server has been described and that is recorded. */
+  readonly allDescribed: Promise<void>;
+  #settleAll: () => void = () => {};
+  #stopped = false;
+
+  constructor(launches: readonly ServerLaunch[], hooks: SupervisionHooks) {
+    this.#launches = launches;
+    this.#hooks = hooks;
+    this.allDescribed = new Promise((resolve) => {
+      this.#settleAll = resolve;
+    });
+  }
+
+  get(name: string): ToolServer | undefined {
+    return this.#servers.get(name);
+  }
+
+  start(): void {
+    for (const launch of this.#launches) {
+      const server = launch.start({
+        clientInfo: { name: 'portcullis', version: this.#hooks.version },
+        listener: {
+          onStderr: (bytes) => this.#quote(launch.name, bytes),
+          onRefusedRequest: ({ method }) => this.#hooks.onRefusedRequest(launch.name, method),
+        },
+      });
+      this.#servers.set(launch.name, server);
+      server.onChange((change) => {
+        if (this.#stopped || change === 'up') return;
+        void this.#bring(launch, server, RESTART_FIRST_MS);
+      });
+      void this.#bring(launch, server, RESTART_FIRST_MS);
+    }
+    if (this.#launches.length === 0) this.#settleAll();
+  }
+
+  /** Resolves when all are described, or when a client should not be kept waiting any longer. */
+  async described(opened: Promise<void>): Promise<void> {
+    let patience: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      patience = setTimeout(resolve, DESCRIBED_WITHIN_MS);
+    });
+    await Promise.race([opened, late]);
+    clearTimeout(patience);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all([...this.#servers.values()].map((server) => server.stop()));
+  }
+
+  /** Starts a server, or reads again what it offers when it runs, until that is known and recorded. */
+  async #bring(launch: ServerLaunch, server: ToolServer, retryMs: number): Promise<void> {
+    try {
+      await this.#hooks.onDescribed(launch, server.description ?? (await server.start()));
+      this.#described.add(launch.name);
+      if (this.#described.size === this.#launches.length) this.#settleAll();
+    } catch (fault) {
+      if (this.#stopped) return;
+      this.#hooks.note(`server ${launch.name}: ${reasonOf(fault)}`);
+      if (!this.#described.has(launch.name)) this.#hooks.onUnavailable(launch.name, reasonOf(fault));
+      setTimeout(() => {
+        if (!this.#stopped) void this.#bring(launch, server, Math.min(retryMs * 2, RESTART_MAX_MS));
+      }, retryMs).unref();
+    }
+  }
+
+  /** What a server says on its standard error is for the operator, and hostile text. */
+  #quote(name: string, bytes: Uint8Array): void {
+    for (const line of new TextDecoder().decode(bytes).split('\n')) {
+      if (line.trim() !== '') this.#hooks.note(`${name}: ${visibleText(line, 400)}`);
+    }
+  }
+}
