@@ -251,16 +251,25 @@ function survives(text: string, start: number, end: number): boolean {
   if (Number.isNaN(value)) return true;
   if (!Number.isFinite(value)) return false;
   if (value === 0 && significant > 0) return false;
-  // `9007199254740993.0` is an integer in disguise, and another one than the double.
-  if (!exponent && Number.isInteger(value)) return Number.isSafeInteger(value);
+  // `9007199254740993.0` and `9007199254740993e0` are integers in disguise, and other ones than the double.
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) return exponent && isSameDecimal(token, String(value));
   // Seventeen digits name any double; whoever writes more means a number that nobody will compute with.
   return significant <= 17 || digitsOf(token) <= 17;
 }
 
 /** How many digits of a number's text are significant: zeros at either end of the mantissa say nothing. */
 function digitsOf(token: string): number {
+  return significantDigits(token).length;
+}
+
+function significantDigits(token: string): string {
   const mantissa = token.split(/e/i, 1)[0] ?? '';
-  return mantissa.replace(/[-+.]/g, '').replace(/^0+/, '').replace(/0+$/, '').length;
+  return mantissa.replace(/[-+.]/g, '').replace(/^0+/, '').replace(/0+$/, '');
+}
+
+/** Whether two texts of the same double are also the same decimal number. Equal digits suffice: another power would be another double. */
+function isSameDecimal(token: string, shortest: string): boolean {
+  return significantDigits(token) === significantDigits(shortest);
 }
 
 function byteOffset(text: string, at: number): number {

@@ -96,6 +96,9 @@ describe('strict JSON refuses', () => {
     ['number', 'eighteen significant digits', '0.123456789012345678'],
     ['number', 'eighteen significant digits in a power', '1.23456789012345678e10'],
     ['number', 'an unsafe integer that is written with a fraction', '9007199254740993.0'],
+    ['number', 'an unsafe integer that is written as a power', '9007199254740993e0'],
+    ['number', 'an unsafe integer that is written as a fraction and a power', '-0.9007199254740993E+16'],
+    ['number', 'an unsafe integer with seventeen digits and a power', '{"a":12345678901234567e1}'],
   ];
   it.each(refused)('%s: %s', (reason, _name, input, offset) => {
     const small = reason === 'too_large' || reason === 'too_deep' || reason === 'too_many_nodes';
