@@ -45,7 +45,7 @@ export class LegacySession implements ClientSession {
   readonly #options: SessionOptions;
   readonly #running = new Map<RequestId, RunningCall>();
   /** Calls that came before the servers were known: a client may send them right behind `initialize`. */
-  readonly #early = new Set<RequestId>();
+  readonly #early = new Map<RequestId, symbol>();
   /** Requests that the client withdrew: they get no reply. */
   readonly #withdrawn = new Set<RequestId>();
   #revision: ServedRevision | undefined;
@@ -253,9 +253,12 @@ export class LegacySession implements ClientSession {
     if (this.#early.size >= CALLS_IN_FLIGHT_PER_SESSION_MAX) {
       return this.#refuse('OVERLOADED', 'too many calls before the servers are known', reply, id, 'tools/call');
     }
-    this.#early.add(id);
+    // Once withdrawn an id can be taken anew: which of two calls it stands for is told by the mark.
+    const mark = Symbol();
+    this.#early.set(id, mark);
     await this.#gate.described();
-    if (!this.#early.delete(id)) {
+    if (this.#early.get(id) === mark) this.#early.delete(id);
+    else {
       await this.#record('CANCELLED', 'before the servers were known', 'tools/call');
       return;
     }

@@ -689,6 +689,25 @@ describe('calls in flight', () => {
     },
   );
 
+  proves('G4', 'a call withdrawn at once does not run, also when its id is taken anew in the same breath', async () => {
+    let open: () => void = () => {};
+    const described = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const conversation = new Conversation(await World.open({ described: () => described }), ONE);
+    const hello = conversation.initialize('2025-11-25');
+    conversation.world.server.respond = () => resultOf('done');
+    const first = conversation.begin(toolCall('write_file', 5, { arguments: { path: '/first', content: '' } }));
+    await conversation.say(cancel(5));
+    const second = conversation.begin(toolCall('write_file', 5, { arguments: { path: '/second', content: '' } }));
+    open();
+    await Promise.all([hello, first.done, second.done]);
+    expect(first.replies).toEqual([]);
+    expect(second.replies).toMatchObject([{ id: 5, result: { content: [{ text: 'done' }] } }]);
+    expect(conversation.world.server.heard).toHaveLength(1);
+    expect(JSON.stringify(conversation.world.server.heard[0])).toContain('/second');
+  });
+
   it('a cancellation that comes after the answer, or names nothing, changes nothing', async () => {
     const conversation = await hanging();
     conversation.world.server.respond = () => resultOf('done');
