@@ -435,6 +435,19 @@ describe('a message', () => {
     expect(connection.received).not.toContain('100 Continue');
   });
 
+  it.each([
+    ['0.9', 505, {}, PING],
+    ['2.0', 505, {}, PING],
+    ['1.0', 400, { 'transfer-encoding': 'chunked' }, `${PING.length.toString(16)}\r\n${PING}\r\n0\r\n\r\n`],
+  ] as const)('in HTTP/%s is answered with %i and read by nobody', async (version, status, more, body) => {
+    const { open, raw, rawPost } = await start();
+    const id = await open();
+    const connection = await raw();
+    connection.send(rawPost({ 'mcp-session-id': id, ...more }, body, version));
+    expect(await connection.status()).toBe(status);
+    expect(connection.received).not.toContain('"result"');
+  });
+
   it('over HTTP/1.0 passes the same checks', async () => {
     const { open, raw, rawPost } = await start();
     const id = await open();

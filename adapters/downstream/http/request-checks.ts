@@ -92,8 +92,11 @@ function acceptedType(range: string): string | undefined {
 
 /** How the body is framed. Node itself refuses a length together with a transfer encoding, and lengths that disagree. */
 export function checkFraming(request: IncomingMessage): HttpRefusal | undefined {
-  const { headers } = request;
+  const { headers, httpVersion } = request;
   const coding = headers['transfer-encoding'];
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return { status: 505, message: 'HTTP version not supported' };
+  // RFC 9112 section 6.1: whoever spoke 1.0 to the hop before us cannot have meant it.
+  if (httpVersion === '1.0' && coding !== undefined) return { status: 400, message: 'Transfer-Encoding in HTTP/1.0' };
   if (headers['content-encoding'] !== undefined) return { status: 415, message: 'Content-Encoding is not supported' };
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
     return { status: 501, message: 'Transfer-Encoding not supported' };
