@@ -10,6 +10,9 @@ import { openKeys } from './ledger.ts';
 import { CommandError, type Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
+/** A gate's name is a folder and part of the name of its log's key. A dot is not in it: NAME.2 is the second of its name. */
+const GATE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
 /** Gates of one name that may run side by side, each with a ledger of its own: one for each client that starts the same server. */
 const SIDE_BY_SIDE_MAX = 64;
 
@@ -32,6 +35,11 @@ export function loadConfiguration(home: Home, named: string | undefined): Config
 
 /** Starts a gate on the first ledger of its name that is not in use. */
 export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate> {
+  if (!GATE_NAME.test(plan.name)) {
+    throw new CommandError(`"${visibleText(plan.name, 80)}" cannot name a gate`, EXIT.usage, [
+      'use 1 to 64 letters, digits, "_" and "-"',
+    ]);
+  }
   const keys = openKeys(gateFolder(plan.home, plan.name).keys);
   for (let number = 1; ; number++) {
     const folder = gateFolder(plan.home, number === 1 ? plan.name : `${plan.name}.${number}`);

@@ -99,7 +99,7 @@ describe('wrong usage', () => {
     );
   }, 60_000);
 
-  it('of serve: nowhere to listen, a bad address, no such agent', async () => {
+  it('of serve: nowhere to listen, a bad address, a name that is no name, no such agent', async () => {
     const { at } = counterGate();
     await play(
       at,
@@ -112,6 +112,16 @@ describe('wrong usage', () => {
     $ portcullis serve --http elsewhere
     portcullis: "elsewhere" is not HOST:PORT
     portcullis: hint: for example 127.0.0.1:7300
+    (exit 2)
+
+    $ portcullis serve --http 127.0.0.1:0 --name ../../elsewhere
+    portcullis: "../../elsewhere" cannot name a gate
+    portcullis: hint: use 1 to 64 letters, digits, "_" and "-"
+    (exit 2)
+
+    $ portcullis serve --http 127.0.0.1:0 --name a+b
+    portcullis: "a+b" cannot name a gate
+    portcullis: hint: use 1 to 64 letters, digits, "_" and "-"
     (exit 2)
 
     $ portcullis serve --http 127.0.0.1:0 --agent nobody
