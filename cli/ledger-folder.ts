@@ -13,7 +13,7 @@ import { type NoteVerifier, parseVerifierKey } from '../ledger/signed-note.ts';
 import { EXIT } from './exit-codes.ts';
 import { findHome } from './home.ts';
 import { vaultSealer, verifierKeyFile } from './ledger.ts';
-import { CommandError } from './output.ts';
+import { CommandError, reasonOf } from './output.ts';
 
 export interface LedgerFolder {
   readonly dir: string;
@@ -95,22 +95,30 @@ function parse(text: string, from: string): { verifier: NoteVerifier; text: stri
 /** Checkpoints that the ledger must contain: the last head kept beside it, and what the caller kept. */
 export function trustedCheckpoints(ledger: LedgerFolder, key: TrustedKey, file: string | undefined): Checkpoint[] {
   const checkpoints: Checkpoint[] = [];
-  const add = (note: string, from: string, required: boolean): void => {
+  const add = (note: string, from: string): void => {
     const checkpoint = openCheckpoint(note, key.verifier.name, key.verifier);
     if (checkpoint !== undefined) checkpoints.push(checkpoint);
-    else if (required)
-      throw new CommandError(`${from} is not a checkpoint signed by the key for this log`, EXIT.verificationFailed);
+    else throw new CommandError(`${from} is not a checkpoint signed by the key for this log`, EXIT.verificationFailed);
   };
-  if (file !== undefined) add(readFileSync(file, 'utf8'), file, true);
+  if (file !== undefined) add(readText(file), file);
   const heads = join(ledger.gate, 'heads.json');
-  // Its authenticity does not matter here: a note in it counts only with the log's own signature.
+  // Its authenticity does not matter here: a note in it counts only with the log's own signature. But a note that is there and does not
+  // count, or a document that cannot be read, is not the same as none: what was kept was altered.
   if (existsSync(heads)) {
-    for (const note of notesIn(readFileSync(heads, 'utf8'))) add(note, heads, false);
+    for (const note of notesIn(readText(heads), heads)) add(note, `the head in ${heads}`);
   }
   return checkpoints;
 }
 
-function notesIn(text: string): string[] {
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new CommandError(`cannot read ${file}: ${reasonOf(error)}`, EXIT.verificationFailed);
+  }
+}
+
+function notesIn(text: string, from: string): string[] {
   const notes: string[] = [];
   const visit = (value: Json): void => {
     if (typeof value === 'string' && value.includes('\n\n')) notes.push(value);
@@ -120,7 +128,10 @@ function notesIn(text: string): string[] {
   try {
     visit(JSON.parse(text) as Json);
   } catch {
-    // An unreadable document vouches for nothing.
+    throw new CommandError(
+      `${from} cannot be read: what was kept of the last head was altered`,
+      EXIT.verificationFailed,
+    );
   }
   return notes;
 }

@@ -273,6 +273,19 @@ permit (principal, action == Portcullis::Action::"counter/count", resource);`,
       expect(shut.stderr).toMatch(/portcullis: .*(ledger|entries|head)/);
       writeFileSync(segment, whole);
       expect((await counter.at.run(['verify', ledger])).code).toBe(0);
+
+      // What was kept outside is altered: that is not the same as having kept nothing.
+      const heads = join(ledger, '..', 'heads.json');
+      const kept = readFileSync(heads, 'utf8');
+      for (const altered of [kept.slice(0, -10), kept.replaceAll(/— (\S+) ..../g, '— $1 AAAA'), '']) {
+        expect(altered).not.toBe(kept);
+        writeFileSync(heads, altered);
+        const ended = await counter.at.run(['verify', ledger, '--json']);
+        expect(ended.code, ended.stdout).toBe(5);
+        expect(JSON.parse(ended.stdout)).toMatchObject({ error: expect.stringContaining('heads.json') });
+      }
+      writeFileSync(heads, kept);
+      expect((await counter.at.run(['verify', ledger])).code).toBe(0);
     },
     90_000,
   );
