@@ -29,6 +29,9 @@ export class SupervisedServers {
   /** Settles when every server has been described and that is recorded. */
   readonly allDescribed: Promise<void>;
   #settleAll: () => void = () => {};
+  /** Settles when clients have waited long enough, counted from the start and not from each request. */
+  #late: Promise<void> = Promise.resolve();
+  #waited: Promise<void> | undefined;
   #stopped = false;
 
   constructor(launches: readonly ServerLaunch[], hooks: SupervisionHooks) {
@@ -44,6 +47,9 @@ export class SupervisedServers {
   }
 
   start(): void {
+    this.#late = new Promise((resolve) => {
+      setTimeout(resolve, DESCRIBED_WITHIN_MS).unref();
+    });
     for (const launch of this.#launches) {
       const server = launch.start({
         clientInfo: { name: 'portcullis', version: this.#hooks.version },
@@ -63,13 +69,9 @@ export class SupervisedServers {
   }
 
   /** Resolves when all are described, or when a client should not be kept waiting any longer. */
-  async described(opened: Promise<void>): Promise<void> {
-    let patience: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      patience = setTimeout(resolve, DESCRIBED_WITHIN_MS);
-    });
-    await Promise.race([opened, late]);
-    clearTimeout(patience);
+  described(opened: Promise<void>): Promise<void> {
+    this.#waited ??= Promise.race([opened, this.#late]);
+    return this.#waited;
   }
 
   async stop(): Promise<void> {
