@@ -3,6 +3,7 @@
 import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import type { ToolDefinition } from '../../proxy/tool-server.ts';
 import type { UpstreamLimits } from './limits.ts';
+import { quoted } from './wire.ts';
 
 /** Asks for one page; rejects with a plain explanation. */
 export type AskForPage = (params: JsonObject, bytesMax: number) => Promise<JsonObject>;
@@ -24,7 +25,10 @@ export async function readToolList(ask: AskForPage, limits: UpstreamLimits): Pro
       const name = isJsonObject(raw) ? raw.name : undefined;
       if (!isJsonObject(raw) || typeof name !== 'string' || name === '')
         throw new Error('its list of tools holds a tool without a name');
-      if (names.has(name)) throw new Error(`it lists the tool ${JSON.stringify(name)} twice`);
+      // The protocol requires it, and without it nobody can say what a valid call is.
+      if (!isJsonObject(raw.inputSchema) || (raw.outputSchema !== undefined && !isJsonObject(raw.outputSchema)))
+        throw new Error(`it lists the tool ${quoted(name)} with a schema that is missing or no object`);
+      if (names.has(name)) throw new Error(`it lists the tool ${quoted(name)} twice`);
       if (tools.length >= limits.listToolsMax) throw new Error(`it lists more than ${limits.listToolsMax} tools`);
       names.add(name);
       tools.push({ name, raw });

@@ -165,6 +165,8 @@ describe('a start that cannot be believed', () => {
     ['list-error', /answered tools\/list with the error "no list"/],
     ['list-not-a-list', /not a list/],
     ['list-no-name', /without a name/],
+    ['list-no-schema', /lists the tool "bare" with a schema that is missing or no object/],
+    ['list-schema-text', /lists the tool "poke" with a schema/],
     ['list-twice-a-name', /lists the tool "a" twice/],
     ['list-same-cursor', /repeats a cursor/],
     ['list-endless', /more than 100 pages/],
