@@ -64,9 +64,9 @@ export class Enforcement {
     return this.#ports.described();
   }
 
-  /** Whether the gate as a whole takes one more call. */
+  /** Whether the gate as a whole takes one more call. Refusals have a bound of their own: nonsense from one must not crowd out others. */
   hasRoom(): boolean {
-    return this.#inFlight.size < CALLS_IN_FLIGHT_MAX;
+    return this.#inFlight.size - this.#refusing < CALLS_IN_FLIGHT_MAX;
   }
 
   /** Runs a captured call through the machine. */

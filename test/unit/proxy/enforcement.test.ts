@@ -94,6 +94,21 @@ describe('the gate as a whole', () => {
     await Promise.all(running.map(({ end }) => end));
   });
 
+  it('has room for calls while refusals, however many, are being recorded', async () => {
+    const world = await World.open();
+    const call = world.capture();
+    const { at, principal, lineage } = call;
+    const requested = { type: 'call.requested', at, call: call.call, method: 'x', server: null, tool: null } as const;
+    const refused = Array.from({ length: 2 * CALLS_IN_FLIGHT_MAX }, () =>
+      world.enforcement.refuse({
+        requested: { ...requested, principal, args: null, lineage },
+        denial: deny('METHOD_UNKNOWN', 'x'),
+      }),
+    );
+    expect(world.enforcement.hasRoom()).toBe(true);
+    await Promise.all(refused.map(({ end }) => end));
+  });
+
   proves('G6', 'stops everything that runs, and every call has its ending then', async () => {
     const world = await World.open();
     world.server.respond = () => undefined;
