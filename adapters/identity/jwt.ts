@@ -28,6 +28,8 @@ const CLOCK_TOLERANCE_SECONDS = 5;
 const LIFETIME_SECONDS_MAX = 86_400;
 /** RFC 9068, and what most servers write. An ID token says `JWT` as well; its audience is a client, never us. */
 const TYPES = ['at+jwt', 'application/at+jwt', 'jwt'];
+/** Compact form, unpadded: one token has one spelling. */
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 /** A token that brings or names its own key. */
 const KEY_CARRIERS = ['jwk', 'jku', 'x5c', 'x5u'];
 
@@ -56,6 +58,7 @@ export async function authenticateJwt(
   nowMs: number,
 ): Promise<Principal | Denial> {
   if (token.length > TOKEN_CHARACTERS_MAX) return deny('ID_UNAUTHENTICATED', 'the token is too long');
+  if (!COMPACT.test(token)) return deny('ID_UNAUTHENTICATED', 'the token is not in compact form');
   try {
     const named = decodeJwt(token).iss;
     const issuer = issuers.find((candidate) => candidate.issuer === named);

@@ -114,6 +114,7 @@ describe('an access token', () => {
     ['for an agent, without a claim that it must have', () => withClaims({ sub: 'bob' })],
     ['for an agent, with another value of a claim', () => withClaims({ sub: 'bob', groups: ['users', 'admins2'] })],
     ['bound to a key of which no proof came', () => withClaims({ cnf: { jkt: 'abc' } })],
+    ['with padding behind it', async () => `${await token()}==`],
     ['with alg none', () => unsigned({ ...goodHeader, alg: 'none' })],
     ['with alg None', () => unsigned({ ...goodHeader, alg: 'None' })],
     [
