@@ -74,7 +74,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const verifier = new Verifier();
   const permitKey = verifier.register(keys.permitPublicKey);
   if (permitKey === undefined) throw new Error('the public key for permits is not a usable Ed25519 key');
-  const crypto: GateCrypto = { sha256, randomBytes, verifyPermit: verifier.verifyOnPool };
+  const crypto: GateCrypto = { sha256, randomBytes, verifyPermit: verifier.verify };
 
   const keeper = new LedgerKeeper({
     governance,

@@ -69,7 +69,10 @@ describe('checkPermit', () => {
   });
 
   it('accepts the permit that was minted for the call, by either verifier of signatures', async () => {
-    for (const verify of [verifier.verify, verifier.verifyOnPool]) {
+    for (const verify of [
+      verifier.verify,
+      async (...signed: Parameters<typeof verifier.verify>) => verifier.verify(...signed),
+    ]) {
       const verdict = checkPermit({ ...goodWorld(), permit: await examinePermit(goodPermit(), verify) });
       expect(verdict).toMatchObject({ kid: key.kid, claims: { jti: JTI, sub: 'coder' } });
     }

@@ -102,11 +102,11 @@ describe('Verifier', () => {
   const message = bytes('message');
   const signature = key.sign(message);
 
-  it.each(['verify', 'verifyOnPool'] as const)('by %s refuses what was not signed by the named key', async (how) => {
-    expect(await verifier[how]('unknown', message, signature)).toBe(false);
-    expect(await verifier[how](kid, bytes('massage'), signature)).toBe(false);
-    expect(await verifier[how](kid, message, signature.subarray(1))).toBe(false);
-    expect(await verifier[how](kid, message, new Uint8Array(64))).toBe(false);
-    expect(await verifier[how](kid, message, signature)).toBe(true);
+  it('refuses what was not signed by the named key', () => {
+    expect(verifier.verify('unknown', message, signature)).toBe(false);
+    expect(verifier.verify(kid, bytes('massage'), signature)).toBe(false);
+    expect(verifier.verify(kid, message, signature.subarray(1))).toBe(false);
+    expect(verifier.verify(kid, message, new Uint8Array(64))).toBe(false);
+    expect(verifier.verify(kid, message, signature)).toBe(true);
   });
 });
