@@ -2,6 +2,7 @@
 // the lock, recovers and writes the first entry of this start; after that it appends until it is closed or fails.
 // After a failure the process lives on with a ledger that refuses. Close it and open again to recover.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Sha256 } from '../../domain/digest.ts';
 import type { Entry, EntryBody } from '../../domain/entry.ts';
@@ -70,6 +71,7 @@ const TILES_EVERY_MS = 5_000;
 /** Rejects with `LedgerRefused` when the ledger is in use or is not what its last head says; with the system's error when that fails. */
 export async function openFileLedger(options: FileLedgerOptions): Promise<OpenedLedger> {
   const { dir, origin } = options;
+  await refuseTheTakenAway(options);
   makeFolder(dir);
   const locked = acquireFileLock(join(dir, 'LOCK'));
   if (!locked.ok) throw locked.reason === 'held' ? new LedgerInUse(locked.detail) : new LedgerRefused(locked.detail);
@@ -97,6 +99,14 @@ export async function openFileLedger(options: FileLedgerOptions): Promise<Opened
     lock.release();
     throw error;
   }
+}
+
+/** A ledger that was taken away is not begun anew, and nothing is put in its place: it may come back. */
+async function refuseTheTakenAway({ dir, heads, headsMac }: FileLedgerOptions): Promise<void> {
+  if (existsSync(dir)) return;
+  const { value } = await openHeads(heads, headsMac);
+  if ((value.head?.size ?? 0) > 0)
+    throw new LedgerRefused(`the ledger was taken away or rolled back: ${dir} is gone, its last head is not`);
 }
 
 class FileLedger implements Ledger {
