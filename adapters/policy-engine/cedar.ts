@@ -2,6 +2,7 @@
 // trap; so here errors are reported with every answer, names are looked up in our own register, and whatever it throws goes through to
 // the caller, who must replace the whole engine.
 
+import './late-optimisation.ts';
 import './no-inlined-wasm.ts';
 import cedar from '@cedar-policy/cedar-wasm/nodejs';
 import type { Bundle } from '../../control-plane/policy/bundle.ts';
