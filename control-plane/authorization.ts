@@ -27,7 +27,10 @@ export interface AuthorizationRequest {
   readonly call: CallId;
   readonly at: number;
   readonly principal: Principal;
+  /** What is asked of the server, or by it: one of the governed methods. */
+  readonly method: string;
   readonly server: string;
+  /** The name of the tool for `tools/call`, the method itself for every other method. */
   readonly tool: string;
   /** Canonical JSON of the arguments: the very bytes that will be sent. */
   readonly argumentsJson: string;

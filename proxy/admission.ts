@@ -46,6 +46,7 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
     call: call.call,
     at: call.at,
     principal: call.principal,
+    method: 'tools/call',
     server: call.server,
     tool: call.tool,
     argumentsJson: call.argumentsJson,

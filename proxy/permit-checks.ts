@@ -61,7 +61,9 @@ export interface ExpectedPermit {
   readonly connection: Digest;
   /** Thumbprint of the key whose possession the initiator proved for this request. */
   readonly proofKey?: string;
+  readonly method: string;
   readonly server: string;
+  /** The name of the tool for `tools/call`, the method itself for every other method. */
   readonly tool: string;
   readonly args: Digest;
   readonly req: Digest;

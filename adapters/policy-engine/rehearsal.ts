@@ -61,6 +61,7 @@ function requestFor(line: string): AuthorizationRequest {
     call: NEVER,
     at: 0,
     principal: { agent: 'actor', roles: ['cast'], root: true, authentication: 'local', connection: NOBODY },
+    method: 'tools/call',
     server: 'stage',
     tool: 'speak',
     argumentsJson: JSON.stringify({ line }),

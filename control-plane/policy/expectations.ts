@@ -112,6 +112,7 @@ export function hypotheticalRequest(
       authentication: 'local',
       connection: NOTHING,
     },
+    method: 'tools/call',
     server: call.server,
     tool: call.tool,
     argumentsJson: canonicalJson(args),

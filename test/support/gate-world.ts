@@ -320,6 +320,7 @@ export class World {
       call: call.call,
       at: call.at,
       principal: call.principal,
+      method: 'tools/call',
       server: call.server,
       tool: call.tool,
       argumentsJson: call.argumentsJson,

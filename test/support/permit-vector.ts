@@ -36,6 +36,7 @@ export function vectorPermit(): string {
         authentication: 'local',
         connection: digestOf('connection'),
       },
+      method: 'tools/call',
       server: 'fs',
       tool: 'write_file',
       argumentsJson: '{"content":"hello","path":"/w/a.txt"}',

@@ -92,6 +92,7 @@ export function request(
     call,
     at,
     principal: { agent, roles, root: true, authentication: 'local', connection: DIGEST },
+    method: 'tools/call',
     server: 'fs',
     tool: toolName,
     argumentsJson: canonicalJson(args),
