@@ -1,6 +1,7 @@
 // What a permit says: the header and the claims of docs/formats/permit.md as types, and the reading of claims from JSON, strict to the
 // member. It does not verify anything: see proxy/permit-checks.ts.
 
+import { isGovernedMethod, TOOL_METHOD } from './action.ts';
 import { encodeBase64url } from './base64url.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { type Digest, isDigest, type Sha256 } from './digest.ts';
@@ -53,7 +54,10 @@ export interface PermitClaims {
 
 export interface PermitDetails {
   readonly type: typeof PERMIT_DETAILS_TYPE;
+  /** Absent for `tools/call`, and only then. */
+  readonly method?: string;
   readonly server: string;
+  /** The name of the tool; for every other method, the method itself. */
   readonly tool: string;
   /** Commitment to the arguments. */
   readonly args: Digest;
@@ -93,15 +97,27 @@ const listOf =
 const thumbprint: Refine = (value) => typeof value === 'string' && /^[A-Za-z0-9_-]{43}$/.test(value);
 const token: Refine = (value) => typeof value === 'string' && /^[A-Za-z0-9_-]{16,128}$/.test(value);
 
-const details = members({
-  type: (value) => value === PERMIT_DETAILS_TYPE,
-  server: text,
-  tool: text,
-  args: digest,
-  req: digest,
-  limits: members({ timeoutMs: positive, outputBytes: positive }),
-  obligations: listOf(text),
-} satisfies Record<keyof PermitDetails, Refine>);
+const detailMembers = members(
+  {
+    type: (value) => value === PERMIT_DETAILS_TYPE,
+    server: text,
+    tool: text,
+    args: digest,
+    req: digest,
+    limits: members({ timeoutMs: positive, outputBytes: positive }),
+    obligations: listOf(text),
+  } satisfies Record<Exclude<keyof PermitDetails, 'method'>, Refine>,
+  { method: (value) => typeof value === 'string' && value !== TOOL_METHOD && isGovernedMethod(value) },
+);
+
+/** A method other than `tools/call` is its own target: one permit, one spelling. */
+const details: Refine = (value) =>
+  detailMembers(value) && isJsonObject(value) && (value.method === undefined || value.method === value.tool);
+
+/** The method that a permit is for. */
+export function permitMethod(details: Pick<PermitDetails, 'method'>): string {
+  return details.method ?? TOOL_METHOD;
+}
 
 const CLAIMS: Record<keyof PermitClaims, Refine> = {
   iss: text,

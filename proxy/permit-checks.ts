@@ -4,12 +4,13 @@
 // another thread. So no answer of `checkPermit` mixes two moments of the live state.
 
 import type { CallLimits } from '../control-plane/authorization.ts';
-import { type RevocationKind, revocableTool } from '../control-plane/permits/revocations.ts';
+import type { RevocationKind } from '../control-plane/permits/revocations.ts';
+import { actionId } from '../domain/action.ts';
 import { Defect } from '../domain/defect.ts';
 import { DENIALS, type Denial, type DenialCategory, type DenialCode, deny } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { Lineage } from '../domain/lineage.ts';
-import { PERMIT_LIFETIME_SECONDS_MAX, type PermitClaims } from '../domain/permit.ts';
+import { PERMIT_LIFETIME_SECONDS_MAX, type PermitClaims, permitMethod } from '../domain/permit.ts';
 import { type PermitText, readPermitText } from '../domain/permit-text.ts';
 
 /** How far the wall clock may move against the monotonic one during a call. */
@@ -258,8 +259,8 @@ export const PERMIT_CHECKS: readonly PermitCheck[] = [
   revoked('REVOKED_AGENT', 'agent', (input) => [claimsOf(input).sub]),
   revoked('REVOKED_SERVER', 'server', (input) => [details(claimsOf(input)).server]),
   revoked('REVOKED_TOOL', 'tool', (input) => {
-    const { server, tool } = details(claimsOf(input));
-    return [revocableTool(server, tool)];
+    const { server, tool, ...rest } = details(claimsOf(input));
+    return [actionId(permitMethod(rest), server, tool)];
   }),
   revoked('REVOKED_POLICY', 'policy', (input) => [claimsOf(input).pol.dig]),
   revoked('REVOKED_KEY', 'key', (input) => [textOf(input).kid]),
@@ -280,6 +281,7 @@ export const PERMIT_CHECKS: readonly PermitCheck[] = [
   // 8. Policy mismatch.
   claim('POLICY_DIGEST', 'pol.dig', (claims, expected) => claims.pol.dig !== expected.policy),
   claim('POLICY_DIGEST', 'pol.ver', (claims, expected) => claims.pol.ver !== expected.policyVersion),
+  claim('INTENT_TARGET', 'method', (claims, expected) => permitMethod(details(claims)) !== expected.method),
   claim('INTENT_TARGET', 'server', (claims, expected) => details(claims).server !== expected.server),
   claim('INTENT_TARGET', 'tool', (claims, expected) => details(claims).tool !== expected.tool),
   claim('INTENT_ARGUMENTS', 'args', (claims, expected) => details(claims).args !== expected.args),

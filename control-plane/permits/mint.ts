@@ -1,6 +1,7 @@
 // Writes and signs a permit for a call that was allowed. Pure: the key, the hash and the id come in. It decides nothing and knows no clock:
 // the window starts at the request.
 
+import { TOOL_METHOD } from '../../domain/action.ts';
 import { encodeBase64url } from '../../domain/base64url.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { Defect } from '../../domain/defect.ts';
@@ -91,14 +92,16 @@ function permitClaims(
   sha256: Sha256,
   jti: string,
 ): PermitClaims {
-  const { governance, lineage, principal, server, tool, args, req } = request;
+  const { governance, lineage, principal, method, server, tool, args, req } = request;
   if (lineage.parent !== null) throw new Defect('a permit for a call that is not a root needs the chain of its parent');
+  if (method !== TOOL_METHOD && tool !== method) throw new Defect(`${method} is asked of "${tool}"`);
+  const named = method === TOOL_METHOD ? {} : { method };
   const { iat, nbf, exp } = permitWindow(request.at, issuer.ttlMs);
   const limits = { outputBytes: decision.limits.outputBytes, timeoutMs: decision.limits.timeoutMs };
   return {
     aud: permitAudience(issuer.instance, issuer.gateway),
     authorization_details: [
-      { args, limits, obligations: decision.obligations, req, server, tool, type: PERMIT_DETAILS_TYPE },
+      { args, limits, ...named, obligations: decision.obligations, req, server, tool, type: PERMIT_DETAILS_TYPE },
     ],
     cnf: { conn: principal.connection },
     env: { att: request.attestation, tool: request.definition },

@@ -22,15 +22,10 @@ export interface Revocation {
   /** 1 for the first; each next one is greater by one. */
   readonly number: number;
   readonly kind: RevocationKind;
-  /** A jti, call id, agent, server, `revocableTool(...)`, policy digest, key id or approval digest. */
+  /** A jti, call id, agent, server, `actionId(...)`, policy digest, key id or approval digest. */
   readonly id: string;
   /** Milliseconds since 1970. */
   readonly at: number;
-}
-
-/** A tool's id among revocations. The server's name comes first; neither it nor a tool's name can hold the separator. */
-export function revocableTool(server: string, tool: string): string {
-  return `${server}/${tool}`;
 }
 
 export class Revocations {

@@ -19,10 +19,12 @@ import {
   JTI,
   key,
   permitByStranger,
+  permitFor,
   permitWith,
   permitWithHeader,
   signTexts,
   type World,
+  worldFor,
 } from './permits.ts';
 
 export interface PermitCase {
@@ -245,6 +247,15 @@ export const PERMIT_CASES: readonly PermitCase[] = [
   claims('PERMIT_CLAIMS', 'refuses an unknown member of the details', (c) => {
     c.authorization_details[0].anyArguments = true;
   }),
+  claims('PERMIT_CLAIMS', 'refuses the default method written out', (c) => {
+    c.authorization_details[0].method = 'tools/call';
+  }),
+  claims('PERMIT_CLAIMS', 'refuses a method that is not governed', (c) => {
+    Object.assign(c.authorization_details[0], { method: 'ping', tool: 'ping' });
+  }),
+  claims('PERMIT_CLAIMS', 'refuses a method with another target than itself', (c) => {
+    c.authorization_details[0].method = 'resources/read';
+  }),
   claims('PERMIT_CLAIMS', 'refuses a limit of nothing', (c) => {
     c.authorization_details[0].limits.timeoutMs = 0;
   }),
@@ -295,6 +306,15 @@ export const PERMIT_CASES: readonly PermitCase[] = [
   revoked('REVOKED_AGENT', 'agent', 'coder'),
   revoked('REVOKED_SERVER', 'server', 'fs'),
   revoked('REVOKED_TOOL', 'tool', 'fs/write_file'),
+  {
+    code: 'REVOKED_TOOL',
+    sentence: 'refuses a permit for a method that was revoked',
+    input: () =>
+      inputFor(permitFor('resources/read', 'resources/read'), {
+        ...worldFor('resources/read', 'resources/read'),
+        revoked: { has: (kind, id) => kind === 'tool' && id === 'fs:resources/read' },
+      }),
+  },
   revoked('REVOKED_POLICY', 'policy', digestOf('policy')),
   revoked('REVOKED_KEY', 'key', key.kid),
   revoked('REVOKED_APPROVAL', 'approval', digestOf('approval')),
@@ -322,6 +342,16 @@ export const PERMIT_CASES: readonly PermitCase[] = [
   expected('POLICY_DIGEST', 'refuses a permit under other rules', { policy: digestOf('other rules') }),
   expected('POLICY_DIGEST', 'refuses a permit under another version of the same rules', { policyVersion: 43 }),
   expected('INTENT_TARGET', 'refuses a permit for another server', { server: 'fs2' }),
+  {
+    code: 'INTENT_TARGET',
+    sentence: 'refuses a permit for a method where a tool of that name is called',
+    input: () => inputFor(permitFor('resources/read', 'resources/read'), worldFor('tools/call', 'resources/read')),
+  },
+  {
+    code: 'INTENT_TARGET',
+    sentence: 'refuses a permit for a tool where the method of that name is asked',
+    input: () => inputFor(permitFor('tools/call', 'resources/read'), worldFor('resources/read', 'resources/read')),
+  },
   expected('INTENT_TARGET', 'refuses a permit for another tool', { tool: 'read_file' }),
   expected('INTENT_ARGUMENTS', 'refuses a permit for other arguments', { args: digestOf('other arguments') }),
   expected('INTENT_REQUEST', 'refuses a permit for another request', { req: digestOf('other request') }),

@@ -69,6 +69,17 @@ export function goodPermit(): string {
   return mintPermit(request, decision, issuer, signer, JTI);
 }
 
+/** The permit and the world of the same arguments asked of the server by another method. */
+export function permitFor(method: string, tool: string): string {
+  return mintPermit({ ...request, method, tool }, decision, issuer, signer, JTI);
+}
+
+export function worldFor(method: string, tool: string): World {
+  const world = goodWorld();
+  const chain = rootChain(sha256, 'coder', 'fs', tool, request.args);
+  return { ...world, expected: { ...world.expected, method, tool, chain } };
+}
+
 type Members = Record<string, unknown>;
 
 /** The claims without their types: tests write into them what does not belong there. */

@@ -9,9 +9,11 @@ import {
   inputFor,
   JTI,
   key,
+  permitFor,
   permitWith,
   permitWithHeader,
   verifier,
+  worldFor,
 } from '../../support/permits.ts';
 
 function codeOf(verdict: ReturnType<typeof checkPermit>): DenialCode | 'accepted' {
@@ -76,6 +78,14 @@ describe('checkPermit', () => {
       const verdict = checkPermit({ ...goodWorld(), permit: await examinePermit(goodPermit(), verify) });
       expect(verdict).toMatchObject({ kid: key.kid, claims: { jti: JTI, sub: 'coder' } });
     }
+  });
+
+  it.each([
+    ['tools/call', 'resources/read'],
+    ['resources/read', 'resources/read'],
+    ['sampling/createMessage', 'sampling/createMessage'],
+  ])('accepts the permit for %s of %s', async (method, tool) => {
+    expect(codeOf(checkPermit(await inputFor(permitFor(method, tool), worldFor(method, tool))))).toBe('accepted');
   });
 
   proves('G3', 'refuses a permit of before a restart, though nobody remembers that it burnt', async () => {

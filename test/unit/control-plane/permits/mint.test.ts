@@ -15,6 +15,7 @@ import {
   issuer,
   JTI,
   key,
+  permitFor,
   request,
   signer,
 } from '../../../support/permits.ts';
@@ -27,6 +28,10 @@ describe('mintPermit', () => {
   it('refuses to mint for a call that is not a root', () => {
     const child = { ...request, lineage: { ...request.lineage, parent: CALL, depth: 1 } };
     expect(() => mintPermit(child, decision, issuer, signer, JTI)).toThrow(Defect);
+  });
+
+  it('refuses to mint for a method that is asked of a tool', () => {
+    expect(() => mintPermit({ ...request, method: 'resources/read' }, decision, issuer, signer, JTI)).toThrow(Defect);
   });
 
   it('refuses to mint what has no canonical form', () => {
@@ -74,6 +79,12 @@ describe('mintPermit', () => {
     expect(permitClaimsProblem(claims as Json)).toBeUndefined();
     const payload = Buffer.from(goodPermit().split('.')[1] ?? '', 'base64url').toString();
     expect(payload).toBe(canonicalJson(claims as Json));
+  });
+
+  it('names the method where it is not tools/call', () => {
+    const claims = claimsOf(permitFor('resources/read', 'resources/read'));
+    expect(claims.authorization_details).toMatchObject([{ method: 'resources/read', tool: 'resources/read' }]);
+    expect(permitClaimsProblem(claims as Json)).toBeUndefined();
   });
 
   it('is a function of its arguments', () => {

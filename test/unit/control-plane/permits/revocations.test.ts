@@ -1,13 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import {
-  REVOCATION_KINDS,
-  type Revocation,
-  Revocations,
-  revocableTool,
-} from '../../../../control-plane/permits/revocations.ts';
+import { REVOCATION_KINDS, type Revocation, Revocations } from '../../../../control-plane/permits/revocations.ts';
 
 const first: Revocation = { number: 1, kind: 'agent', id: 'coder', at: 1 };
-const second: Revocation = { number: 2, kind: 'tool', id: revocableTool('fs', 'write_file'), at: 2 };
+const second: Revocation = { number: 2, kind: 'tool', id: 'fs/write_file', at: 2 };
 
 describe('Revocations', () => {
   it('says that it is stale when one is missing, and takes nothing in', () => {
