@@ -3,6 +3,7 @@
 import { randomBytes, sha256, Verifier } from '../adapters/crypto/node-crypto.ts';
 import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.ts';
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
+import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
 import type { PolicySource, ServerTools } from '../control-plane/policy/source.ts';
 import { problemText } from '../control-plane/policy/source.ts';
@@ -219,7 +220,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   };
 
   const facts = new GateFacts(keeper, await openPins(folder.folder, keys.vault), note);
-  await keeper.start((fault) => fault instanceof LedgerRefused);
+  await keeper.start((fault) => fault instanceof LedgerRefused || fault instanceof StateDocumentRefused);
   servers.start();
   const opened = open();
 

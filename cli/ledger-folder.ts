@@ -10,7 +10,7 @@ import { isJsonObject, type Json } from '../domain/json.ts';
 import { type Checkpoint, openCheckpoint } from '../ledger/checkpoint.ts';
 import type { Sealer } from '../ledger/ports.ts';
 import { type NoteVerifier, parseVerifierKey } from '../ledger/signed-note.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
 import { findHome } from './home.ts';
 import { vaultSealer, verifierKeyFile } from './ledger.ts';
 import { CommandError, reasonOf } from './output.ts';
@@ -68,25 +68,32 @@ export function ledgerOrNewest(path: string | undefined): LedgerFolder {
 export async function trustedKey(ledger: LedgerFolder | undefined, given: string | undefined): Promise<TrustedKey> {
   if (given !== undefined) {
     const text = existsSync(given) ? readFileSync(given, 'utf8').trim() : given;
-    return { ...parse(text, given), trust: 'pinned', from: existsSync(given) ? given : 'the command line' };
+    return { ...parse(text, given, EXIT.usage), trust: 'pinned', from: existsSync(given) ? given : 'the command line' };
   }
   if (ledger === undefined)
     throw new CommandError('a proof brings no key of its own', EXIT.usage, ['name the key to trust: --key VKEY']);
   const kept = verifierKeyFile(ledger.gate);
-  if (existsSync(kept)) return { ...parse(readFileSync(kept, 'utf8').trim(), kept), trust: 'pinned', from: kept };
+  if (existsSync(kept)) {
+    // Nobody typed it: where it is damaged, what was kept was altered.
+    return { ...parse(readText(kept).trim(), kept, EXIT.verificationFailed), trust: 'pinned', from: kept };
+  }
   for await (const entry of readEntries(ledger.dir)) {
     if (entry.type === 'log.genesis' && typeof entry.key === 'string') {
-      return { ...parse(entry.key, 'the first entry'), trust: 'claimed', from: 'the ledger itself' };
+      return {
+        ...parse(entry.key, 'the first entry', EXIT.verificationFailed),
+        trust: 'claimed',
+        from: 'the ledger itself',
+      };
     }
     break;
   }
   throw new CommandError('no key to verify with', EXIT.verificationFailed, ['name the key to trust: --key VKEY']);
 }
 
-function parse(text: string, from: string): { verifier: NoteVerifier; text: string } {
+function parse(text: string, from: string, otherwise: ExitCode): { verifier: NoteVerifier; text: string } {
   const verifier = parseVerifierKey(text, verifierOfOneKey(), sha256);
   if (verifier === undefined)
-    throw new CommandError(`not a verifier key: ${from}`, EXIT.usage, [
+    throw new CommandError(`not a verifier key: ${from}`, otherwise, [
       'a verifier key reads NAME+HASH+KEY; portcullis keys prints ours',
     ]);
   return { verifier, text };

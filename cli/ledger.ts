@@ -35,7 +35,11 @@ export interface GateKeys {
 
 function usable<T extends object>(key: T | KeyFault | undefined): T {
   if (key === undefined) return {} as T;
-  if ('fault' in key) throw new CommandError(`a key cannot be used: ${key.fault}`, EXIT.gateShut);
+  if ('fault' in key) {
+    throw new CommandError(`a key cannot be used: ${key.fault}`, EXIT.gateShut, [
+      'bring back the file as it was; portcullis doctor looks at the keys again',
+    ]);
+  }
   return key;
 }
 

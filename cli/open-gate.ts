@@ -1,11 +1,13 @@
 // What wrap and serve share: find configuration, keys and a ledger that nobody else writes, start the gate, and end it cleanly on signals.
 
+import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { LedgerInUse, LedgerRefused } from '../ledger/open.ts';
 import { type Configuration, configurationFile, readConfiguration } from './configuration.ts';
 import { EXIT } from './exit-codes.ts';
 import { type GateOptions, type RunningGate, startGate } from './gate.ts';
 import { type GateFolder, gateFolder, type Home } from './home.ts';
+import { registerKeys } from './key-registry.ts';
 import { openKeys } from './ledger.ts';
 import { CommandError, type Output } from './output.ts';
 import { packageVersion } from './version.ts';
@@ -41,6 +43,7 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
     ]);
   }
   const keys = openKeys(gateFolder(plan.home, plan.name).keys);
+  await registerKeys(plan.home, keys);
   for (let number = 1; ; number++) {
     const folder = gateFolder(plan.home, number === 1 ? plan.name : `${plan.name}.${number}`);
     try {
@@ -62,6 +65,12 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
         throw new CommandError(`the ledger is refused, so the gate stays shut: ${error.message}`, EXIT.gateShut, [
           `look at it: portcullis verify ${folder.ledger}`,
           `to begin a new one, move ${folder.folder} away; do not delete it`,
+        ]);
+      }
+      if (error instanceof StateDocumentRefused) {
+        throw new CommandError(`what was kept is refused, so the gate stays shut: ${error.message}`, EXIT.gateShut, [
+          'bring back the file as it was, and the keys it was written with',
+          `to begin anew, move ${folder.folder} away; do not delete it`,
         ]);
       }
       if (!inUse || number >= SIDE_BY_SIDE_MAX) throw error;

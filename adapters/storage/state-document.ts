@@ -58,10 +58,10 @@ export async function openStateDocument<T extends Json>(options: StateDocumentOp
   makeFolder(dirname(options.path));
   const low = new Low<Sealed<T>>(durableAdapter(options), { n: 0, body: options.initial });
   await low.read();
-  if (low.data.n < (options.revisionMin ?? 0)) {
-    throw new StateDocumentRefused(
-      `${options.path} is older than it was: revision ${low.data.n}, known is ${options.revisionMin}`,
-    );
+  const { n } = low.data;
+  if (n < (options.revisionMin ?? 0)) {
+    const what = n === 0 ? 'is gone: there is nothing' : `is older than it was: it is revision ${n}`;
+    throw new StateDocumentRefused(`${options.path} ${what}, and revision ${options.revisionMin} is known`);
   }
   let last: Promise<void> = Promise.resolve();
   let failed: unknown;
@@ -109,6 +109,8 @@ function durableAdapter<T extends Json>(options: StateDocumentOptions<T>): Adapt
     async write(sealed) {
       const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
       const bytes = Buffer.from(seal(options, sealed));
+      // It could not be read back, and the document that is there can.
+      if (bytes.length > LIMITS.bytesMax) throw new Error(`${path} would be too large`);
       try {
         await writeWhole(temporary, bytes);
         // Until here the old document is untouched; from here on the new one is there, and after the next line it stays.

@@ -5,7 +5,8 @@ import { basename } from 'node:path';
 import { findParentDeathSignal } from '../../adapters/upstream/stdio/parent-death.ts';
 import { configurationFile, readConfiguration } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
-import { findHome, gateFolder } from '../home.ts';
+import { findHome, gateFolder, type Home } from '../home.ts';
+import { checkKeys } from '../key-registry.ts';
 import { openKeys } from '../ledger.ts';
 import { ownLedgers } from '../ledger-folder.ts';
 import { type Output, output, reasonOf } from '../output.ts';
@@ -35,7 +36,7 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
     ...(newEnough ? {} : { hint: 'Node 20.19 or newer is needed' }),
   });
   findings.push(configurationFinding(home, options.config));
-  findings.push(keysFinding(gateFolder(home, 'any').keys));
+  findings.push(await keysFinding(home));
   findings.push(...(await ledgerFindings()));
   const death = findParentDeathSignal();
   findings.push({
@@ -82,11 +83,14 @@ function configurationFinding(home: ReturnType<typeof findHome>, named: string |
   }
 }
 
-function keysFinding(folder: string): Finding {
+async function keysFinding(home: Home): Promise<Finding> {
+  const folder = gateFolder(home, 'any').keys;
   if (!existsSync(folder))
     return { check: 'keys', state: 'remark', detail: `none yet; the first start makes them in ${folder}` };
   try {
-    return { check: 'keys', state: 'ok', detail: `installation ${openKeys(folder).instance} in ${folder}` };
+    const keys = openKeys(folder);
+    await checkKeys(home, keys);
+    return { check: 'keys', state: 'ok', detail: `installation ${keys.instance} in ${folder}` };
   } catch (error) {
     return { check: 'keys', state: 'problem', detail: reasonOf(error) };
   }

@@ -7,6 +7,7 @@ import { generateApiKey } from '../../adapters/identity/api-key.ts';
 import { encodeBase64url } from '../../domain/base64url.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome, gateFolder } from '../home.ts';
+import { registerKeys } from '../key-registry.ts';
 import { openKeys, verifierKeyOf } from '../ledger.ts';
 import type { Output } from '../output.ts';
 
@@ -33,10 +34,13 @@ export async function keys(options: KeysOptions, out: Output): Promise<number> {
         .sort()
         .map((gate) => ({ gate, vkey: verifierKeyOf(own, gate) }))
     : [];
+  const registered = await registerKeys(home, own);
   const permit = { kid: keyThumbprint(own.permitPublicKey), key: encodeBase64url(own.permitPublicKey) };
-  out.answer({ folder, instance: own.instance, permit, logs });
+  out.answer({ folder, instance: own.instance, permit, registered, logs });
   out.line(`installation  ${own.instance}  (keys in ${folder})`);
   out.line(`permits       ${permit.kid}`);
+  for (const { purpose, kid, created, state } of registered)
+    out.line(`${state.padEnd(14)}${purpose.padEnd(8)}${kid}  since ${created}`);
   for (const { gate, vkey } of logs) out.line(`log ${gate.padEnd(10)}${vkey}`);
   if (logs.length === 0) out.note('no gate has run yet, so there are no logs');
   return EXIT.ok;
