@@ -32,6 +32,7 @@ import type { GateFolder } from './home.ts';
 import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
 import { openPins } from './pins.ts';
+import { type DurableRevocations, openRevocations } from './revocations.ts';
 import type { ServerLaunch } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
 import { systemClock } from './system-clock.ts';
@@ -57,6 +58,7 @@ export interface RunningGate {
   readonly governance: Governance;
   readonly sessions: ClientSessions;
   readonly authority: WorkerAuthority;
+  readonly revocations: DurableRevocations;
   /** Settles when the gate is open, or cannot open by itself. */
   readonly ready: Promise<void>;
   /** Shuts the gate for a defect that was found outside of it. */
@@ -71,7 +73,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { folder, keys, launches, note } = options;
   const clock = systemClock;
   const boot = ulid(clock.now(), randomBytes(10));
-  const governance = new Governance(boot, ['ledger', 'policy', 'engine', 'servers']);
+  const governance = new Governance(boot, ['ledger', 'revocations', 'policy', 'engine', 'servers']);
   const verifier = new Verifier();
   const permitKey = verifier.register(keys.permitPublicKey);
   if (permitKey === undefined) throw new Error('the public key for permits is not a usable Ed25519 key');
@@ -128,6 +130,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
   });
   const asked = options.interpose?.(authority) ?? authority;
+  const revocations = new Revocations();
   const gate = new Gate({
     issuer: permitIssuer(keys.instance),
     audience: permitAudience(keys.instance, boot),
@@ -136,7 +139,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     clock,
     governance,
     catalogue,
-    revocations: new Revocations(),
+    revocations,
     spent: new SpentPermits(),
     policy: () => policy,
     limits,
@@ -221,6 +224,18 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
   const facts = new GateFacts(keeper, await openPins(folder.folder, keys.vault), note);
   await keeper.start((fault) => fault instanceof LedgerRefused || fault instanceof StateDocumentRefused);
+  const durable = await openRevocations({
+    folder,
+    secret: keys.vault,
+    revocations,
+    governance,
+    recorder: keeper,
+    clock,
+    note,
+  }).catch(async (refused: unknown) => {
+    await keeper.close();
+    throw refused;
+  });
   servers.start();
   const opened = open();
 
@@ -228,6 +243,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     enforcement,
     governance,
     authority,
+    revocations: durable,
     ready: opened,
     halt,
     sessions: {

@@ -6,7 +6,7 @@ import { type Denial, type DenialCode, deny } from '../domain/denial.ts';
 import type { LiveGovernance } from './permit-checks.ts';
 
 /** Who may shut the gate, in the order in which their reasons are told. */
-export const GUARDS = ['operator', 'ledger', 'policy', 'engine', 'servers'] as const;
+export const GUARDS = ['operator', 'ledger', 'revocations', 'policy', 'engine', 'servers'] as const;
 export type Guard = (typeof GUARDS)[number];
 
 export interface Shut {
@@ -60,7 +60,7 @@ export class Governance {
       ready: !shut('engine') && !shut('servers') && policy !== 'GOV_NOT_READY',
       halted: shut('operator'),
       ledgerWritable: !shut('ledger'),
-      revocationsFresh: true,
+      revocationsFresh: !shut('revocations'),
       clockSane: true,
       policy: policy === undefined ? 'installed' : policy === 'GOV_POLICY_MISSING' ? 'missing' : 'invalid',
       epoch: this.#epoch,

@@ -1,6 +1,7 @@
 // Reads a ledger's folder without the writer's lock: for audits, for replay, for proofs, also while the gate is writing. It sees what is
 // covered by a commit line and nothing after it. It verifies what it hands out as a proof; what it hands out as entries it does not.
 
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest, Sha256 } from '../../domain/digest.ts';
@@ -10,6 +11,7 @@ import { openCheckpoint } from '../../ledger/checkpoint.ts';
 import { decodeEntry } from '../../ledger/entry-line.ts';
 import { treeHasher } from '../../ledger/leaf.ts';
 import { GrowingTree, type NodeRef, planInclusion, proofFrom, verifyInclusion } from '../../ledger/merkle-tree.ts';
+import { LedgerRefused } from '../../ledger/open.ts';
 import type { Sealer } from '../../ledger/ports.ts';
 import type { Proof, ProvenLine } from '../../ledger/proof.ts';
 import { LineSplitter, looksLikeCommit, parseCommitLine, parseSegmentName } from '../../ledger/segment.ts';
@@ -74,6 +76,30 @@ export async function* readEntries(dir: string): AsyncGenerator<Entry> {
       yield entry;
     }
   }
+}
+
+/**
+ * The last entry of one of these types, or undefined where there is none. Reads from the end, segment by segment. Rejects with
+ * `LedgerRefused` when what is in its place is no such entry.
+ */
+export async function newestEntryOf(dir: string, types: readonly string[]): Promise<Entry | undefined> {
+  if (!existsSync(join(dir, 'seg'))) return undefined;
+  // An entry is canonical JSON: this is how its type, or that of one of its events, is written, and no text in it can look like this.
+  const wanted = types.map((type) => Buffer.from(`"type":${JSON.stringify(type)}`));
+  for (const segment of (await ledgerSegments(dir)).toReversed()) {
+    let last: Uint8Array | undefined;
+    const splitter = new LineSplitter(0, (line) => {
+      const bytes = Buffer.from(line.buffer, line.byteOffset, line.length);
+      if (wanted.some((text) => bytes.includes(text))) last = line.slice();
+    });
+    for await (const chunk of segment.read()) splitter.push(chunk);
+    if (last === undefined) continue;
+    const entry = decodeEntry(last);
+    if (entry === undefined || !types.includes(entry.type))
+      throw new LedgerRefused(`${segment.name}: the last ${types.join(' or ')} was altered`);
+    return entry;
+  }
+  return undefined;
 }
 
 /** The lines that hold this text somewhere, as JSON: a call's id finds the entries of the call. */

@@ -6,7 +6,7 @@ const BOOT = '01KAJ0000000000000000B0001';
 
 describe('governance', () => {
   proves('G4', 'is shut until everything it needs has opened it, in any order', () => {
-    const needed: Guard[] = ['ledger', 'policy', 'engine', 'servers'];
+    const needed: Guard[] = ['ledger', 'revocations', 'policy', 'engine', 'servers'];
     for (const last of needed) {
       const governance = new Governance(BOOT, needed);
       for (const guard of needed) {
@@ -36,6 +36,8 @@ describe('governance', () => {
       ['operator', 'GOV_HALTED', { halted: true }],
       ['ledger', 'GOV_LEDGER_UNWRITABLE', { ledgerWritable: false }],
       ['ledger', 'GOV_NOT_READY', { ledgerWritable: false }],
+      ['revocations', 'GOV_NOT_READY', { revocationsFresh: false }],
+      ['revocations', 'GOV_REVOCATION_STALE', { revocationsFresh: false }],
       ['engine', 'POLICY_ENGINE_FAULT', { ready: false }],
       ['servers', 'SERVER_UNAVAILABLE', { ready: false }],
       ['policy', 'GOV_NOT_READY', { ready: false, policy: 'invalid' }],
