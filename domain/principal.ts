@@ -13,4 +13,6 @@ export interface Principal {
   readonly authentication: Authentication;
   /** Identifies the connection or credential in permits and entries without revealing it. */
   readonly connection: Digest;
+  /** Thumbprint (RFC 7638) of the key whose possession the client proves with every request; absent where it proves none. */
+  readonly proofKey?: string;
 }

@@ -223,6 +223,7 @@ export class Gate {
       at: call.at,
       agent: call.principal.agent,
       connection: call.principal.connection,
+      ...(call.principal.proofKey === undefined ? {} : { proofKey: call.principal.proofKey }),
       method: 'tools/call',
       server: call.server,
       tool: call.tool,

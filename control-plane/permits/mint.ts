@@ -103,7 +103,7 @@ function permitClaims(
     authorization_details: [
       { args, limits, ...named, obligations: decision.obligations, req, server, tool, type: PERMIT_DETAILS_TYPE },
     ],
-    cnf: { conn: principal.connection },
+    cnf: { conn: principal.connection, ...(principal.proofKey === undefined ? {} : { jkt: principal.proofKey }) },
     env: { att: request.attestation, tool: request.definition },
     exp,
     gov: { boot: governance.boot, epoch: governance.epoch, rev: governance.revocation },

@@ -112,6 +112,7 @@ function isSamePrincipal(a: Principal, b: Principal): boolean {
   return (
     a.agent === b.agent &&
     a.connection === b.connection &&
+    a.proofKey === b.proofKey &&
     a.authentication === b.authentication &&
     a.root === b.root &&
     a.roles.length === b.roles.length &&

@@ -11,6 +11,9 @@ import { proves } from '../../guarantees.ts';
 import { endingOf, intentOf, PRINCIPAL, settled, World } from '../../support/gate-world.ts';
 import { lineAt, sources } from '../../support/sources.ts';
 
+/** The thumbprint of some key. */
+const KEY = 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs';
+
 const quiet = (): void => {};
 
 /** What somebody could try to pass for a value of the gate. */
@@ -352,6 +355,20 @@ describe('the bytes', () => {
     ];
     for (const other of others) expect(await world.gate.verify(permit, other)).toHaveProperty('code');
     expect(await world.gate.verify(permit, captured)).toHaveProperty('verified');
+  });
+
+  it('a permit that is bound to a key verifies for the holder of this key only', async () => {
+    const world = await World.open();
+    const bound = { ...world.capture(), principal: { ...PRINCIPAL, proofKey: KEY } };
+    const permit = world.permitFor(world.requestFor(bound));
+    for (const principal of [PRINCIPAL, { ...PRINCIPAL, proofKey: `${KEY.slice(1)}A` }]) {
+      expect(await world.gate.verify(permit, { ...bound, principal })).toMatchObject({ code: 'ID_PROOF_KEY' });
+    }
+    const unbound = { ...bound, principal: PRINCIPAL };
+    expect(await world.gate.verify(world.permitFor(world.requestFor(unbound)), bound)).toMatchObject({
+      code: 'ID_PROOF_KEY',
+    });
+    expect(await world.gate.verify(permit, bound)).toHaveProperty('verified');
   });
 });
 

@@ -87,6 +87,13 @@ describe('mintPermit', () => {
     expect(permitClaimsProblem(claims as Json)).toBeUndefined();
   });
 
+  it('binds the permit to the key that the initiator proved', () => {
+    const principal = { ...request.principal, proofKey: key.kid };
+    const claims = claimsOf(mintPermit({ ...request, principal }, decision, issuer, signer, JTI));
+    expect(claims.cnf).toEqual({ conn: digestOf('connection'), jkt: key.kid });
+    expect(permitClaimsProblem(claims as Json)).toBeUndefined();
+  });
+
   it('is a function of its arguments', () => {
     expect(goodPermit()).toBe(goodPermit());
   });
