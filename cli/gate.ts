@@ -117,6 +117,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
   const limitsOf = new Map(launches.map((launch) => [launch.name, launch.limits]));
   const limits = (server: string) => limitsOf.get(server) ?? { timeoutMs: 1, outputBytes: 1 };
+  const concurrencyOf = new Map(launches.map((launch) => [launch.name, launch.concurrency]));
   let policy: Digest | undefined;
 
   const authority = new WorkerAuthority({
@@ -165,6 +166,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       onUnrecorded: (code) => keeper.fail(`an ending could not be recorded (${code})`),
       onDefect: halt,
     },
+    concurrency: (server) => concurrencyOf.get(server),
     described: () => servers.described(opened),
   });
 

@@ -5,6 +5,7 @@ import type { ConnectionListener } from '../adapters/upstream/connection.ts';
 import { httpToolServer } from '../adapters/upstream/http/http-tool-server.ts';
 import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
+import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestServer } from '../control-plane/policy/manifest.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ToolServer } from '../proxy/tool-server.ts';
@@ -12,6 +13,8 @@ import type { ToolServer } from '../proxy/tool-server.ts';
 export interface ServerLaunch {
   readonly name: string;
   readonly limits: CallLimits;
+  /** Calls that may be with the server at once; absent where the manifest does not say. */
+  readonly concurrency?: number | undefined;
   /** How the server is reached, without secrets: part of its attestation. */
   readonly description: JsonObject;
   readonly start: (surroundings: ServerSurroundings) => ToolServer;
@@ -28,14 +31,23 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
+/** A process of which no manifest speaks: what one that says only its command would say. */
+export function unlistedServer(line: CommandLine): ManifestServer {
+  return {
+    stdio: { command: line.command, args: [...line.args], env: { allow: [], set: {} } },
+    limits: { timeoutMs: CALL_TIMEOUT_MS_DEFAULT, outputBytes: CALL_OUTPUT_BYTES_DEFAULT },
+  };
+}
+
 export function launchOf(name: string, server: ManifestServer, baseFolder: string): ServerLaunch {
-  const limits: CallLimits = { timeoutMs: server.limits.timeoutMs, outputBytes: server.limits.outputBytes };
+  const { concurrency, ...limits } = server.limits;
   if (server.stdio !== undefined) {
     const { command, args, cwd, env } = server.stdio;
     const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);
     return {
       name,
       limits,
+      concurrency,
       description: { stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort() } },
       start: (surroundings) =>
         stdioToolServer({ name, command, args, cwd: folder, env: env.set, inherit: env.allow }, surroundings),
@@ -50,6 +62,7 @@ export function launchOf(name: string, server: ManifestServer, baseFolder: strin
   return {
     name,
     limits,
+    concurrency,
     description: { http: { url, headers: Object.keys(fromEnvironment).sort() } },
     start: ({ clientInfo, listener }) =>
       httpToolServer({ name, url, headers: fromEnvironment }, { clientInfo, listener }),

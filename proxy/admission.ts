@@ -2,7 +2,7 @@
 // still what was pinned. Then the deciding side is asked. Every refusal is a value.
 
 import type { Authorization, CallLimits } from '../control-plane/authorization.ts';
-import type { DenialCode } from '../domain/denial.ts';
+import { type Denial, deny } from '../domain/denial.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -18,30 +18,27 @@ export interface AdmissionPorts {
   readonly limits: (server: string) => CallLimits;
 }
 
-function refuse(code: DenialCode, detail?: string): Authorization {
-  return { decision: 'deny', code, by: [], ...(detail === undefined ? {} : { detail }) };
-}
-
 export interface Visibility {
   /** Tools, as `server/tool`, that this principal may know of. */
   readonly visible: (principal: Principal) => Promise<ReadonlySet<string>>;
+}
+
+/** What denies a call whatever the rules say of it: asked before a call waits, so that one which may not go takes no place. Never rejects. */
+export async function refusalOf(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Denial | undefined> {
+  const governance = ports.governance.snapshot();
+  return 'code' in governance ? deny(governance.code, governance.detail) : toolRefusal(ports, call);
 }
 
 /** Decides a captured call. Never rejects. */
 export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Authorization> {
   const { catalogue, authority } = ports;
   const governance = ports.governance.snapshot();
-  if ('code' in governance) return refuse(governance.code, governance.detail);
+  if ('code' in governance) return denied(deny(governance.code, governance.detail));
+  const refused = await toolRefusal(ports, call);
+  if (refused !== undefined) return denied(refused);
   const pinned = catalogue.tool(call.server, call.tool);
   const attestation = catalogue.server(call.server)?.attestation;
-  if (pinned === undefined || attestation === undefined) return refuse('TOOL_UNKNOWN', 'no such tool');
-  if (!(await ports.visible(call.principal)).has(`${call.server}/${call.tool}`)) {
-    return refuse('TOOL_UNKNOWN', 'no rule could ever allow this tool to this agent');
-  }
-  if (!call.principal.root) return refuse('LINEAGE_NOT_ROOT', call.principal.agent);
-  if (catalogue.drifted(call.server, call.tool))
-    return refuse('ENV_TOOL_DEFINITION', 'the definition differs from the pinned one');
-  if (ports.server(call.server)?.description === undefined) return refuse('SERVER_UNAVAILABLE', call.server);
+  if (pinned === undefined || attestation === undefined) return denied(deny('TOOL_UNKNOWN', 'no such tool'));
   return authority.authorize({
     call: call.call,
     at: call.at,
@@ -58,4 +55,21 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
     governance,
     limits: ports.limits(call.server),
   });
+}
+
+async function toolRefusal(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Denial | undefined> {
+  const { catalogue } = ports;
+  if (catalogue.tool(call.server, call.tool) === undefined) return deny('TOOL_UNKNOWN', 'no such tool');
+  if (!(await ports.visible(call.principal)).has(`${call.server}/${call.tool}`)) {
+    return deny('TOOL_UNKNOWN', 'no rule could ever allow this tool to this agent');
+  }
+  if (!call.principal.root) return deny('LINEAGE_NOT_ROOT', call.principal.agent);
+  if (catalogue.drifted(call.server, call.tool))
+    return deny('ENV_TOOL_DEFINITION', 'the definition differs from the pinned one');
+  if (ports.server(call.server)?.description === undefined) return deny('SERVER_UNAVAILABLE', call.server);
+  return undefined;
+}
+
+function denied(denial: Denial): Authorization {
+  return { decision: 'deny', by: [], ...denial };
 }

@@ -73,6 +73,11 @@ export function captureCall(crypto: GateCrypto, parts: CallParts): CapturedCall 
   });
 }
 
+/** The same call at a later moment: its permit is asked for then, and what the call is does not change by waiting. */
+export function capturedAt(call: CapturedCall, at: number, atMonotonic: number): CapturedCall {
+  return Object.freeze({ ...call, at, atMonotonic });
+}
+
 /** What the vault keeps of the arguments. */
 export function argumentsPayload(call: CapturedCall): Payload {
   return { commitment: call.args, salt: call.salt, bytes: UTF8.encode(call.argumentsJson) };

@@ -282,7 +282,7 @@ export class LegacySession implements ClientSession {
       if (progressToken === undefined || this.#withdrawn.has(id)) return;
       progress(notificationMessage('notifications/progress', { ...params, progressToken }));
     };
-    const running = this.#gate.start(captured, { limits: this.#gate.limits(captured.server), onProgress });
+    const running = this.#gate.start(captured, { limits: this.#gate.limits(captured.server), onProgress }, this);
     this.#running.set(id, running);
     const end = await running.end;
     this.#running.delete(id);

@@ -3,7 +3,7 @@
 
 import type { CallLimits } from '../control-plane/authorization.ts';
 import type { Principal } from '../domain/principal.ts';
-import { type AdmissionPorts, admit } from './admission.ts';
+import { type AdmissionPorts, admit, refusalOf, type Visibility } from './admission.ts';
 import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { CallEnd } from './client-view.ts';
@@ -18,6 +18,7 @@ import {
   refuseRequest,
   runCall,
 } from './runner.ts';
+import { ServerTurns, type Turn } from './server-turns.ts';
 
 export interface EnforcementPorts {
   readonly clock: Clock;
@@ -25,13 +26,17 @@ export interface EnforcementPorts {
   readonly governance: Governance;
   readonly admission: AdmissionPorts;
   readonly runner: Omit<RunnerPorts, 'decide'>;
+  /** How many calls of a server may be with it at once; undefined where nothing but the bounds of the gate says so. */
+  readonly concurrency: (server: string) => number | undefined;
   /** Resolves when the servers have been described, or will not be in time. */
   readonly described: () => Promise<void>;
 }
 
 export class Enforcement {
   readonly #ports: EnforcementPorts;
+  readonly #admission: AdmissionPorts & Visibility;
   readonly #runner: RunnerPorts;
+  readonly #turns: ServerTurns;
   readonly #inFlight = new Set<RunningCall>();
   /** Refusals that are being recorded, and those that wait for their turn. Whoever sends bounds how many: see the edges. */
   #refusing = 0;
@@ -40,8 +45,9 @@ export class Enforcement {
 
   constructor(ports: EnforcementPorts) {
     this.#ports = ports;
-    const admission = { ...ports.admission, visible: (principal: Principal) => this.visible(principal) };
-    this.#runner = { ...ports.runner, decide: (call) => admit(admission, call) };
+    this.#admission = { ...ports.admission, visible: (principal: Principal) => this.visible(principal) };
+    this.#runner = { ...ports.runner, decide: (call) => admit(this.#admission, call) };
+    this.#turns = new ServerTurns(ports.concurrency);
   }
 
   get clock(): Clock {
@@ -69,9 +75,19 @@ export class Enforcement {
     return this.#inFlight.size - this.#refusing < CALLS_IN_FLIGHT_MAX;
   }
 
-  /** Runs a captured call through the machine. */
-  start(captured: CapturedCall, options: CallOptions): RunningCall {
-    return this.#track(runCall(this.#runner, captured, options));
+  /** Runs a captured call through the machine. `sender` is whoever shares its turns with nobody else: a session. */
+  start(captured: CapturedCall, options: Omit<CallOptions, 'turn'>, sender: object): RunningCall {
+    const turn = this.#turns.of(captured.server, sender);
+    const inTurn = turn === undefined ? options : { ...options, turn: this.#forWhoMayWait(captured, turn) };
+    return this.#track(runCall(this.#runner, captured, inTurn));
+  }
+
+  /** A call that could not go whatever the rules say is denied at once. That must not tell how busy a server is, nor hold up anybody. */
+  #forWhoMayWait(captured: CapturedCall, turn: Turn): Turn {
+    return {
+      take: async () => (await refusalOf(this.#admission, captured)) ?? turn.take(),
+      leave: () => turn.leave(),
+    };
   }
 
   /**

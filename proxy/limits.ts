@@ -1,6 +1,6 @@
 // Every bound of the proxy, each with how it was chosen. What can grow without one of these bounds is a defect.
-// The bounds of a single tool call that a policy may lower (time, bytes of output) are defaults here and part of the permit there. What a
-// tool server may make us keep or wait for is in adapters/upstream/limits.ts.
+// Time and bytes of a single tool call come with its permit; where a manifest names none, they are in control-plane/policy/limits.ts. What a
+// tool server may make us keep or wait for, its list of tools above all, is in adapters/upstream/limits.ts.
 
 import type { JsonLimits } from '../domain/strict-json.ts';
 
@@ -30,6 +30,12 @@ export const CALLS_IN_FLIGHT_PER_SESSION_MAX = 256;
 
 /** Calls in progress over all sessions. Each holds one message and one answer; at 1 MiB a pair this stays under a usual memory limit. */
 export const CALLS_IN_FLIGHT_MAX = 1024;
+
+/**
+ * Calls that wait for their turn at one server, each also counted as in progress. Half of what the gate holds, so that one slow server leaves
+ * room for the others; twice what one session can have in progress, so that one session alone cannot fill it.
+ */
+export const CALLS_WAITING_PER_SERVER_MAX = 512;
 
 /** Refused messages being recorded at once. Two batches of the ledger; with the calls in flight this stays below half of its queue. */
 export const REFUSALS_AT_ONCE_MAX = 1024;
@@ -70,12 +76,6 @@ export const HTTP_HEARTBEAT_MS = 20 * SECOND;
 /** How long a shutdown waits for calls in progress before it cuts them off. */
 export const DRAIN_MS = 10 * SECOND;
 
-/** A tool's time to answer, unless the policy says otherwise. The default of the common client libraries. */
-export const TOOL_TIMEOUT_MS = 60 * SECOND;
-
-/** A tool's answer, unless the policy says otherwise. As large as any message. */
-export const OUTPUT_BYTES_MAX = 4 * MiB;
-
 /** The name of a tool or a server. The specification suggests 128 characters at most; a longer one names nothing here. */
 export const NAME_CHARACTERS_MAX = 256;
 
@@ -87,9 +87,3 @@ export const RECORDED_DETAIL_CHARACTERS_MAX = 500;
 
 /** Permit and deciding rules of one decision as they are recorded. A permit takes about 2 KiB; the rest of an entry needs less than 8. */
 export const RECORDED_DECISION_BYTES_MAX = 24 * KiB;
-
-/** Tools of one server. The largest published servers list a few hundred. */
-export const TOOLS_MAX = 2_000;
-
-/** One tool's definition in canonical form. The largest seen is about 40 KiB. */
-export const TOOL_DEFINITION_BYTES_MAX = 256 * KiB;

@@ -10,7 +10,7 @@ import type { JsonObject } from '../domain/json.ts';
 import { commit } from '../ledger/vault.ts';
 import type { CallRequested, Committed, ExecutionEvent } from '../state-machines/execution-events.ts';
 import { begin, can, type Effect, type Execution, step } from '../state-machines/step.ts';
-import { argumentsPayload, type CapturedCall } from './captured-call.ts';
+import { argumentsPayload, type CapturedCall, capturedAt } from './captured-call.ts';
 import type { CallEnd } from './client-view.ts';
 import type { Gate, RecordedCall, VerifiedPermit } from './gate.ts';
 import {
@@ -22,6 +22,7 @@ import {
 import type { OutputCheck } from './output-check.ts';
 import type { Clock, GateCrypto, Payload, Recorder } from './ports.ts';
 import { recordedText } from './recorded-text.ts';
+import type { Turn } from './server-turns.ts';
 import type { ToolAnswer, ToolRun } from './tool-server.ts';
 
 const UTF8 = new TextEncoder();
@@ -41,9 +42,11 @@ export interface RunnerPorts {
 }
 
 export interface CallOptions {
-  /** Bounds on the whole call until the permit says less. */
+  /** Bounds on the whole call, waiting included, until the permit says less. */
   readonly limits: CallLimits;
   readonly onProgress: (params: JsonObject) => void;
+  /** Taken before the call is decided, and left when nothing of it is with the tool. */
+  readonly turn?: Turn | undefined;
 }
 
 /** One execution that is under way. */
@@ -113,7 +116,7 @@ class Run implements RunningCall {
   readonly call: CallId;
   readonly end: Promise<CallEnd>;
   readonly #ports: RunnerPorts;
-  readonly #captured: CapturedCall | undefined;
+  #captured: CapturedCall | undefined;
   readonly #options: CallOptions | undefined;
   #execution: Execution;
   #finish: (end: CallEnd) => void = () => {};
@@ -205,7 +208,9 @@ class Run implements RunningCall {
   }
 
   async #decide(): Promise<ExecutionEvent> {
-    const authorization = await this.#ports.decide(this.#captured as CapturedCall);
+    const turn = this.#options?.turn;
+    const authorization =
+      turn === undefined ? await this.#ports.decide(this.#captured as CapturedCall) : await this.#decideInTurn(turn);
     const input = authorization.inputJson === undefined ? undefined : this.#commitTo(authorization.inputJson);
     if (authorization.decision === 'allow') {
       if (input === undefined) throw new Defect('an allowed call without the input of its decision');
@@ -224,6 +229,21 @@ class Run implements RunningCall {
       ...(policy === undefined ? {} : { policy }),
       ...(input === undefined ? {} : { input }),
     };
+  }
+
+  /** Nothing is asked for a call that waits: neither its permit nor a fact about it may be as old as the wait. */
+  async #decideInTurn(turn: Turn): Promise<Authorization> {
+    const refused = await turn.take();
+    if (refused !== undefined) return { decision: 'deny', by: [], ...refused };
+    const { clock } = this.#ports;
+    const captured = capturedAt(this.#captured as CapturedCall, clock.now(), clock.monotonic());
+    this.#captured = captured;
+    return this.#ports.decide(captured);
+  }
+
+  /** Whoever has been handed the call is in its turn until it answers or is given up, however the call ends for the client. */
+  #leaveTurn(): void {
+    if (this.#toolRun === undefined) this.#options?.turn?.leave();
   }
 
   async #verify(permit: string): Promise<ExecutionEvent> {
@@ -253,6 +273,8 @@ class Run implements RunningCall {
     });
     if ('code' in run) return this.#feed({ type: 'dispatch.refused', ...run });
     this.#toolRun = run;
+    const turn = this.#options?.turn;
+    if (turn !== undefined) void run.answer.finally(() => turn.leave()).catch(() => {});
     this.#dispatchedAt = this.#ports.clock.monotonic();
     this.#await(run.answer.then((answer) => this.#answered(answer)));
   }
@@ -285,6 +307,7 @@ class Run implements RunningCall {
 
   async #recordEnding(effect: Extract<Effect, { type: 'record_outcome' | 'record_denial' }>): Promise<ExecutionEvent> {
     this.#stopDeadline();
+    this.#leaveTurn();
     try {
       const payloads = this.#takePayloads();
       const recorded = this.#recorded;
@@ -318,6 +341,7 @@ class Run implements RunningCall {
   #done(end: CallEnd): void {
     this.#finished = true;
     this.#stopDeadline();
+    this.#leaveTurn();
     this.#finish(end);
   }
 

@@ -15,7 +15,10 @@ export interface UpstreamLimits {
   /** After a stream broke, to learn whether the server is still there. */
   readonly pingTimeoutMs: number;
   readonly listPagesMax: number;
+  /** The largest published servers list a few hundred. */
   readonly listToolsMax: number;
+  /** One tool's definition. The largest seen is about 40 KiB. */
+  readonly toolBytesMax: number;
   /** All pages together. The largest published servers have lists of a few hundred KiB. */
   readonly listBytesMax: number;
   /** Any message that is not an answer to a call: notifications, requests, the answer to initialize. */
@@ -41,6 +44,7 @@ export const UPSTREAM_LIMITS: UpstreamLimits = {
   pingTimeoutMs: 5_000,
   listPagesMax: 100,
   listToolsMax: 2_000,
+  toolBytesMax: 256 * KIB,
   listBytesMax: 16 * MIB,
   messageBytesMax: MIB,
   progressBytesMax: 16 * KIB,

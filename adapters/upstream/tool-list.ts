@@ -8,7 +8,7 @@ import { quoted } from './wire.ts';
 /** Asks for one page; rejects with a plain explanation. */
 export type AskForPage = (params: JsonObject, bytesMax: number) => Promise<JsonObject>;
 
-/** Rejects when the list is too long, repeats a cursor or a name, or holds something that is not a tool. */
+/** Rejects when the list or one of its tools is too large, a cursor or a name comes twice, or something in it is not a tool. */
 export async function readToolList(ask: AskForPage, limits: UpstreamLimits): Promise<readonly ToolDefinition[]> {
   const tools: ToolDefinition[] = [];
   const names = new Set<string>();
@@ -29,6 +29,8 @@ export async function readToolList(ask: AskForPage, limits: UpstreamLimits): Pro
       if (!isJsonObject(raw.inputSchema) || (raw.outputSchema !== undefined && !isJsonObject(raw.outputSchema)))
         throw new Error(`it lists the tool ${quoted(name)} with a schema that is missing or no object`);
       if (names.has(name)) throw new Error(`it lists the tool ${quoted(name)} twice`);
+      if (Buffer.byteLength(JSON.stringify(raw)) > limits.toolBytesMax)
+        throw new Error(`the definition of its tool ${quoted(name)} is larger than ${limits.toolBytesMax} bytes`);
       if (tools.length >= limits.listToolsMax) throw new Error(`it lists more than ${limits.listToolsMax} tools`);
       names.add(name);
       tools.push({ name, raw });

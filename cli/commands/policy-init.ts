@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
-import type { Manifest, ManifestServer } from '../../control-plane/policy/manifest.ts';
+import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import { parseManifest } from '../../control-plane/policy/parse-manifest.ts';
 import { starterPolicy } from '../../control-plane/policy/starter.ts';
 import { visibleText } from '../../domain/visible-text.ts';
@@ -11,7 +11,7 @@ import { type Configuration, invalid, readConfiguration } from '../configuration
 import { EXIT } from '../exit-codes.ts';
 import { findHome, MANIFEST_NAME } from '../home.ts';
 import { CommandError, type Output } from '../output.ts';
-import { type CommandLine, launchOf } from '../servers.ts';
+import { type CommandLine, launchOf, unlistedServer } from '../servers.ts';
 import { readTools } from '../tool-definitions.ts';
 import { serverName } from './wrap.ts';
 
@@ -27,10 +27,6 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
   const home = findHome();
   const file = options.config === undefined ? join(home.config, MANIFEST_NAME) : resolve(options.config);
   const name = serverName(options.name, line, undefined);
-  const server: ManifestServer = {
-    stdio: { command: line.command, args: [...line.args], env: { allow: [], set: {} } },
-    limits: { timeoutMs: 60_000, outputBytes: 4 * 1024 * 1024, concurrency: 16 },
-  };
   const policyFile = join(dirname(file), 'policy', `${name}.cedar`);
   const replace = options.force === true;
   const existing = existsSync(file) && !replace ? readConfiguration(file) : undefined;
@@ -44,7 +40,7 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
       'choose another --name, or replace it with --force',
     ]);
   }
-  const [read] = await readTools([launchOf(name, server, '.')], out);
+  const [read] = await readTools([launchOf(name, unlistedServer(line), '.')], out);
   const tools = read?.tools ?? [];
   const allow =
     options.allow

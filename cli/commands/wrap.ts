@@ -11,7 +11,7 @@ import { findHome } from '../home.ts';
 import { localPrincipal } from '../identity.ts';
 import { loadConfiguration, onStop, openGate } from '../open-gate.ts';
 import { CommandError, type Output } from '../output.ts';
-import { type CommandLine, launchOf } from '../servers.ts';
+import { type CommandLine, launchOf, unlistedServer } from '../servers.ts';
 
 export interface WrapOptions {
   readonly config?: string;
@@ -31,11 +31,11 @@ export async function wrap(
   const server = configuration?.manifest.servers[name];
   if (configuration !== undefined && server !== undefined) mustBeTheSame(configuration, name, server, line);
   const principal = localPrincipal(server === undefined ? undefined : configuration?.manifest, options.agent);
-  const unlisted: ManifestServer = {
-    stdio: { command: line.command, args: [...line.args], env: { allow: [], set: {} } },
-    limits: { timeoutMs: 60_000, outputBytes: 4 * 1024 * 1024, concurrency: 16 },
-  };
-  const launch = launchOf(name, server ?? unlisted, configuration === undefined ? '.' : baseOf(configuration));
+  const launch = launchOf(
+    name,
+    server ?? unlistedServer(line),
+    configuration === undefined ? '.' : baseOf(configuration),
+  );
   const hint = missingPolicyHint(home.config, name, line, configuration);
   if (server === undefined) out.note(hint);
   const { gate } = await openGate(

@@ -47,10 +47,13 @@ export const PERMIT_TTL_MS_MIN = 2_000;
 export const PERMIT_TTL_MS_MAX = 60_000;
 export const PERMIT_TTL_MS_DEFAULT = 15_000;
 
-/** Limits of a call where the manifest names none. */
+/** A tool's time to answer where the manifest names none. Half of what common clients wait, who so hear why a call was ended. */
 export const CALL_TIMEOUT_MS_DEFAULT = 30_000;
 export const CALL_TIMEOUT_MS_MAX = 3_600_000;
+
+/** A tool's answer where the manifest names nothing. */
 export const CALL_OUTPUT_BYTES_DEFAULT = 1024 * 1024;
 export const CALL_OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
-export const CALL_CONCURRENCY_DEFAULT = 16;
+
+/** As many as the gate has in progress at all; a server of which the manifest says nothing has no bound of its own. */
 export const CALL_CONCURRENCY_MAX = 1_024;

@@ -4,7 +4,6 @@
 import { z } from 'zod';
 import { isDigest } from '../../domain/digest.ts';
 import {
-  CALL_CONCURRENCY_DEFAULT,
   CALL_CONCURRENCY_MAX,
   CALL_OUTPUT_BYTES_DEFAULT,
   CALL_OUTPUT_BYTES_MAX,
@@ -85,7 +84,7 @@ const listen = z.strictObject({
 const limits = z.strictObject({
   timeoutMs: z.int().min(1).max(CALL_TIMEOUT_MS_MAX).default(CALL_TIMEOUT_MS_DEFAULT),
   outputBytes: z.int().min(1).max(CALL_OUTPUT_BYTES_MAX).default(CALL_OUTPUT_BYTES_DEFAULT),
-  concurrency: z.int().min(1).max(CALL_CONCURRENCY_MAX).default(CALL_CONCURRENCY_DEFAULT),
+  concurrency: z.int().min(1).max(CALL_CONCURRENCY_MAX).optional(),
 });
 
 const server = z.strictObject({

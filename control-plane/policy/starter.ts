@@ -2,6 +2,7 @@
 // about itself is hostile text: it appears only escaped, in comments and in quoted strings.
 
 import { inputShape } from './input-shape.ts';
+import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from './limits.ts';
 import { presence } from './pointer.ts';
 import type { SourceText, ToolDefinition } from './source.ts';
 
@@ -62,7 +63,8 @@ function manifestText({ server, command, args, workspace }: StarterOptions, poin
     `      args: [${args.map(quoted).join(', ')}]`,
     '      # The server gets no other variables of the environment than these. Secrets are passed on, never written here.',
     '      env: { allow: [] }',
-    '    limits: { timeoutMs: 30000, outputBytes: 1048576, concurrency: 16 }',
+    '    # For each call. With "concurrency: 4" at most four are with the server at once, and others wait for their turn.',
+    `    limits: { timeoutMs: ${CALL_TIMEOUT_MS_DEFAULT}, outputBytes: ${CALL_OUTPUT_BYTES_DEFAULT} }`,
   ];
   if (pointers.length > 0 && workspace !== undefined) {
     lines.push(

@@ -168,6 +168,7 @@ describe('a start that cannot be believed', () => {
     ['list-no-schema', /lists the tool "bare" with a schema that is missing or no object/],
     ['list-schema-text', /lists the tool "poke" with a schema/],
     ['list-twice-a-name', /lists the tool "a" twice/],
+    ['list-huge-tool', /definition of its tool "huge" is larger than 262144 bytes/],
     ['list-same-cursor', /repeats a cursor/],
     ['list-endless', /more than 100 pages/],
     ['list-cursor-number', /cursor .* is not text/],

@@ -128,6 +128,9 @@ export function toolServerContract(transport: TransportUnderTest): void {
       );
       await expect((await open({ limits: { listToolsMax: 8 } })).start()).rejects.toThrow(/more than 8 tools/);
       await expect((await open({ limits: { listBytesMax: 200 } })).start()).rejects.toThrow(/larger than 200 bytes/);
+      await expect((await open({ limits: { toolBytesMax: 100 } })).start()).rejects.toThrow(
+        /definition of its tool "count" is larger than 100 bytes/,
+      );
     });
 
     proves(

@@ -160,6 +160,8 @@ export interface WorldOptions {
   readonly makeGate?: (ports: GatePorts) => Gate;
   readonly makeEnforcement?: (ports: ConstructorParameters<typeof Enforcement>[0]) => Enforcement;
   readonly described?: () => Promise<void>;
+  /** Calls that may be with the tool at once. */
+  readonly concurrency?: number;
   /** What is done when an ending could not be written, instead of giving the ledger up. */
   readonly onUnrecorded?: () => void;
 }
@@ -243,6 +245,7 @@ export class World {
           governance.shut('operator', 'GOV_HALTED', String(defect));
         },
       },
+      concurrency: () => options.concurrency,
       described: options.described ?? (async () => {}),
     };
     this.enforcement = options.makeEnforcement?.(ports) ?? new Enforcement(ports);
@@ -347,8 +350,12 @@ export class World {
     });
   }
 
-  start(captured: CapturedCall, onProgress: (params: JsonObject) => void = () => {}): RunningCall {
-    return this.enforcement.start(captured, { limits: LIMITS, onProgress });
+  start(
+    captured: CapturedCall,
+    onProgress: (params: JsonObject) => void = () => {},
+    sender: object = this,
+  ): RunningCall {
+    return this.enforcement.start(captured, { limits: LIMITS, onProgress }, sender);
   }
 
   run(args: JsonObject = { path: '/w/a.txt' }, tool = 'write_file'): Promise<CallEnd> {

@@ -50,6 +50,11 @@ describe('a manifest', () => {
       ['p.yaml:2:26: "permitTtlMs": at most 60000'],
     ],
     [
+      'a server that takes no call at a time',
+      `${BASE}servers:\n  fs: { stdio: { command: a }, limits: { concurrency: 0 } }\n`,
+      ['p.yaml:3:55: "concurrency": at least 1'],
+    ],
+    [
       'a server that is reached in two ways',
       `${BASE}servers:\n  fs: { stdio: { command: a }, http: { url: "https://x" } }\n`,
       ['p.yaml:3:7: a server is reached in exactly one way: stdio or http'],
@@ -171,7 +176,6 @@ policies: [a.cedar]
     expect(result.ok && result.manifest.servers.fs?.limits).toEqual({
       timeoutMs: 10,
       outputBytes: 1_048_576,
-      concurrency: 16,
     });
   });
 });
