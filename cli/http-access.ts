@@ -2,7 +2,7 @@
 // loopback only.
 
 import { dirname } from 'node:path';
-import type { HttpAccess } from '../adapters/downstream/http/http-front.ts';
+import type { HttpAccess } from '../adapters/downstream/http/access.ts';
 import { openAuthenticator } from '../adapters/identity/authenticator.ts';
 import type { Configuration } from './configuration.ts';
 import { localPrincipal } from './identity.ts';

@@ -5,7 +5,8 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type HttpAccess, type HttpFront, listenHttp } from '../../adapters/downstream/http/http-front.ts';
+import type { HttpAccess } from '../../adapters/downstream/http/access.ts';
+import { type HttpFront, listenHttp } from '../../adapters/downstream/http/http-front.ts';
 import { deny } from '../../domain/denial.ts';
 import { EchoSessions } from '../support/echo-sessions.ts';
 

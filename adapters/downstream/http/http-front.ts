@@ -6,13 +6,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { DENIALS, type Denial } from '../../../domain/denial.ts';
 import type { Principal } from '../../../domain/principal.ts';
 import type { ClientSessions, ViewName } from '../../../proxy/client-port.ts';
 import * as limits from '../../../proxy/limits.ts';
 import { isServedRevision } from '../../../proxy/method-table.ts';
-import type { Authenticator } from '../ports.ts';
-import { hostsOf, isLoopback, originsOf, urlOf } from './addresses.ts';
+import { Access, type AccessOptions, refusalOf } from './access.ts';
+import { isLoopback, urlOf } from './addresses.ts';
 import { bodyAtHand, discardBody, readBody } from './body.ts';
 import { type HttpSession, HttpSessions } from './http-sessions.ts';
 import {
@@ -27,19 +26,11 @@ import {
   checkAccept,
   checkContentType,
   checkFraming,
-  checkHost,
   checkMethod,
-  checkOrigin,
-  checkRepeatedHeaders,
   type HttpRefusal,
   type Route,
   routeOf,
 } from './request-checks.ts';
-
-/** Who may use the listener: whoever proves it, or, on a loopback address only, everybody on this machine as one principal. */
-export type HttpAccess =
-  | { readonly kind: 'authenticated'; readonly authenticator: Authenticator }
-  | { readonly kind: 'local'; readonly principal: Principal };
 
 export interface HttpFrontLimits {
   readonly messageBytesMax: number;
@@ -71,16 +62,11 @@ const DEFAULT_LIMITS: HttpFrontLimits = {
   drainMs: limits.DRAIN_MS,
 };
 
-export interface HttpFrontOptions {
+export interface HttpFrontOptions extends AccessOptions {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
   readonly sessions: ClientSessions;
-  readonly access: HttpAccess;
-  /** Values of `Host` besides the listener's own address, as clients send them: with the port unless it is the scheme's own. */
-  readonly publicHosts?: readonly string[];
-  /** Origins of browser pages that may talk to us, besides our own. */
-  readonly origins?: readonly string[];
   readonly limits?: Partial<HttpFrontLimits>;
   /** Told of what should not have been possible, so that the gate can halt. The request was answered with 500. */
   readonly onDefect?: (error: unknown) => void;
@@ -124,14 +110,12 @@ class Listener implements HttpFront {
   readonly #options: HttpFrontOptions;
   readonly #limits: HttpFrontLimits;
   readonly #server: Server;
+  readonly #access: Access;
   readonly #sessions: HttpSessions;
   /** How many responses have bytes that have not left yet, event streams included. */
   #unfinished = 0;
   #onAllFinished: () => void = () => {};
   readonly #timers: NodeJS.Timeout[] = [];
-  #hosts: ReadonlySet<string> = new Set();
-  #origins: ReadonlySet<string> = new Set();
-  #closing = false;
   address = '';
   port = 0;
 
@@ -139,6 +123,7 @@ class Listener implements HttpFront {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     const { headerBytesMax, headersTimeoutMs, bodyTimeoutMs, keepAliveMs, connectionsMax } = this.#limits;
+    this.#access = new Access(options);
     this.#sessions = new HttpSessions(this.#limits, () => performance.now());
     this.#server = createServer({
       maxHeaderSize: headerBytesMax,
@@ -163,7 +148,7 @@ class Listener implements HttpFront {
   }
 
   async listen(): Promise<void> {
-    const { host, port, publicHosts = [], origins = [] } = this.#options;
+    const { host, port } = this.#options;
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen({ host, port }, () => {
@@ -174,8 +159,7 @@ class Listener implements HttpFront {
     const bound = this.#server.address() as AddressInfo; // Listening on TCP, so never a path and never null.
     this.address = bound.address;
     this.port = bound.port;
-    this.#hosts = hostsOf(this.address, this.port, publicHosts);
-    this.#origins = originsOf(this.address, this.port, origins);
+    this.#access.listeningOn(this.address, this.port);
     const { sessionIdleMs, heartbeatMs } = this.#limits;
     this.#every(Math.max(10, Math.min(sessionIdleMs / 4, 60_000)), () => this.#sessions.sweep());
     this.#every(heartbeatMs, () => {
@@ -184,7 +168,7 @@ class Listener implements HttpFront {
   }
 
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#access.close();
     for (const timer of this.#timers) clearInterval(timer);
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -239,7 +223,7 @@ class Listener implements HttpFront {
     if (refusal !== undefined || route === undefined) {
       return this.#refuse(request, response, refusal ?? { status: 404, message: 'Not found' });
     }
-    const principal = await this.#authenticate(request);
+    const principal = await this.#access.authenticate(request);
     if ('status' in principal) return this.#refuse(request, response, principal);
     const named = this.#findSession(request, principal, route);
     if (named !== undefined && 'status' in named) return this.#refuse(request, response, named);
@@ -264,29 +248,13 @@ class Listener implements HttpFront {
     const version = headers['mcp-protocol-version'];
     return (
       checkMethod(method) ??
-      checkRepeatedHeaders(request.rawHeaders) ??
-      checkHost(headers.host, this.#hosts) ??
-      checkOrigin(headers.origin, this.#origins) ??
-      (this.#closing ? { status: 503, message: 'The gate is closing' } : undefined) ??
+      this.#access.checkAddressed(request) ??
       (method === 'POST' ? checkContentType(headers['content-type']) : undefined) ??
       checkFraming(request) ??
       (method === 'POST' ? checkAccept(headers.accept, ['application/json', 'text/event-stream']) : undefined) ??
       (method === 'GET' ? checkAccept(headers.accept, ['text/event-stream']) : undefined) ??
       (typeof version === 'string' && !isServedRevision(version) ? WRONG_REVISION : undefined)
     );
-  }
-
-  async #authenticate(request: IncomingMessage): Promise<Principal | HttpRefusal> {
-    const { access } = this.#options;
-    if (access.kind === 'local') return access.principal;
-    let answer: Principal | Denial;
-    try {
-      answer = await access.authenticator.authenticate({ authorization: request.headers.authorization });
-    } catch {
-      // Whatever went wrong there, nobody has proved anything.
-      return UNAUTHENTICATED;
-    }
-    return 'code' in answer ? refusalOf(answer) : answer;
   }
 
   /** The session that the request names; undefined when it names none. */
@@ -420,16 +388,3 @@ const WRONG_REVISION: HttpRefusal = {
   status: 400,
   message: 'MCP-Protocol-Version is not supported, or not that of the session',
 };
-const UNAUTHENTICATED: HttpRefusal = {
-  status: 401,
-  message: DENIALS.ID_UNAUTHENTICATED.told,
-  headers: { 'www-authenticate': 'Bearer' },
-};
-
-function refusalOf(denial: Denial): HttpRefusal {
-  const { told, retry } = DENIALS[denial.code];
-  if (denial.code === 'ID_UNAUTHENTICATED') return UNAUTHENTICATED;
-  if (denial.code === 'SERVER_UNAVAILABLE' || denial.code === 'TOOL_UNKNOWN')
-    return { status: 404, message: 'Not found' };
-  return retry ? { status: 503, message: told, headers: { 'retry-after': '1' } } : { status: 403, message: told };
-}

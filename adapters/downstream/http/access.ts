@@ -1,0 +1,85 @@
+// Who may use the listener, in the words of HTTP: the names it is known by, the pages that may talk to it, the credential that is asked
+// for. Every way in passes here, whatever is spoken afterwards; what may be done once inside is not decided here.
+
+import type { IncomingMessage } from 'node:http';
+import { DENIALS, type Denial } from '../../../domain/denial.ts';
+import type { Principal } from '../../../domain/principal.ts';
+import type { Authenticator } from '../ports.ts';
+import { hostsOf, originsOf } from './addresses.ts';
+import { checkHost, checkOrigin, checkRepeatedHeaders, type HttpRefusal } from './request-checks.ts';
+
+/** Who may use the listener: whoever proves it, or, on a loopback address only, everybody on this machine as one principal. */
+export type HttpAccess =
+  | { readonly kind: 'authenticated'; readonly authenticator: Authenticator }
+  | { readonly kind: 'local'; readonly principal: Principal };
+
+export interface AccessOptions {
+  readonly access: HttpAccess;
+  /** Values of `Host` besides the listener's own address, as clients send them: with the port unless it is the scheme's own. */
+  readonly publicHosts?: readonly string[];
+  /** Origins of browser pages that may talk to us, besides our own. */
+  readonly origins?: readonly string[];
+}
+
+export class Access {
+  readonly #options: AccessOptions;
+  #hosts: ReadonlySet<string> = new Set();
+  #origins: ReadonlySet<string> = new Set();
+  #closing = false;
+
+  constructor(options: AccessOptions) {
+    this.#options = options;
+  }
+
+  /** Before this nobody is let in: no name is known. */
+  listeningOn(address: string, port: number): void {
+    const { publicHosts = [], origins = [] } = this.#options;
+    this.#hosts = hostsOf(address, port, publicHosts);
+    this.#origins = originsOf(address, port, origins);
+  }
+
+  /** From here on nobody new is let in. */
+  close(): void {
+    this.#closing = true;
+  }
+
+  /** Whether the request was meant for us, by somebody who may talk to us at all. */
+  checkAddressed({ rawHeaders, headers }: IncomingMessage): HttpRefusal | undefined {
+    return (
+      checkRepeatedHeaders(rawHeaders) ??
+      checkHost(headers.host, this.#hosts) ??
+      checkOrigin(headers.origin, this.#origins) ??
+      (this.#closing ? CLOSING : undefined)
+    );
+  }
+
+  /** Asked for every request again. Never rejects. */
+  async authenticate(request: IncomingMessage): Promise<Principal | HttpRefusal> {
+    const { access } = this.#options;
+    if (access.kind === 'local') return access.principal;
+    let answer: Principal | Denial;
+    try {
+      answer = await access.authenticator.authenticate({ authorization: request.headers.authorization });
+    } catch {
+      // Whatever went wrong there, nobody has proved anything.
+      return UNAUTHENTICATED;
+    }
+    return 'code' in answer ? refusalOf(answer) : answer;
+  }
+}
+
+const CLOSING: HttpRefusal = { status: 503, message: 'The gate is closing' };
+const UNAUTHENTICATED: HttpRefusal = {
+  status: 401,
+  message: DENIALS.ID_UNAUTHENTICATED.told,
+  headers: { 'www-authenticate': 'Bearer' },
+};
+
+/** What somebody without a session is told of a denial: its class and nothing of its detail. */
+export function refusalOf(denial: Denial): HttpRefusal {
+  const { told, retry } = DENIALS[denial.code];
+  if (denial.code === 'ID_UNAUTHENTICATED') return UNAUTHENTICATED;
+  if (denial.code === 'SERVER_UNAVAILABLE' || denial.code === 'TOOL_UNKNOWN')
+    return { status: 404, message: 'Not found' };
+  return retry ? { status: 503, message: told, headers: { 'retry-after': '1' } } : { status: 403, message: told };
+}
