@@ -1,2 +1,3 @@
 #!/usr/bin/env node
-import '../dist/cli/main.js';
+await import('../dist/cli/deciding-ahead.js');
+await import('../dist/cli/main.js');

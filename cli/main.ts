@@ -1,7 +1,6 @@
 // The command line. Each command is loaded when it is used: a client that starts us waits for what we load.
 
 import { Command, CommanderError } from 'commander';
-import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { KeysOptions } from './commands/keys.ts';
 import type { LogOptions } from './commands/log.ts';
@@ -12,6 +11,7 @@ import type { ReplayOptions } from './commands/replay.ts';
 import type { ServeOptions } from './commands/serve.ts';
 import type { VerifyOptions } from './commands/verify.ts';
 import type { WrapOptions } from './commands/wrap.ts';
+import { decidingThread } from './deciding-ahead.ts';
 import { EXIT } from './exit-codes.ts';
 import { CommandError, type Output, outliveReaders, output, reasonOf } from './output.ts';
 import { packageVersion } from './version.ts';
@@ -38,12 +38,6 @@ async function run(json: boolean | undefined, action: Action): Promise<void> {
       exit = EXIT.error;
     }
   }
-}
-
-/** The deciding thread takes longest to load, so it begins before everything else that a gate needs. */
-async function loadDecidingThread(): Promise<DecidingThread> {
-  const { DecidingThread } = await import('../adapters/policy-engine/deciding-thread.ts');
-  return new DecidingThread();
 }
 
 const program = new Command('portcullis')
@@ -79,7 +73,7 @@ program
   .passThroughOptions()
   .action((command: string, args: string[], options: Json & WrapOptions) =>
     run(options.json, async (out) => {
-      const deciding = await loadDecidingThread();
+      const deciding = await decidingThread();
       return (await import('./commands/wrap.ts')).wrap(options, { command, args }, out, deciding);
     }),
   );
@@ -98,7 +92,7 @@ program
   .option(...JSON_OPTION)
   .action((options: Json & ServeOptions) =>
     run(options.json, async (out) => {
-      const deciding = await loadDecidingThread();
+      const deciding = await decidingThread();
       return (await import('./commands/serve.ts')).serve(options, out, deciding);
     }),
   );
