@@ -35,6 +35,24 @@ describe('a call that waits for its turn', () => {
     expect(world.defects).toEqual([]);
   });
 
+  it('gives up its turn when it is cancelled, not when that is on the record: nothing is decided for it any more', async () => {
+    const world = await busy();
+    const asked: unknown[] = [];
+    const { decide } = world.authority;
+    world.authority.decide = (request) => {
+      asked.push(request.call);
+      return decide(request);
+    };
+    const waiting = world.start(world.capture());
+    const next = world.capture();
+    world.start(next);
+    await settled();
+    waiting.stop({ type: 'call.cancelled', by: 'client' });
+    answer(world, 0);
+    await settled();
+    expect(asked).toEqual([next.call]);
+  });
+
   proves('G4', 'is denied at its deadline, and never executed', async () => {
     const world = await busy();
     world.clock.advance(LIMITS.timeoutMs - 1);
