@@ -1,13 +1,38 @@
 // What the edge that faces clients needs from whoever knows credentials.
 
 import type { Denial } from '../../domain/denial.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import type { Principal } from '../../domain/principal.ts';
+
+/** What a request says about who sends it, and what a proof of that has to be about. */
+export interface CredentialRequest {
+  /** The value of the `Authorization` header. */
+  readonly authorization: string | undefined;
+  /** The value of the `DPoP` header. */
+  readonly proof?: string | undefined;
+  readonly method: string;
+  /** Where the client reached us: scheme, host and path. The configuration says so, or a `Host` that was found to be ours; never a stranger's. */
+  readonly url: string;
+}
+
+/** Why a credential proves nobody, and what the client is told about how to do better. */
+export interface CredentialRefusal extends Denial {
+  readonly challenge?: {
+    /** 403 says who it is and that it is not enough. */
+    readonly status: 401 | 403;
+    readonly headers: Readonly<Record<string, string>>;
+  };
+}
 
 /** Tells whose credential a request carries. Implemented in adapters/identity. */
 export interface Authenticator {
   /**
-   * The principal that the value of the `Authorization` header proves, or why it proves none. It is asked before the body is read, for
-   * every request again. A rejection counts as a refusal.
+   * The principal that the credential proves, or why it proves none. It is asked before the body is read, for every request again. A
+   * rejection counts as a refusal.
    */
-  authenticate(request: { readonly authorization: string | undefined }): Promise<Principal | Denial>;
+  authenticate(request: CredentialRequest): Promise<Principal | CredentialRefusal>;
+  /** What an answer to a request with a proof says besides. */
+  readonly headers?: () => Readonly<Record<string, string>>;
+  /** What clients may know about the resource at this URL (RFC 9728); undefined where no authorization server issues tokens for us. */
+  readonly metadata?: (url: string) => JsonObject | undefined;
 }

@@ -1,10 +1,11 @@
 // Who may use the listener, in the words of HTTP: the names it is known by, the pages that may talk to it, the credential that is asked
 // for. Every way in passes here, whatever is spoken afterwards; what may be done once inside is not decided here.
 
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DENIALS, type Denial } from '../../../domain/denial.ts';
+import type { JsonObject } from '../../../domain/json.ts';
 import type { Principal } from '../../../domain/principal.ts';
-import type { Authenticator } from '../ports.ts';
+import type { Authenticator, CredentialRefusal, CredentialRequest } from '../ports.ts';
 import { hostsOf, originsOf } from './addresses.ts';
 import { checkHost, checkOrigin, checkRepeatedHeaders, type HttpRefusal } from './request-checks.ts';
 
@@ -17,6 +18,8 @@ export interface AccessOptions {
   readonly access: HttpAccess;
   /** Values of `Host` besides the listener's own address, as clients send them: with the port unless it is the scheme's own. */
   readonly publicHosts?: readonly string[];
+  /** Scheme, host and port under which clients reach us, where these are not what they see of the listener itself. */
+  readonly publicUrl?: string;
   /** Origins of browser pages that may talk to us, besides our own. */
   readonly origins?: readonly string[];
 }
@@ -33,8 +36,12 @@ export class Access {
 
   /** Before this nobody is let in: no name is known. */
   listeningOn(address: string, port: number): void {
-    const { publicHosts = [], origins = [] } = this.#options;
-    this.#hosts = hostsOf(address, port, publicHosts);
+    const { publicHosts = [], publicUrl, origins = [] } = this.#options;
+    this.#hosts = hostsOf(
+      address,
+      port,
+      publicUrl === undefined ? publicHosts : [...publicHosts, new URL(publicUrl).host],
+    );
     this.#origins = originsOf(address, port, origins);
   }
 
@@ -57,14 +64,43 @@ export class Access {
   async authenticate(request: IncomingMessage): Promise<Principal | HttpRefusal> {
     const { access } = this.#options;
     if (access.kind === 'local') return access.principal;
-    let answer: Principal | Denial;
+    let answer: Principal | CredentialRefusal;
     try {
-      answer = await access.authenticator.authenticate({ authorization: request.headers.authorization });
+      answer = await access.authenticator.authenticate(this.#credentialOf(request));
     } catch {
       // Whatever went wrong there, nobody has proved anything.
       return UNAUTHENTICATED;
     }
-    return 'code' in answer ? refusalOf(answer) : answer;
+    return 'code' in answer ? challengeOf(answer) : answer;
+  }
+
+  /** What every answer to a request with a proof says besides, whatever the answer is. */
+  announce(request: IncomingMessage, response: ServerResponse): void {
+    const { access } = this.#options;
+    if (access.kind === 'local' || request.headers.dpop === undefined) return;
+    for (const [name, value] of Object.entries(access.authenticator.headers?.() ?? {})) response.setHeader(name, value);
+  }
+
+  /** What anybody may know about the resource at this path; undefined where there is nothing to know. */
+  metadata(request: IncomingMessage, path: string): JsonObject | undefined {
+    const { access } = this.#options;
+    return access.kind === 'local' ? undefined : access.authenticator.metadata?.(this.#origin(request) + path);
+  }
+
+  #credentialOf(request: IncomingMessage): CredentialRequest {
+    const { headers, method = '', url = '' } = request;
+    const { authorization, dpop } = headers;
+    return {
+      authorization,
+      proof: typeof dpop === 'string' ? dpop : undefined,
+      method,
+      url: this.#origin(request) + url,
+    };
+  }
+
+  /** Where clients know us to be: what is configured, or the `Host`, which is one of ours by now. Ourselves we speak plain HTTP. */
+  #origin({ headers }: IncomingMessage): string {
+    return this.#options.publicUrl ?? `http://${headers.host ?? ''}`.toLowerCase();
   }
 }
 
@@ -74,6 +110,13 @@ const UNAUTHENTICATED: HttpRefusal = {
   message: DENIALS.ID_UNAUTHENTICATED.told,
   headers: { 'www-authenticate': 'Bearer' },
 };
+
+function challengeOf(refusal: CredentialRefusal): HttpRefusal {
+  const { code, challenge } = refusal;
+  if (challenge === undefined) return refusalOf(refusal);
+  const { status, headers } = challenge;
+  return { status, message: status === 403 ? 'Insufficient scope' : DENIALS[code].told, headers };
+}
 
 /** What somebody without a session is told of a denial: its class and nothing of its detail. */
 export function refusalOf(denial: Denial): HttpRefusal {

@@ -22,6 +22,7 @@ import {
   SECURITY_HEADERS,
   writeEvent,
 } from './post-reply.ts';
+import { answerDescription, checkDescriptionMethod, describedPath } from './protected-resource.ts';
 import {
   checkAccept,
   checkContentType,
@@ -218,11 +219,14 @@ class Listener implements HttpFront {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const described = describedPath(request.url);
+    if (described !== undefined) return this.#describe(request, response, described);
     const route = routeOf(request.url);
     const refusal = this.#checkHead(request, route);
     if (refusal !== undefined || route === undefined) {
       return this.#refuse(request, response, refusal ?? { status: 404, message: 'Not found' });
     }
+    this.#access.announce(request, response);
     const principal = await this.#access.authenticate(request);
     if ('status' in principal) return this.#refuse(request, response, principal);
     const named = this.#findSession(request, principal, route);
@@ -239,6 +243,16 @@ class Listener implements HttpFront {
       default:
         return named === undefined ? this.#refuse(request, response, NO_SESSION) : this.#delete(response, named);
     }
+  }
+
+  /** Answered without a credential: it says how to get one. */
+  #describe(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const refusal =
+      checkDescriptionMethod(request.method) ?? this.#access.checkAddressed(request) ?? checkFraming(request);
+    if (refusal !== undefined) return this.#refuse(request, response, refusal);
+    const description = this.#access.metadata(request, path);
+    if (description === undefined) return this.#refuse(request, response, { status: 404, message: 'Not found' });
+    answerDescription(request, response, description);
   }
 
   /** Everything that can be said without knowing who asks. */

@@ -24,6 +24,7 @@ const SINGLE = new Map(
     'content-encoding',
     'content-length',
     'content-type',
+    'dpop',
     'host',
     'mcp-protocol-version',
     'mcp-session-id',

@@ -16,6 +16,7 @@ const agents: ApiKeyAgent[] = [
   { agent: 'coder', roles: ['developer'], root: true, apiKey: one.digest },
   { agent: 'reviewer', roles: [], root: false, apiKey: two.digest },
 ];
+const POST = { method: 'POST', url: 'https://gate.example/mcp' };
 const now = () => 0;
 const { authenticate } = bearerAuthenticator(agents, [], [], now);
 
@@ -42,19 +43,19 @@ describe('a request over HTTP', () => {
 
   for (const [how, authorization] of refused) {
     proves('G4', `${how} is nobody's`, async () => {
-      expect(await authenticate({ authorization })).toMatchObject({ code: 'ID_UNAUTHENTICATED' });
+      expect(await authenticate({ ...POST, authorization })).toMatchObject({ code: 'ID_UNAUTHENTICATED' });
     });
   }
 
   it('with a key is the agent’s to whom the key belongs', async () => {
-    expect(await authenticate({ authorization: `Bearer ${two.key}` })).toEqual({
+    expect(await authenticate({ ...POST, authorization: `Bearer ${two.key}` })).toEqual({
       agent: 'reviewer',
       roles: [],
       root: false,
       authentication: 'api_key',
       connection: connectionDigest('api_key', two.key),
     });
-    expect(await authenticate({ authorization: `bEARER ${one.key}` })).toMatchObject({ agent: 'coder' });
+    expect(await authenticate({ ...POST, authorization: `bEARER ${one.key}` })).toMatchObject({ agent: 'coder' });
   });
 });
 

@@ -15,6 +15,7 @@ import { proves } from '../../../guarantees.ts';
 const ISSUER = 'https://issuer.example';
 const RESOURCE = 'https://gate.example/mcp';
 const NOW = 1_795_250_000;
+const POST = { method: 'POST', url: RESOURCE };
 
 const rsa = await generateKeyPair('RS256');
 const ed = await generateKeyPair('Ed25519');
@@ -180,20 +181,21 @@ describe('an access token', () => {
 
   for (const [what, make] of refused) {
     proves('G4', `${what} is refused`, async () => {
-      const verdict = await open().authenticate({ authorization: `Bearer ${await make()}` });
+      const verdict = await open().authenticate({ ...POST, authorization: `Bearer ${await make()}` });
       expect(verdict).toMatchObject({ code: 'ID_UNAUTHENTICATED' });
     });
   }
 
   it('does not appear in its refusal', async () => {
     const bad = await withClaims({ exp: NOW - 6 });
-    const verdict = JSON.stringify(await open().authenticate({ authorization: `Bearer ${bad}` }));
+    const verdict = JSON.stringify(await open().authenticate({ ...POST, authorization: `Bearer ${bad}` }));
     for (const part of bad.split('.')) expect(verdict).not.toContain(part);
   });
 
   it('that fits several agents is nobody’s', async () => {
     const twin = { roles: [], root: true, auth: { jwt: { sub: 'alice' } } };
     const verdict = await open(undefined, { one: twin, two: twin }).authenticate({
+      ...POST,
       authorization: `Bearer ${await token()}`,
     });
     expect(verdict).toMatchObject({ code: 'ID_UNAUTHENTICATED' });
@@ -206,18 +208,18 @@ describe('an access token', () => {
     ['by an Ed25519 key', () => token(good, { alg: 'Ed25519', kid: 'ed', typ: 'at+jwt' }, ed.privateKey)],
     ['in the last second of the tolerance', () => withClaims({ exp: NOW - 4 })],
   ])('%s stands for its agent', async (_, make) => {
-    const principal = await open().authenticate({ authorization: `Bearer ${await make()}` });
+    const principal = await open().authenticate({ ...POST, authorization: `Bearer ${await make()}` });
     expect(principal).toMatchObject({ agent: 'coder', roles: ['developer'], root: true, authentication: 'jwt' });
   });
 
   it('with a list of groups stands for the agent that needs one of them', async () => {
     const bob = await withClaims({ sub: 'bob', groups: ['users', 'admins'] });
-    expect(await open().authenticate({ authorization: `Bearer ${bob}` })).toMatchObject({ agent: 'other' });
+    expect(await open().authenticate({ ...POST, authorization: `Bearer ${bob}` })).toMatchObject({ agent: 'other' });
   });
 
   it('that follows another keeps the connection; one of another client does not', async () => {
     const connection = async (text: string) => {
-      const principal = await open().authenticate({ authorization: `Bearer ${text}` });
+      const principal = await open().authenticate({ ...POST, authorization: `Bearer ${text}` });
       return 'connection' in principal ? principal.connection : principal.code;
     };
     expect(await connection(await withClaims({ exp: NOW + 600 }))).toBe(await connection(await token()));
@@ -244,7 +246,7 @@ describe('a key set', () => {
 
   it('comes from a file as well', async () => {
     writeFileSync(join(folder, 'jwks.json'), keySet);
-    expect(await open('jwks.json').authenticate({ authorization: `Bearer ${await token()}` })).toMatchObject({
+    expect(await open('jwks.json').authenticate({ ...POST, authorization: `Bearer ${await token()}` })).toMatchObject({
       agent: 'coder',
     });
   });
@@ -269,7 +271,7 @@ describe('a key set', () => {
       fetches = 0;
       const authenticator = open();
       for (let count = 0; count < 5; count++) {
-        const verdict = await authenticator.authenticate({ authorization: `Bearer ${await token()}` });
+        const verdict = await authenticator.authenticate({ ...POST, authorization: `Bearer ${await token()}` });
         expect(verdict).toMatchObject({ code: 'ID_UNAUTHENTICATED' });
       }
       expect(fetches).toBe(1);
@@ -279,7 +281,7 @@ describe('a key set', () => {
 
   proves('G4', 'whose server never answers lets nobody in, and does not keep the request for ever', async () => {
     answer = () => {};
-    const verdict = await open().authenticate({ authorization: `Bearer ${await token()}` });
+    const verdict = await open().authenticate({ ...POST, authorization: `Bearer ${await token()}` });
     expect(verdict).toMatchObject({ code: 'ID_UNAUTHENTICATED' });
     serve();
   });
@@ -289,7 +291,7 @@ describe('a key set', () => {
     const authenticator = open();
     const [one, other] = [await token(), await token(good, { ...goodHeader, kid: 'unknown' })];
     await Promise.all(
-      [one, other, one, other].map((text) => authenticator.authenticate({ authorization: `Bearer ${text}` })),
+      [one, other, one, other].map((text) => authenticator.authenticate({ ...POST, authorization: `Bearer ${text}` })),
     );
     expect(fetches).toBe(1);
   });
