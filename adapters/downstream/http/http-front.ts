@@ -1,7 +1,7 @@
 // Streamable HTTP for clients of the revisions with sessions (2025-03-26 to 2025-11-25), directly on node:http.
 // In this order, and before any byte of a body is read: method and path, Host, Origin, content type, framing, credential, session.
 // It never looks into a message: a POST without a session opens one if the message turns out to be `initialize`, and is refused if not.
-// Not offered: resumption of streams (no event carries an id), CORS (browser pages on other origins are not clients).
+// A request for a WebSocket is checked the same way and goes on in ws/. Not offered: resumption of streams (no event carries an id), CORS (browser pages on other origins are not clients).
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,19 +10,15 @@ import type { Principal } from '../../../domain/principal.ts';
 import type { ClientSessions, ViewName } from '../../../proxy/client-port.ts';
 import * as limits from '../../../proxy/limits.ts';
 import { isServedRevision } from '../../../proxy/method-table.ts';
+import { UpgradableRequest } from '../ws/upgrade-request.ts';
+import { WsFront } from '../ws/ws-front.ts';
 import { Access, type AccessOptions, refusalOf } from './access.ts';
 import { isLoopback, urlOf } from './addresses.ts';
 import { bodyAtHand, discardBody, readBody } from './body.ts';
 import { type HttpSession, HttpSessions } from './http-sessions.ts';
-import {
-  EVENT_STREAM_HEADERS,
-  JSON_HEADERS,
-  PostReply,
-  type ReplyHead,
-  SECURITY_HEADERS,
-  writeEvent,
-} from './post-reply.ts';
+import { EVENT_STREAM_HEADERS, PostReply, type ReplyHead, SECURITY_HEADERS, writeEvent } from './post-reply.ts';
 import { answerDescription, checkDescriptionMethod, describedPath } from './protected-resource.ts';
+import { writeRefusal } from './refusal-reply.ts';
 import {
   checkAccept,
   checkContentType,
@@ -113,6 +109,7 @@ class Listener implements HttpFront {
   readonly #server: Server;
   readonly #access: Access;
   readonly #sessions: HttpSessions;
+  readonly #webSockets: WsFront;
   /** How many responses have bytes that have not left yet, event streams included. */
   #unfinished = 0;
   #onAllFinished: () => void = () => {};
@@ -126,7 +123,14 @@ class Listener implements HttpFront {
     const { headerBytesMax, headersTimeoutMs, bodyTimeoutMs, keepAliveMs, connectionsMax } = this.#limits;
     this.#access = new Access(options);
     this.#sessions = new HttpSessions(this.#limits, () => performance.now());
+    this.#webSockets = new WsFront({
+      access: this.#access,
+      sessions: options.sessions,
+      limits: this.#limits,
+      onDefect: (error) => options.onDefect?.(error),
+    });
     this.#server = createServer({
+      IncomingMessage: UpgradableRequest,
       maxHeaderSize: headerBytesMax,
       headersTimeout: headersTimeoutMs,
       // Behind our own bound for the body, for bodies that are only read to be thrown away.
@@ -140,6 +144,7 @@ class Listener implements HttpFront {
     this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = connectionsMax;
     this.#server.on('request', (request, response) => this.#accept(request, response));
+    this.#server.on('upgrade', (request, socket, head) => this.#webSockets.upgrade(request, socket, head));
     // Asked before the body is sent: a refusal then costs the client nothing.
     this.#server.on('checkContinue', (request, response) => this.#accept(request, response));
   }
@@ -165,6 +170,7 @@ class Listener implements HttpFront {
     this.#every(Math.max(10, Math.min(sessionIdleMs / 4, 60_000)), () => this.#sessions.sweep());
     this.#every(heartbeatMs, () => {
       for (const stream of this.#sessions.streams()) stream.write(': alive\n\n');
+      this.#webSockets.beat();
     });
   }
 
@@ -175,10 +181,12 @@ class Listener implements HttpFront {
       this.#server.close(() => resolve());
     });
     for (const stream of this.#sessions.streams()) stream.end();
+    const webSocketsClosed = this.#webSockets.close();
     await this.#settled();
     await this.#sessions.endAll('shutdown');
     // What was cancelled just now is being answered.
     await this.#settled();
+    await webSocketsClosed;
     this.#server.closeIdleConnections();
     this.#server.closeAllConnections();
     await closed;
@@ -352,7 +360,7 @@ class Listener implements HttpFront {
     await held.session.refuse('MESSAGE_TOO_LARGE', `a body of ${bytes} bytes or more`, (json) => {
       told = json;
     });
-    this.#answer(request, response, { status: 413, message: 'Message too large' }, told);
+    writeRefusal(request, response, { status: 413, message: 'Message too large' }, told);
   }
 
   /** The stream for messages that belong to no request. A client that comes back has lost the one before. */
@@ -373,28 +381,10 @@ class Listener implements HttpFront {
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse, refusal: HttpRefusal): void {
-    this.#answer(request, response, refusal, undefined);
+    writeRefusal(request, response, refusal);
     discardBody(request, this.#limits.messageBytesMax);
   }
-
-  /** `told` is what the session said about it, where there is one to ask. */
-  #answer(request: IncomingMessage, response: ServerResponse, refusal: HttpRefusal, told: string | undefined): void {
-    if (response.headersSent || response.destroyed) return;
-    const { status, message, headers } = refusal;
-    const json = told ?? JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: INVALID_REQUEST, message } });
-    response.writeHead(status, {
-      ...JSON_HEADERS,
-      'content-length': Buffer.byteLength(json),
-      // A client that waits for our go-ahead will now not send its body, or send it after all: that connection is of no more use.
-      ...(request.headers.expect === undefined ? {} : { connection: 'close' }),
-      ...headers,
-    });
-    response.end(json);
-  }
 }
-
-/** JSON-RPC: the message sent is not a valid request. */
-const INVALID_REQUEST = -32600;
 
 const OK: ReplyHead = { status: 200 };
 const NO_SESSION: HttpRefusal = { status: 400, message: 'No session: the Mcp-Session-Id header is missing' };
