@@ -196,7 +196,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       })),
     }));
     const source: PolicySource = { manifest: configuration.source, policies: configuration.policies, tools };
-    const installed = await asked.install(source);
+    const installed = await asked.install(source, configuration.manifest);
     if (!installed.ok) {
       const problems = installed.problems.map(problemText);
       note(`the policy is not valid, so every call is denied:\n  ${problems.join('\n  ')}`);

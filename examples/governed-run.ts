@@ -97,7 +97,7 @@ class Interposer {
         this.#used = authorization.permit;
         return authorization;
       },
-      install: (source) => authority.install(source),
+      install: (source, manifest) => authority.install(source, manifest),
       visible: (principal) => authority.visible(principal),
       checkOutput: (server, tool, json) => authority.checkOutput(server, tool, json),
       close: () => authority.close(),

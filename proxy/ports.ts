@@ -1,6 +1,7 @@
 // What the enforcement point needs from outside. Adapters implement these; nothing here decides.
 
 import type { Authorization, AuthorizationRequest } from '../control-plane/authorization.ts';
+import type { Manifest } from '../control-plane/policy/manifest.ts';
 import type { PolicySource, Problem } from '../control-plane/policy/source.ts';
 import type { Denial } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
@@ -28,8 +29,11 @@ export interface GateCrypto {
 export interface Authority {
   /** Never rejects: faults and timeouts are denials. */
   authorize(request: AuthorizationRequest): Promise<Authorization>;
-  /** Installs a policy; on refusal the one before stays. */
-  install(source: PolicySource): Promise<InstallResult>;
+  /**
+   * Installs a policy; on refusal the one before stays. `manifest` is what the source's manifest says, where that was parsed already; the
+   * digest of what is installed commits to it.
+   */
+  install(source: PolicySource, manifest?: Manifest): Promise<InstallResult>;
   /** The tools, as `server/tool`, that some rule could ever allow this principal. Used to hide, never to allow. */
   visible(principal: Principal): Promise<ReadonlySet<string>>;
   /** Whether structured content fits the output schema of the installed definition. Never rejects: a fault is a denial. */

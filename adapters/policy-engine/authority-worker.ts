@@ -6,11 +6,13 @@ import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
 import { mintPermit, permitSigner } from '../../control-plane/permits/mint.ts';
-import { assembleBundle, type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
+import { type Bundle, type BundleResult, bundleOf, digestWith } from '../../control-plane/policy/bundle.ts';
 import { decide } from '../../control-plane/policy/decide.ts';
+import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import { actionId } from '../../control-plane/policy/schema.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
 import { visibleTools } from '../../control-plane/policy/visible.ts';
+import { withoutPlaces } from '../../control-plane/policy/without-places.ts';
 import { encodeBase64url } from '../../domain/base64url.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { Defect } from '../../domain/defect.ts';
@@ -32,12 +34,25 @@ if (port === null) throw new Defect('the deciding side runs in a thread of its o
 const send = (message: FromAuthority): void => port.postMessage(message);
 
 port.once('message', (setup: AuthoritySetup) => {
-  const assembled = assembleBundle(setup.source, cedarLanguage, digestWith(sha256));
-  if (assembled.ok) serve(setup, assembled.bundle);
-  else send({ type: 'refused', problems: assembled.problems });
+  const assembled = setup.manifest === undefined ? undefined : assembleParsed(setup.source, setup.manifest);
+  if (assembled?.ok === true) serve(setup, assembled.bundle);
+  else void serveFromTexts(setup);
 });
 rehearse();
 send({ type: 'warm', task: ownThread() });
+
+function assembleParsed(source: PolicySource, manifest: Manifest): BundleResult {
+  const parsed = { manifest, document: withoutPlaces(source.manifest.file) };
+  return bundleOf(parsed, source, cedarLanguage, digestWith(sha256));
+}
+
+/** The long way: it alone can say in which line something is wrong. What it needs takes so long to load that a good start goes without. */
+async function serveFromTexts(setup: AuthoritySetup): Promise<void> {
+  const { assembleBundle } = await import('../../control-plane/policy/assemble-bundle.ts');
+  const assembled = assembleBundle(setup.source, cedarLanguage, digestWith(sha256));
+  if (assembled.ok) serve(setup, assembled.bundle);
+  else send({ type: 'refused', problems: assembled.problems });
+}
 
 function serve(setup: AuthoritySetup, bundle: Bundle): void {
   const askCanary = loadCanaries();

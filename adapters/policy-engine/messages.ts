@@ -1,6 +1,7 @@
 // What passes between the gate's thread and the deciding thread.
 
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
+import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import type { PolicySource, Problem } from '../../control-plane/policy/source.ts';
 import type { Denial } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
@@ -9,6 +10,8 @@ import type { Principal } from '../../domain/principal.ts';
 /** The first message to a deciding thread, once it is warm. It serves one bundle for all its life. */
 export interface AuthoritySetup {
   readonly source: PolicySource;
+  /** What the source's manifest says, where the gate has parsed it already. The bundle's digest commits to it, as to everything in force. */
+  readonly manifest?: Manifest | undefined;
   /** PEM file of the private key that signs permits. Only the deciding thread reads it. */
   readonly keyFile: string;
   /** Names of this installation and of this gate, as permits carry them. */

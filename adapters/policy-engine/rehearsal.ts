@@ -1,10 +1,13 @@
-// The whole way from a policy's text to a decision, walked once with a policy of our own while the real one is still being fetched: what is
+// The whole way from a policy's rules to a decision, walked once with a policy of our own while the real one is still being fetched: what is
 // loaded and compiled on the way need not be later, and a deciding side that goes wrong here never gets to decide anything.
 
 import type { AuthorizationRequest } from '../../control-plane/authorization.ts';
-import { assembleBundle, digestWith } from '../../control-plane/policy/bundle.ts';
+import { bundleOf, digestWith } from '../../control-plane/policy/bundle.ts';
 import { decide } from '../../control-plane/policy/decide.ts';
+import { PERMIT_TTL_MS_DEFAULT } from '../../control-plane/policy/limits.ts';
+import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
+import { withoutPlaces } from '../../control-plane/policy/without-places.ts';
 import { Defect } from '../../domain/defect.ts';
 import type { Digest } from '../../domain/digest.ts';
 import { rootLineage } from '../../domain/lineage.ts';
@@ -15,17 +18,25 @@ import { fileSystemPaths } from './path-resolver.ts';
 
 const INPUT = { type: 'object', properties: { line: { type: 'string' } }, required: ['line'] };
 
-const SOURCE: PolicySource = {
-  manifest: {
-    file: 'rehearsal.yaml',
-    text: `apiVersion: portcullis/v1
-namespace: Rehearsal
-agents:
-  actor: { roles: [cast], root: true, auth: local }
-servers:
-  stage: { stdio: { command: nothing, args: [] } }
-`,
+const MANIFEST: Manifest = {
+  apiVersion: 'portcullis/v1',
+  namespace: 'Rehearsal',
+  defaults: { permitTtlMs: PERMIT_TTL_MS_DEFAULT },
+  agents: { actor: { roles: ['cast'], root: true, auth: 'local' } },
+  identity: { jwt: [] },
+  listen: { hosts: [], origins: [] },
+  servers: {
+    stage: {
+      stdio: { command: 'nothing', args: [], env: { allow: [], set: {} } },
+      limits: { timeoutMs: 1, outputBytes: 1, concurrency: 1 },
+    },
   },
+  facts: {},
+  groups: {},
+  policies: [],
+};
+
+const SOURCE: Omit<PolicySource, 'manifest'> = {
   policies: [
     {
       file: 'rehearsal.cedar',
@@ -44,7 +55,8 @@ const NEVER = '0'.repeat(26);
 
 /** Throws when anything on the way is not as it must be. */
 export function rehearse(): void {
-  const assembled = assembleBundle(SOURCE, cedarLanguage, digestWith(sha256));
+  const parsed = { manifest: MANIFEST, document: withoutPlaces('rehearsal.yaml') };
+  const assembled = bundleOf(parsed, SOURCE, cedarLanguage, digestWith(sha256));
   if (!assembled.ok) throw new Defect('the rehearsal has no policy');
   const engine = new CedarEngine(assembled.bundle);
   const schemas = new SchemaChecks(new Map([['stage/speak', { inputSchema: INPUT }]]));

@@ -2,11 +2,13 @@
 // healthy thread everything is denied; a new thread serves only after its canaries answered.
 
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
+import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
 import { type Denial, type DenialCode, deny } from '../../domain/denial.ts';
 import type { Principal } from '../../domain/principal.ts';
 import type { Authority, InstallResult } from '../../proxy/ports.ts';
 import { DecidingThread, type Started, type ThreadFile } from './deciding-thread.ts';
+import type { AuthoritySetup } from './messages.ts';
 
 export interface AuthorityOptions {
   /** PEM file (PKCS 8) of the Ed25519 private key for permits. Read by the deciding thread alone. */
@@ -24,6 +26,9 @@ export interface AuthorityOptions {
   readonly thread?: ThreadFile;
 }
 
+/** What a thread is told to serve. */
+type Installed = Pick<AuthoritySetup, 'source' | 'manifest'>;
+
 export type AuthorityHealth = { readonly state: 'ready' } | { readonly state: 'degraded'; readonly reason: string };
 
 const RETRY_MS_MIN = 100;
@@ -35,7 +40,7 @@ export class WorkerAuthority implements Authority {
   /** The one that is to take over, while it starts. */
   #next: DecidingThread | undefined;
   /** The source in force: what a new thread is started with. */
-  #source: PolicySource | undefined;
+  #source: Installed | undefined;
   /** Why everything is denied while there is no thread. */
   #without: DenialCode = 'GOV_POLICY_MISSING';
   #installing: Promise<unknown> = Promise.resolve();
@@ -66,8 +71,8 @@ export class WorkerAuthority implements Authority {
   }
 
   /** Starts a thread with the new source; only when it is ready does it take over. The old one answers what it was asked. */
-  install(source: PolicySource): Promise<InstallResult> {
-    const result = this.#installing.then(() => this.#install(source));
+  install(source: PolicySource, manifest?: Manifest): Promise<InstallResult> {
+    const result = this.#installing.then(() => this.#install({ source, manifest }));
     this.#installing = result;
     return result;
   }
@@ -82,8 +87,8 @@ export class WorkerAuthority implements Authority {
     await this.#installing;
   }
 
-  async #install(source: PolicySource): Promise<InstallResult> {
-    const started = await this.#start(source);
+  async #install(installed: Installed): Promise<InstallResult> {
+    const started = await this.#start(installed);
     switch (started.outcome) {
       case 'ready':
         return { ok: true, digest: started.digest };
@@ -93,18 +98,21 @@ export class WorkerAuthority implements Authority {
       case 'failed': {
         if (this.#source === undefined) this.#without = 'POLICY_ENGINE_FAULT';
         const message = `the policy engine did not start: ${started.reason}`;
-        return { ok: false, problems: [{ file: source.manifest.file, line: 1, column: 1, path: '', message }] };
+        return {
+          ok: false,
+          problems: [{ file: installed.source.manifest.file, line: 1, column: 1, path: '', message }],
+        };
       }
     }
   }
 
-  async #start(source: PolicySource): Promise<Started> {
+  async #start(installed: Installed): Promise<Started> {
     if (this.#closed) return { outcome: 'failed', reason: 'closed' };
     const { keyFile, instance, gateway, warm } = this.#options;
     let thread: DecidingThread;
     try {
       thread = warm?.idle === true ? warm : this.#load();
-      thread.begin({ source, keyFile, instance, gateway }, (reason) => this.#faulted(thread, reason));
+      thread.begin({ ...installed, keyFile, instance, gateway }, (reason) => this.#faulted(thread, reason));
     } catch (error) {
       return { outcome: 'failed', reason: error instanceof Error ? error.message : 'no thread' };
     }
@@ -120,7 +128,7 @@ export class WorkerAuthority implements Authority {
     clearTimeout(this.#retry);
     this.#thread?.retire();
     this.#thread = thread;
-    this.#source = source;
+    this.#source = installed;
     this.#options.onHealth?.({ state: 'ready' });
     return started;
   }

@@ -2,7 +2,8 @@
 
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
 import { CedarEngine, cedarLanguage } from '../../adapters/policy-engine/cedar.ts';
-import { assembleBundle, type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
+import { assembleBundle } from '../../control-plane/policy/assemble-bundle.ts';
+import { type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
 import { redecide } from '../../control-plane/policy/redecide.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';

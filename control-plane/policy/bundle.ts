@@ -6,11 +6,11 @@ import type { Digest, Sha256 } from '../../domain/digest.ts';
 import type { Json } from '../../domain/json.ts';
 import { lintRules, type Rule } from './lint.ts';
 import type { Manifest } from './manifest.ts';
-import { parseManifest } from './parse-manifest.ts';
 import type { PolicyLanguage } from './ports.ts';
 import { buildSchema, type SchemaModel } from './schema.ts';
 import { type Slice, sliceFor } from './slice.ts';
 import type { PolicySource, Problem } from './source.ts';
+import type { YamlDocument } from './yaml-document.ts';
 
 export interface Bundle {
   readonly digest: Digest;
@@ -22,15 +22,23 @@ export interface Bundle {
   readonly slices: ReadonlyMap<string, Slice>;
 }
 
+/** A manifest, and where its parts stand in its text. */
+export interface ParsedManifest {
+  readonly manifest: Manifest;
+  readonly document: YamlDocument;
+}
+
 export type BundleResult =
   | { readonly ok: true; readonly bundle: Bundle }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** Assembles a bundle. Refuses on any error or warning in any part. May throw what the engine throws. */
-export function assembleBundle(source: PolicySource, language: PolicyLanguage, digestOf: DigestOf): BundleResult {
-  const parsed = parseManifest(source.manifest.text, source.manifest.file);
-  if (!parsed.ok) return parsed;
-  const { manifest, document } = parsed;
+/** Whether a manifest, rules and tools fit together. Refuses on any error or warning in any part. May throw what the engine throws. */
+export function bundleOf(
+  { manifest, document }: ParsedManifest,
+  source: Omit<PolicySource, 'manifest'>,
+  language: PolicyLanguage,
+  digestOf: DigestOf,
+): BundleResult {
   const schema = buildSchema(manifest, document, source.tools);
   if (!schema.ok) return schema;
   const served = new Set(source.tools.map(({ server }) => server));

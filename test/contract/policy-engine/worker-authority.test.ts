@@ -1,8 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WorkerAuthority } from '../../../adapters/policy-engine/worker-authority.ts';
-import { problemText } from '../../../control-plane/policy/source.ts';
+import type { Manifest } from '../../../control-plane/policy/manifest.ts';
+import { parseManifest } from '../../../control-plane/policy/parse-manifest.ts';
+import { type PolicySource, problemText } from '../../../control-plane/policy/source.ts';
 import { proves } from '../../guarantees.ts';
 import { keyFile, policySource, RULES, request } from '../../support/policy.ts';
+
+function manifestOf({ manifest }: PolicySource): Manifest {
+  const parsed = parseManifest(manifest.text, manifest.file);
+  if (!parsed.ok) throw new Error('the manifest of this test is not valid');
+  return parsed.manifest;
+}
 
 describe('the deciding thread', () => {
   const key = keyFile();
@@ -57,6 +65,23 @@ describe('the deciding thread', () => {
     );
     expect(await authority.visible({ ...principal, agent: 'guest', roles: [] })).toEqual(new Set());
     expect(await authority.visible({ ...principal, agent: 'nobody' })).toEqual(new Set());
+  });
+
+  it('refuses alike, and names the same place, whether the manifest comes parsed or as text', async () => {
+    const source = policySource({ rules: `${RULES}\npermit (principal, action, resource);` });
+    const manifest = { ...manifestOf(source), groups: { missing: ['fs/no_such_tool'] } };
+    expect(await authority.install(source, manifest)).toEqual(await authority.install(source));
+    expect(await authority.install(source, manifestOf(source))).toEqual(await authority.install(source));
+  });
+
+  it('names a policy by the manifest that is in force, parsed or as text', async () => {
+    const source = policySource();
+    const named = await authority.install(source);
+    expect(named).toMatchObject({ ok: true });
+    expect(await authority.install(source, manifestOf(source))).toEqual(named);
+    const other = { ...manifestOf(source), policies: ['elsewhere/*.cedar'] };
+    expect(await authority.install(source, other)).not.toEqual(named);
+    expect(await authority.install(source)).toEqual(named);
   });
 
   it('keeps the policy in force when a new one is refused, and says where it is wrong', async () => {

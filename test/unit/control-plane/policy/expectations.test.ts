@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { CedarEngine, cedarLanguage } from '../../../../adapters/policy-engine/cedar.ts';
-import { assembleBundle, digestWith } from '../../../../control-plane/policy/bundle.ts';
+import { assembleBundle } from '../../../../control-plane/policy/assemble-bundle.ts';
+import { digestWith } from '../../../../control-plane/policy/bundle.ts';
 import { parseExpectations, runExpectations } from '../../../../control-plane/policy/expectations.ts';
 import type { PathResolver } from '../../../../control-plane/policy/ports.ts';
 import { problemText } from '../../../../control-plane/policy/source.ts';

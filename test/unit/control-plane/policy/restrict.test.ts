@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '../../../../adapters/crypto/node-crypto.ts';
 import { cedarLanguage } from '../../../../adapters/policy-engine/cedar.ts';
-import { assembleBundle, digestWith } from '../../../../control-plane/policy/bundle.ts';
+import { assembleBundle } from '../../../../control-plane/policy/assemble-bundle.ts';
+import { digestWith } from '../../../../control-plane/policy/bundle.ts';
 
 const MANIFEST = `
 apiVersion: portcullis/v1
