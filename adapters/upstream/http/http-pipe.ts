@@ -2,30 +2,20 @@
 // It follows no redirect, sends nothing a second time, and keeps no more of an answer than the call allows. A stream that breaks is taken
 // up again where the server gave event ids; that asks for the rest of an answer, never for the call.
 
-import {
-  Agent,
-  type IncomingMessage,
-  type OutgoingHttpHeaders,
-  type RequestOptions,
-  request as requestHttp,
-} from 'node:http';
-import { request as requestHttps, Agent as TlsAgent } from 'node:https';
-import { urlToHttpOptions } from 'node:url';
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
 import { outline, quoted } from '../wire.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EventStream } from './event-stream.ts';
+import { mediaType, type OpenRequest, type RequestLimits, Requests } from './requests.ts';
 
-export interface HttpLimits {
-  readonly connectTimeoutMs: number;
+export interface HttpLimits extends RequestLimits {
   /** For what has no answer worth waiting for: notifications and our answers. */
   readonly noticeTimeoutMs: number;
   /** For the last word when stopping. */
   readonly deleteTimeoutMs: number;
   /** Requests open at once, notices included. */
   readonly openMax: number;
-  /** Shorter than the five seconds after which Node servers drop an idle connection, so that no call is written to one being dropped. */
-  readonly idleMs: number;
   readonly messageBytesMax: number;
   /** How often the answer of one call is asked for again after its stream broke. */
   readonly resumesMax: number;
@@ -51,20 +41,10 @@ const SESSION_ID = /^[\x21-\x7e]{1,1024}$/;
 
 type Method = 'POST' | 'GET' | 'DELETE';
 
-interface OpenRequest {
-  destroy(): void;
-}
-
 export class HttpPipe implements MessagePipe {
-  readonly #endpoint: Endpoint;
+  readonly #requests: Requests;
   readonly #limits: HttpLimits;
   readonly #handlers: PipeHandlers;
-  readonly #agent: Agent;
-  readonly #address: RequestOptions;
-  /** The event after which a socket is good for a request. */
-  readonly #connected: 'connect' | 'secureConnect';
-  readonly #send: typeof requestHttp;
-  #open = 0;
   #sessionId: string | undefined;
   #protocolVersion: string | undefined;
   #closing: Promise<void> | undefined;
@@ -73,27 +53,14 @@ export class HttpPipe implements MessagePipe {
   #listened = false;
 
   constructor(endpoint: Endpoint, limits: HttpLimits, handlers: PipeHandlers) {
-    this.#endpoint = endpoint;
+    this.#requests = new Requests(endpoint, limits);
     this.#limits = limits;
     this.#handlers = handlers;
-    const options = {
-      keepAlive: true,
-      noDelay: true,
-      scheduling: 'lifo',
-      maxFreeSockets: 64,
-      timeout: limits.idleMs,
-    } as const;
-    const secure = endpoint.url.protocol === 'https:';
-    // No session is cached: a resumed one would not look at the certificate again.
-    this.#agent = secure ? new TlsAgent({ ...options, maxCachedSessions: 0 }) : new Agent(options);
-    this.#send = secure ? requestHttps : requestHttp;
-    this.#connected = secure ? 'secureConnect' : 'connect';
-    this.#address = { ...urlToHttpOptions(endpoint.url), agent: this.#agent };
   }
 
   send(text: string, exchange?: Exchange): Handover {
     if (this.#closed || this.#closing !== undefined) return 'closed';
-    if (this.#open >= this.#limits.openMax) return 'full';
+    if (this.#requests.open >= this.#limits.openMax) return 'full';
     if (exchange === undefined) {
       const open = this.#request(
         'POST',
@@ -146,8 +113,7 @@ export class HttpPipe implements MessagePipe {
   #end(detail: string): void {
     if (this.#closed) return;
     this.#closed = true;
-    // With its sockets, those in use included, every open request ends.
-    this.#agent.destroy();
+    this.#requests.destroy();
     this.#handlers.onClose(detail);
   }
 
@@ -157,7 +123,6 @@ export class HttpPipe implements MessagePipe {
     if (!this.#closed && exchange.awaited) this.#handlers.onExchangeLost(exchange.id, detail);
   }
 
-  /** `failed` is called at most once, and not after `answered`. */
   #request(
     method: Method,
     more: OutgoingHttpHeaders,
@@ -165,47 +130,14 @@ export class HttpPipe implements MessagePipe {
     answered: (response: IncomingMessage) => void,
     failed: (detail: string) => void,
   ): OpenRequest {
-    const headers: OutgoingHttpHeaders = {
-      ...this.#endpoint.headers,
-      accept: 'application/json, text/event-stream',
-      ...more,
-    };
+    const headers: OutgoingHttpHeaders = { accept: 'application/json, text/event-stream', ...more };
     if (this.#sessionId !== undefined) headers['mcp-session-id'] = this.#sessionId;
     if (this.#protocolVersion !== undefined) headers['mcp-protocol-version'] = this.#protocolVersion;
-    if (body !== undefined) {
-      headers['content-type'] = 'application/json';
-      headers['content-length'] = Buffer.byteLength(body);
-    }
-    const request = this.#send({ ...this.#address, method, headers });
-    const open: OpenRequest = { destroy: () => request.destroy() };
-    this.#open++;
-    let settled = false;
-    const fail = (detail: string) => {
-      if (settled) return;
-      settled = true;
-      failed(detail);
-    };
-    // A socket that is kept alive is connected already; the clock runs for new ones only.
-    request.on('socket', (socket) => {
-      if (!socket.connecting) return;
-      const slow = () => request.destroy(new Error('the connection took too long'));
-      const timer = setTimeout(slow, this.#limits.connectTimeoutMs);
-      timer.unref();
-      socket.once(this.#connected, () => clearTimeout(timer));
-      request.once('close', () => clearTimeout(timer));
-    });
-    request.on('response', (response) => {
-      settled = true;
+    const received = (response: IncomingMessage): void => {
       if (method === 'POST' && this.#hasEndedSession(response)) return;
       answered(response);
-    });
-    request.on('error', (error) => fail(error.message));
-    request.on('close', () => {
-      this.#open--;
-      fail('the connection ended without an answer');
-    });
-    request.end(body);
-    return open;
+    };
+    return this.#requests.send({ method, headers, body }, received, failed);
   }
 
   /** 404 to a POST with a session id says that the session is no more. To a GET it may only say that there is no stream. */
@@ -363,9 +295,4 @@ export class HttpPipe implements MessagePipe {
       later(lastEventId, delayMs),
     );
   }
-}
-
-function mediaType(response: IncomingMessage): string {
-  const [type = ''] = (response.headers['content-type'] ?? '').split(';', 1);
-  return type.trim().toLowerCase();
 }

@@ -1,9 +1,8 @@
 // Lines out of a stream of bytes. A line that grows beyond the bound is counted and thrown away while it streams, never kept.
 
+import { Oversized } from '../oversized.ts';
 import type { PipeHandlers } from '../ports.ts';
 
-/** What is kept of an oversized line, at its head and at its tail, to tell whose it was. */
-const EDGE_BYTES = 256;
 /** Lines shorter than this are never too large; asking for the bound is left out for them. */
 const SMALL_BYTES = 64 * 1024;
 const LF = 0x0a;
@@ -11,20 +10,13 @@ const CR = 0x0d;
 
 type LineHandlers = Pick<PipeHandlers, 'onMessage' | 'messageBytesMax' | 'onTooLarge'>;
 
-interface Discarding {
-  readonly head: string;
-  tail: Buffer;
-  bytes: number;
-  known: boolean;
-}
-
 export class Lines {
   readonly #handlers: LineHandlers;
   readonly #discardBytesMax: number;
   readonly #onEndless: () => void;
   #held: Buffer[] = [];
   #heldBytes = 0;
-  #discarding: Discarding | undefined;
+  #discarding: Oversized | undefined;
 
   /** `onEndless`: more than `discardBytesMax` of one line were thrown away and it still has no end. */
   constructor(handlers: LineHandlers, discardBytesMax: number, onEndless: () => void) {
@@ -53,15 +45,12 @@ export class Lines {
     if (this.#heldBytes <= SMALL_BYTES || this.#heldBytes <= this.#handlers.messageBytesMax()) return;
     const line = Buffer.concat(this.#held, this.#heldBytes);
     this.#held = [];
-    const head = line.toString('latin1', 0, EDGE_BYTES);
-    const tail = Buffer.from(line.subarray(-EDGE_BYTES));
-    this.#discarding = { head, tail, bytes: this.#heldBytes, known: this.#handlers.onTooLarge({ head }) };
+    this.#discarding = new Oversized(line, this.#heldBytes, (what) => this.#handlers.onTooLarge(what));
     this.#heldBytes = 0;
   }
 
-  #discard(discarding: Discarding, part: Buffer): void {
-    discarding.bytes += part.length;
-    discarding.tail = Buffer.concat([discarding.tail, part.subarray(-EDGE_BYTES)]).subarray(-EDGE_BYTES);
+  #discard(discarding: Oversized, part: Buffer): void {
+    discarding.push(part);
     if (discarding.bytes > this.#discardBytesMax) this.#onEndless();
   }
 
@@ -69,8 +58,7 @@ export class Lines {
     const discarded = this.#discarding;
     if (discarded !== undefined) {
       this.#discarding = undefined;
-      if (!discarded.known)
-        this.#handlers.onTooLarge({ head: discarded.head, tail: discarded.tail.toString('latin1') });
+      discarded.end();
       return;
     }
     const [first] = this.#held;

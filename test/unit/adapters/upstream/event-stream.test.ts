@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { EventStream } from '../../../../adapters/upstream/http/event-stream.ts';
+import type { TooLarge } from '../../../../adapters/upstream/ports.ts';
 
 function read(chunks: readonly Buffer[], eventBytesMax = 1_000_000) {
   const messages: string[] = [];
@@ -51,6 +52,66 @@ it('stops at an event that is too large, whole or in pieces, with or without an 
     const pieces = Array.from(Buffer.from(text), (byte) => Buffer.from([byte]));
     expect(read(pieces, 1_000)).toMatchObject({ messages: [], tooLarge: 1 });
   }
+});
+
+it('skips an event that is too large where it is to live on, and shows its edges', () => {
+  const large = `{"id":1,"x":"${'x'.repeat(5_000)}","end":2}`;
+  const half = large.length >> 1;
+  for (const [text, known] of [
+    [`data: ${large}\n\n`, false],
+    [`event: message\r\ndata:${large}\r\n\r\n`, false],
+    [`data: ${large.slice(0, half)}\n: a comment\ndata: ${large.slice(half)}\nid: 7\n\n`, true],
+  ] as const) {
+    for (const size of [1, 7, 100_000]) {
+      const messages: string[] = [];
+      const seen: TooLarge[] = [];
+      const stream = new EventStream({
+        onMessage: (data) => messages.push(data.toString()),
+        eventBytesMax: () => 1_000,
+        onTooLarge: () => expect.unreachable(),
+        skip: {
+          bytesMax: 10_000,
+          onTooLarge: (what) => {
+            seen.push(what);
+            return known;
+          },
+          onEndless: () => expect.unreachable(),
+        },
+      });
+      const bytes = Buffer.from(`data: before\n\n${text}data: after\n\n`);
+      for (let at = 0; at < bytes.length; at += size) stream.push(bytes.subarray(at, at + size));
+      expect(messages).toEqual(['before', 'after']);
+      expect(seen).toHaveLength(known ? 1 : 2);
+      expect(seen[0]).toMatchObject({ head: large.slice(0, 256) });
+      if (!known) expect(seen[1]).toMatchObject({ head: large.slice(0, 256), tail: large.slice(-256) });
+    }
+  }
+});
+
+it('gives up on an event that has no end', () => {
+  let endless = 0;
+  const messages: string[] = [];
+  const stream = new EventStream({
+    onMessage: (data) => messages.push(data.toString()),
+    eventBytesMax: () => 1_000,
+    onTooLarge: () => expect.unreachable(),
+    skip: { bytesMax: 10_000, onTooLarge: () => true, onEndless: () => endless++ },
+  });
+  for (let sent = 0; sent < 30; sent++) stream.push(Buffer.from(`data: ${'x'.repeat(1_000)}\n`));
+  stream.push(Buffer.from('\ndata: later\n\n'));
+  expect({ endless, messages }).toEqual({ endless: 1, messages: [] });
+});
+
+it('tells of events of other types to whom asks for them', () => {
+  const others: string[][] = [];
+  const stream = new EventStream({
+    onMessage: () => expect.unreachable(),
+    eventBytesMax: () => 1_000,
+    onTooLarge: () => expect.unreachable(),
+    onOther: (type, data) => others.push([type, data.toString()]),
+  });
+  stream.push(Buffer.from('event: endpoint\ndata: /messages?id=1\n\nevent: endpoint\n\n'));
+  expect(others).toEqual([['endpoint', '/messages?id=1']]);
 });
 
 it('does not count comments that keep a stream alive', () => {
