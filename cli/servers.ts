@@ -2,7 +2,6 @@
 
 import { resolve } from 'node:path';
 import type { ConnectionListener } from '../adapters/upstream/connection.ts';
-import { httpToolServer } from '../adapters/upstream/http/http-tool-server.ts';
 import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
@@ -39,7 +38,8 @@ export function unlistedServer(line: CommandLine): ManifestServer {
   };
 }
 
-export function launchOf(name: string, server: ManifestServer, baseFolder: string): ServerLaunch {
+/** How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. */
+export async function launchOf(name: string, server: ManifestServer, baseFolder: string): Promise<ServerLaunch> {
   const { concurrency, ...limits } = server.limits;
   if (server.stdio !== undefined) {
     const { command, args, cwd, env } = server.stdio;
@@ -54,6 +54,7 @@ export function launchOf(name: string, server: ManifestServer, baseFolder: strin
     };
   }
   if (server.http === undefined) throw new Error(`servers.${name} says neither stdio nor http`);
+  const { httpToolServer } = await import('../adapters/upstream/http/http-tool-server.ts');
   const { url, auth, headers } = server.http;
   const fromEnvironment = {
     ...Object.fromEntries(Object.entries(headers).map(([header, { env }]) => [header, { fromEnv: env }])),

@@ -144,7 +144,9 @@ async function main(): Promise<void> {
     keys: openKeys(gateFiles.keys),
     version: packageVersion(),
     configuration,
-    launches: Object.entries(configuration.manifest.servers).map(([name, server]) => launchOf(name, server, folder)),
+    launches: await Promise.all(
+      Object.entries(configuration.manifest.servers).map(([name, server]) => launchOf(name, server, folder)),
+    ),
     missingPolicyHint: '',
     note: () => {},
     interpose: (authority) => interposer.around(authority),

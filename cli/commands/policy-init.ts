@@ -40,7 +40,7 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
       'choose another --name, or replace it with --force',
     ]);
   }
-  const [read] = await readTools([launchOf(name, unlistedServer(line), '.')], out);
+  const [read] = await readTools([await launchOf(name, unlistedServer(line), '.')], out);
   const tools = read?.tools ?? [];
   const allow =
     options.allow

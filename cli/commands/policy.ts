@@ -113,7 +113,9 @@ async function load(options: PolicyOptions, out: Output): Promise<Checked> {
     ]);
   }
   const { manifest, file, source, policies } = configuration;
-  const launches = Object.entries(manifest.servers).map(([name, server]) => launchOf(name, server, dirname(file)));
+  const launches = await Promise.all(
+    Object.entries(manifest.servers).map(([name, server]) => launchOf(name, server, dirname(file))),
+  );
   const tools = await readTools(launches, out);
   const assembled = assembleBundle({ manifest: source, policies, tools }, cedarLanguage, digestWith(sha256));
   if (!assembled.ok) {

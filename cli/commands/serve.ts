@@ -36,7 +36,9 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
   const names = Object.keys(manifest.servers);
   if (names.length === 0) throw new CommandError(`${file} names no servers`, EXIT.usage, ['add one under servers:']);
   const base = file.replace(/[^/\\]*$/, '');
-  const launches = Object.entries(manifest.servers).map(([name, server]) => launchOf(name, server, base));
+  const launches = await Promise.all(
+    Object.entries(manifest.servers).map(([name, server]) => launchOf(name, server, base)),
+  );
   const hint = `No policy is installed, so every call is denied. Edit ${file} and run: portcullis policy check`;
   const listen = address === undefined ? undefined : parseAddress(address);
   const { gate, folder } = await openGate(

@@ -31,7 +31,7 @@ export async function wrap(
   const server = configuration?.manifest.servers[name];
   if (configuration !== undefined && server !== undefined) mustBeTheSame(configuration, name, server, line);
   const principal = localPrincipal(server === undefined ? undefined : configuration?.manifest, options.agent);
-  const launch = launchOf(
+  const launch = await launchOf(
     name,
     server ?? unlistedServer(line),
     configuration === undefined ? '.' : baseOf(configuration),
