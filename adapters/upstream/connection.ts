@@ -16,6 +16,8 @@ const STEADY_MS = 60_000;
 export interface ConnectionListener {
   /** The server asked us for something (sampling, elicitation, roots, anything) and was refused. */
   onRefusedRequest?(request: RefusedRequest): void;
+  /** What the operator has to do so that the server lets us in. */
+  onAuthorization?(detail: string): void;
   /** The conversation ended, and why. */
   onEnded?(detail: string): void;
 }
@@ -26,6 +28,10 @@ export interface ConnectionOptions {
   readonly clientInfo: JsonObject;
   readonly limits: UpstreamLimits;
   readonly listener: ConnectionListener;
+  /** Makes ready what a conversation needs before it begins. Its failure is nobody's fault and is not waited out here. */
+  readonly prepare?: (signal: AbortSignal) => Promise<void>;
+  /** Stopped: nothing that `prepare` began may be left. */
+  readonly onStopped?: () => void;
   /** Monotonic. */
   readonly nowMs?: () => number;
 }
@@ -38,6 +44,7 @@ export class Connection implements ToolServer {
   #session: Session | undefined;
   #starting: Promise<ServerDescription> | undefined;
   #ended: Promise<void> = Promise.resolve();
+  #preparing: AbortController | undefined;
   #stops = 0;
   #failures = 0;
   #notBeforeMs = 0;
@@ -82,9 +89,11 @@ export class Connection implements ToolServer {
 
   async stop(): Promise<void> {
     this.#stops++;
+    this.#preparing?.abort();
     await this.#session?.close();
     await this.#starting?.catch(() => undefined);
     await this.#ended;
+    this.#options.onStopped?.();
     // What was asked for is not a failure, and the next start need not wait.
     this.#failures = 0;
     this.#notBeforeMs = 0;
@@ -100,6 +109,8 @@ export class Connection implements ToolServer {
         `it failed ${this.#failures} times in a row, last because ${this.#lastDetail}; it can be tried again in ${waitMs} ms`,
       );
     }
+    await this.#prepare();
+    if (stops !== this.#stops) throw this.#explained('it was stopped');
     const startedMs = this.#nowMs();
     let session: Session | undefined;
     let hasEnded: () => void = () => undefined;
@@ -136,6 +147,18 @@ export class Connection implements ToolServer {
       // A start has failed only when nothing of it is left.
       if (session !== undefined) await ended;
       throw this.#explained(detail);
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    if (this.#options.prepare === undefined) return;
+    this.#preparing = new AbortController();
+    try {
+      await this.#options.prepare(this.#preparing.signal);
+    } catch (error) {
+      throw this.#explained(error instanceof Error ? error.message : String(error));
+    } finally {
+      this.#preparing = undefined;
     }
   }
 

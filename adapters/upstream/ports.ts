@@ -12,7 +12,7 @@ export interface Exchange {
   held?: { destroy(): void } | undefined;
 }
 
-/** `sent`: handed over. `full`: nothing was taken, the peer reads too slowly. `closed`: nothing was taken, the pipe has ended. */
+/** `sent`: handed over, or refused in an instant by `onExchangeRefused`. `full`: nothing was taken, the peer reads too slowly. `closed`: nothing was taken, the pipe has ended. */
 export type Handover = 'sent' | 'full' | 'closed';
 
 export interface MessagePipe {
@@ -40,6 +40,8 @@ export interface PipeHandlers {
   onTooLarge(what: TooLarge): boolean;
   /** The stream of this request ended without an answer; the connection lives on. */
   onExchangeLost(id: number, detail: string): void;
+  /** Nothing of this request left, or the server turned it away before it did anything. Never within `send`. */
+  onExchangeRefused(id: number, detail: string): void;
   /** What belongs to no request may have been missed, such as the word that the list of tools changed. */
   onGap(): void;
   /** Once, and nothing follows. Whatever the peer had written before is delivered first. */

@@ -77,6 +77,8 @@ export class Session {
       messageBytesMax: () => Math.max(options.limits.messageBytesMax, this.#largestAnswer()),
       onTooLarge: (what) => this.#tooLarge(what),
       onExchangeLost: (id, detail) => this.#exchangeLost(id, detail),
+      onExchangeRefused: (id, detail) =>
+        this.#take(id)?.settle({ kind: 'refused', code: 'SERVER_UNAVAILABLE', detail }),
       onGap: () => void this.#relist(),
       onClose: (detail) => this.#close(detail),
     };
@@ -196,6 +198,7 @@ export class Session {
       if (handover !== 'sent') this.#take(id)?.settle({ kind: 'lost', detail: 'the connection has ended' });
     });
     if (answer.kind === 'result') return answer.result;
+    if (answer.kind === 'refused' && answer.code === 'SERVER_UNAVAILABLE') throw new Error(answer.detail);
     if (answer.kind === 'error')
       throw new Error(`it answered ${method} with the error ${wire.quoted(answer.error.message)}`);
     throw new Error(answer.kind === 'lost' ? answer.detail : `its answer to ${method} was refused: ${answer.detail}`);

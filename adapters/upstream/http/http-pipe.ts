@@ -7,7 +7,7 @@ import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts'
 import { outline, quoted } from '../wire.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EventStream } from './event-stream.ts';
-import { mediaType, type OpenRequest, type RequestLimits, Requests } from './requests.ts';
+import { mediaType, type OpenRequest, type RequestAuthorization, type RequestLimits, Requests } from './requests.ts';
 
 export interface HttpLimits extends RequestLimits {
   /** For what has no answer worth waiting for: notifications and our answers. */
@@ -52,8 +52,8 @@ export class HttpPipe implements MessagePipe {
   /** The stream for what belongs to no request was open once. */
   #listened = false;
 
-  constructor(endpoint: Endpoint, limits: HttpLimits, handlers: PipeHandlers) {
-    this.#requests = new Requests(endpoint, limits);
+  constructor(endpoint: Endpoint, limits: HttpLimits, handlers: PipeHandlers, authorization?: RequestAuthorization) {
+    this.#requests = new Requests(endpoint, limits, authorization);
     this.#limits = limits;
     this.#handlers = handlers;
   }
@@ -73,7 +73,8 @@ export class HttpPipe implements MessagePipe {
       return 'sent';
     }
     const answered = (response: IncomingMessage) => this.#answer(response, exchange, 0);
-    exchange.held = this.#request('POST', {}, text, answered, (detail) => this.#lost(exchange, detail));
+    const refused = (detail: string) => this.#refused(exchange, detail);
+    exchange.held = this.#request('POST', {}, text, answered, (detail) => this.#lost(exchange, detail), refused);
     return 'sent';
   }
 
@@ -123,12 +124,18 @@ export class HttpPipe implements MessagePipe {
     if (!this.#closed && exchange.awaited) this.#handlers.onExchangeLost(exchange.id, detail);
   }
 
+  #refused(exchange: Exchange, detail: string): void {
+    exchange.held = undefined;
+    if (!this.#closed && exchange.awaited) this.#handlers.onExchangeRefused(exchange.id, detail);
+  }
+
   #request(
     method: Method,
     more: OutgoingHttpHeaders,
     body: string | undefined,
     answered: (response: IncomingMessage) => void,
     failed: (detail: string) => void,
+    refused?: (detail: string) => void,
   ): OpenRequest {
     const headers: OutgoingHttpHeaders = { accept: 'application/json, text/event-stream', ...more };
     if (this.#sessionId !== undefined) headers['mcp-session-id'] = this.#sessionId;
@@ -137,7 +144,7 @@ export class HttpPipe implements MessagePipe {
       if (method === 'POST' && this.#hasEndedSession(response)) return;
       answered(response);
     };
-    return this.#requests.send({ method, headers, body }, received, failed);
+    return this.#requests.send({ method, headers, body }, received, failed, refused);
   }
 
   /** 404 to a POST with a session id says that the session is no more. To a GET it may only say that there is no stream. */
@@ -272,6 +279,8 @@ export class HttpPipe implements MessagePipe {
     };
     const answered = (response: IncomingMessage) => {
       response.on('error', () => undefined);
+      // Whether a token is good is found out by what matters more.
+      if (response.statusCode === 401) again();
       if (response.statusCode !== 200 || mediaType(response) !== 'text/event-stream') {
         response.destroy();
         return;
@@ -291,8 +300,7 @@ export class HttpPipe implements MessagePipe {
       );
     };
     const more = lastEventId === undefined || lastEventId === '' ? {} : { 'last-event-id': lastEventId };
-    this.#request('GET', { ...more, accept: 'text/event-stream' }, undefined, answered, () =>
-      later(lastEventId, delayMs),
-    );
+    const again = () => later(lastEventId, delayMs);
+    this.#request('GET', { ...more, accept: 'text/event-stream' }, undefined, answered, again);
   }
 }

@@ -6,9 +6,15 @@ import { Connection, type ConnectionListener } from '../connection.ts';
 import { UPSTREAM_LIMITS, type UpstreamLimits } from '../limits.ts';
 import { type EndpointConfig, resolveEndpoint } from './endpoint.ts';
 import { HTTP_LIMITS, type HttpLimits, HttpPipe } from './http-pipe.ts';
+import type { CredentialStore } from './oauth/credentials.ts';
+import type { Consent } from './oauth/grants.ts';
+import type { OAuthConfig } from './oauth/oauth-config.ts';
+import { UpstreamAuthorization } from './oauth/upstream-authorization.ts';
 
 export interface HttpServerConfig extends EndpointConfig {
   readonly name: string;
+  /** How we get a token for it. A server that has none of this may still ask for one. */
+  readonly oauth?: OAuthConfig | undefined;
 }
 
 export interface HttpServerSurroundings {
@@ -17,12 +23,30 @@ export interface HttpServerSurroundings {
   readonly listener?: ConnectionListener;
   readonly limits?: Partial<UpstreamLimits>;
   readonly httpLimits?: Partial<HttpLimits>;
+  /** Our credentials at authorization servers. Without it nothing is kept, and only `client_credentials` can work. */
+  readonly credentials?: CredentialStore | undefined;
+  /** For tests: consents to an authorization by following the address. A gate has nobody who could. */
+  readonly consent?: Consent | undefined;
 }
 
 export function httpToolServer(config: HttpServerConfig, surroundings: HttpServerSurroundings): Connection {
   const { clientInfo, listener = {}, ourEnvironment = process.env } = surroundings;
   const limits = { ...UPSTREAM_LIMITS, ...surroundings.limits };
   const httpLimits = { ...HTTP_LIMITS, messageBytesMax: limits.messageBytesMax, ...surroundings.httpLimits };
+  // An address that is none, and a credential that is configured as a header, are told by the endpoint.
+  const authorized = Object.keys(config.headers ?? {}).some((name) => name.toLowerCase() === 'authorization');
+  const authorization =
+    authorized || !URL.canParse(config.url)
+      ? undefined
+      : new UpstreamAuthorization({
+          server: config.name,
+          url: new URL(config.url),
+          config: config.oauth,
+          store: surroundings.credentials,
+          environment: ourEnvironment,
+          note: (detail) => listener.onAuthorization?.(detail),
+          consent: surroundings.consent,
+        });
   return new Connection({
     name: config.name,
     clientInfo,
@@ -31,7 +55,10 @@ export function httpToolServer(config: HttpServerConfig, surroundings: HttpServe
     open: (handlers) => {
       const endpoint = resolveEndpoint(config, ourEnvironment);
       if (!endpoint.ok) throw new Error(endpoint.reason);
-      return new HttpPipe(endpoint, httpLimits, handlers);
+      return new HttpPipe(endpoint, httpLimits, handlers, authorization);
     },
+    ...(authorization === undefined
+      ? {}
+      : { prepare: (signal) => authorization.prepare(signal), onStopped: () => authorization.rest() }),
   });
 }

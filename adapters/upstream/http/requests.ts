@@ -108,7 +108,7 @@ export class Requests {
     });
     request.on('response', (response) => {
       settled = true;
-      const turnedAway = this.#judged(response, allowed?.header);
+      const turnedAway = method === 'POST' ? this.#judged(response, allowed?.header) : undefined;
       if (turnedAway === undefined || refused === undefined) return answered(response);
       response.on('error', () => undefined);
       response.destroy();
@@ -130,8 +130,9 @@ export class Requests {
       if (status >= 200 && status < 300) this.#authorization?.accepted(header);
       return undefined;
     }
-    if (this.#authorization === undefined) return status === 401 ? 'it answered with HTTP 401' : undefined;
-    return this.#authorization.turnedAway(status, response.headers['www-authenticate'], header);
+    const challenge = response.headers['www-authenticate'];
+    if (this.#authorization !== undefined) return this.#authorization.turnedAway(status, challenge, header);
+    return status === 401 && challenge !== undefined ? 'it does not accept the configured credential' : undefined;
   }
 
   /** With its sockets, those in use included, every open request ends. */

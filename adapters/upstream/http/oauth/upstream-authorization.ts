@@ -109,8 +109,8 @@ export class UpstreamAuthorization {
       if (error !== 'insufficient_scope' || scope === undefined) return undefined;
       return this.#stepUp(held, scope);
     }
-    if (challenge === undefined && this.#options.config === undefined && held === undefined)
-      return 'it answered with HTTP 401, and does not say how to be authorised';
+    // Not the answer of a server that is protected by tokens: what became of the request is not known.
+    if (challenge === undefined && this.#options.config === undefined && held === undefined) return undefined;
     this.#required = true;
     this.#look();
     if (challenge?.scope !== undefined) this.#wanted = { ...this.#wanted, scope: challenge.scope };
