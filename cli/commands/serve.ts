@@ -73,6 +73,7 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
       access,
       sessions: gate.sessions,
       publicHosts: manifest.listen.hosts,
+      ...(manifest.listen.publicUrl === undefined ? {} : { publicUrl: manifest.listen.publicUrl }),
       origins: manifest.listen.origins,
       onDefect: (error) => gate.halt(error),
     });

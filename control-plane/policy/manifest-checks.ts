@@ -14,6 +14,7 @@ export function checkManifest(manifest: Manifest, document: YamlDocument): Probl
   return [
     ...checkAgents(manifest, document),
     ...checkIdentity(manifest, document),
+    ...checkListen(manifest, document),
     ...checkServers(manifest, document),
     ...checkFacts(manifest, document),
     ...checkGroups(manifest, document),
@@ -78,15 +79,33 @@ function credentialText(auth: Exclude<Manifest['agents'][string]['auth'], 'local
 function checkIdentity(manifest: Manifest, document: YamlDocument): Problem[] {
   const problems: Problem[] = [];
   const seen = new Set<string>();
-  for (const [index, { issuer, jwks }] of manifest.identity.jwt.entries()) {
+  for (const [index, { issuer, audience, jwks }] of manifest.identity.jwt.entries()) {
     const path = ['identity', 'jwt', index];
     if (seen.has(issuer)) problems.push(document.problem([...path, 'issuer'], `the issuer "${issuer}" is named twice`));
     seen.add(issuer);
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(jwks) && !jwks.startsWith('https://')) {
       problems.push(document.problem([...path, 'jwks'], 'keys come from an https address or from a file'));
     }
+    if (audience === undefined && manifest.listen.publicUrl === undefined) {
+      problems.push(
+        document.problem(path, 'which tokens are for this gate? Say "audience", or "publicUrl" under listen'),
+      );
+    }
   }
   return problems;
+}
+
+function checkListen({ listen: { publicUrl } }: Manifest, document: YamlDocument): Problem[] {
+  if (publicUrl === undefined) return [];
+  const path = ['listen', 'publicUrl'];
+  const url = URL.canParse(publicUrl) ? new URL(publicUrl) : undefined;
+  // Written exactly as clients write it: it is compared with what tokens and proofs say.
+  if (url === undefined || url.origin !== publicUrl) {
+    return [document.problem(path, 'not the address of a host: write "https://gate.example", without a path')];
+  }
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  if (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)) return [];
+  return [document.problem(path, 'clients reach the gate over https, or over http on this machine')];
 }
 
 function checkServers(manifest: Manifest, document: YamlDocument): Problem[] {

@@ -63,10 +63,20 @@ const agent = z.strictObject({
   auth,
 });
 
+/** RFC 6749: neither a space nor a quotation mark nor a backslash. */
+const scope = z
+  .string()
+  .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/, 'not a scope: a word without spaces, quotation marks and backslashes');
+
 const jwtIssuer = z.strictObject({
   issuer: text,
-  audience: text,
+  /** Where it is absent, tokens are for the address under which the gate is reached. */
+  audience: text.optional(),
   jwks: text,
+  scopes: z.array(scope).max(32).default([]),
+  atJwt: z.enum(['required', 'accepted']).default('accepted'),
+  /** Tokens that are bound to a key are accepted with their proof in any case; saying so advertises it. */
+  dpop: z.enum(['required', 'accepted']).optional(),
   algorithms: z
     .array(z.enum(['EdDSA', 'Ed25519', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512', 'RS256']))
     .min(1),
@@ -77,6 +87,8 @@ const listen = z.strictObject({
     .string()
     .regex(/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, 'not an address: write HOST:PORT')
     .optional(),
+  /** Scheme, host and port under which clients reach the gate. */
+  publicUrl: text.optional(),
   hosts: z.array(text).default([]),
   origins: z.array(text).default([]),
 });
@@ -151,7 +163,13 @@ export const MANIFEST_SCHEMA = z.strictObject({
     })
     .prefault({}),
   agents: z.record(name, agent).default({}),
-  identity: z.strictObject({ jwt: z.array(jwtIssuer).default([]) }).prefault({}),
+  identity: z
+    .strictObject({
+      jwt: z.array(jwtIssuer).default([]),
+      /** A nonce of ours in every proof, so that none can be made in advance; one that comes is checked in any case. */
+      dpopNonce: z.enum(['required', 'accepted']).optional(),
+    })
+    .prefault({}),
   listen: listen.prefault({}),
   servers: z.record(serverName, server).default({}),
   facts: z.record(z.string(), z.record(z.string().min(1), z.record(identifier, fact))).default({}),

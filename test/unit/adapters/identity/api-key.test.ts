@@ -6,7 +6,7 @@ import {
   authenticateApiKey,
   generateApiKey,
 } from '../../../../adapters/identity/api-key.ts';
-import { bearerAuthenticator } from '../../../../adapters/identity/authenticator.ts';
+import { authenticatorOf } from '../../../../adapters/identity/authenticator.ts';
 import { localPrincipal } from '../../../../adapters/identity/local.ts';
 import { proves } from '../../../guarantees.ts';
 
@@ -18,7 +18,11 @@ const agents: ApiKeyAgent[] = [
 ];
 const POST = { method: 'POST', url: 'https://gate.example/mcp' };
 const now = () => 0;
-const { authenticate } = bearerAuthenticator(agents, [], [], now);
+const resource = { servers: [], scopes: [], scopesSupported: [], bearer: true, dpop: false };
+const { authenticate } = authenticatorOf(
+  { apiKeys: agents, issuers: [], jwts: [], resource, urlIsAudience: false, nonceRequired: false },
+  now,
+);
 
 describe('a request over HTTP', () => {
   const refused: [string, string | undefined][] = [

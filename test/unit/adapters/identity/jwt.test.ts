@@ -7,8 +7,8 @@ import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Authenticator } from '../../../../adapters/downstream/ports.ts';
 import { openAuthenticator } from '../../../../adapters/identity/authenticator.ts';
-import { TOKEN_CHARACTERS_MAX } from '../../../../adapters/identity/jwt.ts';
 import { openKeySet } from '../../../../adapters/identity/key-set.ts';
+import { TOKEN_CHARACTERS_MAX } from '../../../../adapters/identity/limits.ts';
 import type { Manifest } from '../../../../control-plane/policy/manifest.ts';
 import { proves } from '../../../guarantees.ts';
 
@@ -58,7 +58,11 @@ function serve(): void {
 
 function manifest(jwks: string, agents?: Manifest['agents']): Pick<Manifest, 'agents' | 'identity'> {
   return {
-    identity: { jwt: [{ issuer: ISSUER, audience: RESOURCE, jwks, algorithms: ['RS256', 'Ed25519'] }] },
+    identity: {
+      jwt: [
+        { issuer: ISSUER, audience: RESOURCE, jwks, algorithms: ['RS256', 'Ed25519'], scopes: [], atJwt: 'accepted' },
+      ],
+    },
     agents: agents ?? {
       coder: { roles: ['developer'], root: true, auth: { jwt: { sub: 'alice' } } },
       other: { roles: [], root: true, auth: { jwt: { sub: 'bob', claims: { groups: 'admins' } } } },

@@ -75,6 +75,36 @@ describe('a manifest', () => {
       ['p.yaml:4:14: the agents "a" and "b" have the same credential'],
     ],
     [
+      'tokens for whomever',
+      `${BASE}identity: { jwt: [{ issuer: "https://id", jwks: k.json, algorithms: [EdDSA] }] }\n`,
+      ['p.yaml:2:19: which tokens are for this gate? Say "audience", or "publicUrl" under listen'],
+    ],
+    [
+      'a public address with a path',
+      `${BASE}listen: { publicUrl: "https://gate.example/mcp" }\n`,
+      ['p.yaml:2:22: not the address of a host: write "https://gate.example", without a path'],
+    ],
+    [
+      'a public address with another spelling',
+      `${BASE}listen: { publicUrl: "https://Gate.example:443" }\n`,
+      ['p.yaml:2:22: not the address of a host: write "https://gate.example", without a path'],
+    ],
+    [
+      'a public address without protection',
+      `${BASE}listen: { publicUrl: "http://gate.example" }\n`,
+      ['p.yaml:2:22: clients reach the gate over https, or over http on this machine'],
+    ],
+    [
+      'a scope of two words',
+      `${BASE}identity: { jwt: [{ issuer: i, audience: a, jwks: k, algorithms: [EdDSA], scopes: ["a b"] }] }\n`,
+      ['p.yaml:2:84: "scopes[0]": not a scope: a word without spaces, quotation marks and backslashes'],
+    ],
+    [
+      'a proof that is perhaps needed',
+      `${BASE}identity: { jwt: [{ issuer: i, audience: a, jwks: k, algorithms: [EdDSA], dpop: maybe }] }\n`,
+      ['p.yaml:2:81: "dpop": must be one of required, accepted'],
+    ],
+    [
       'a token of nobody',
       `${BASE}agents:\n  a: { auth: { jwt: { sub: s } } }\n`,
       ['p.yaml:3:21: no issuer is trusted: add one under identity.jwt'],
@@ -154,12 +184,16 @@ describe('a manifest', () => {
     const result = parseManifest(
       `${BASE}namespace: Acme
 defaults: { permitTtlMs: 2000 }
-identity: { jwt: [{ issuer: "https://id", audience: gate, jwks: "https://id/keys", algorithms: [EdDSA] }] }
-listen: { http: "127.0.0.1:8787", hosts: [gate.example.com], origins: ["https://app.example.com"] }
+identity:
+  dpopNonce: required
+  jwt:
+    - { issuer: "https://id", audience: gate, jwks: "https://id/keys", algorithms: [EdDSA] }
+    - { issuer: "https://id2", jwks: k.json, algorithms: [ES256], scopes: ["mcp:use"], atJwt: required, dpop: required }
+listen: { http: "127.0.0.1:8787", publicUrl: "https://gate.example", hosts: [gate.example.com], origins: ["https://app.example.com"] }
 agents:
   coder: { roles: [dev], auth: local }
   robot: { roles: [ci], root: false, auth: { apiKey: "${DIGEST}" } }
-  cloud: { auth: { jwt: { sub: svc, claims: { team: red } } } }
+  cloud: { auth: { jwt: { sub: svc, issuer: "https://id", claims: { team: red } } } }
 servers:
   fs: { stdio: { command: node, args: [x], cwd: /srv, env: { allow: [LANG], set: { NODE_OPTIONS: "" } } }, limits: { timeoutMs: 10 } }
   web: { http: { url: "https://h/mcp", headers: { Authorization: { env: TOKEN } } } }
