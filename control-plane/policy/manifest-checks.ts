@@ -1,6 +1,6 @@
 // What a schema cannot say about a manifest: references that must exist, exclusive choices, and secrets that must not be written down.
 
-import type { FactSpec, Manifest } from './manifest.ts';
+import { type FactSpec, type Manifest, SCOPE } from './manifest.ts';
 import { nearest } from './nearest.ts';
 import { isAbsolutePath } from './path-fact.ts';
 import type { Problem } from './source.ts';
@@ -47,7 +47,10 @@ function checkAgents(manifest: Manifest, document: YamlDocument): Problem[] {
     owners.set(credential, agent);
     if (auth.jwt !== undefined) {
       const issuers = manifest.identity.jwt.map(({ issuer }) => issuer);
-      const { issuer } = auth.jwt;
+      const { issuer, claims } = auth.jwt;
+      if (!(claims?.scope ?? '').split(' ').every((word) => word === '' || SCOPE.test(word))) {
+        problems.push(document.problem([...path, 'auth', 'jwt', 'claims', 'scope'], 'not a list of scopes'));
+      }
       if (issuers.length === 0) {
         problems.push(document.problem([...path, 'auth', 'jwt'], 'no issuer is trusted: add one under identity.jwt'));
       } else if (issuer === undefined && issuers.length > 1) {

@@ -64,9 +64,8 @@ const agent = z.strictObject({
 });
 
 /** RFC 6749: neither a space nor a quotation mark nor a backslash. */
-const scope = z
-  .string()
-  .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/, 'not a scope: a word without spaces, quotation marks and backslashes');
+export const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/;
+const scope = z.string().regex(SCOPE, 'not a scope: a word without spaces, quotation marks and backslashes');
 
 const jwtIssuer = z.strictObject({
   issuer: text,

@@ -100,6 +100,11 @@ describe('a manifest', () => {
       ['p.yaml:2:84: "scopes[0]": not a scope: a word without spaces, quotation marks and backslashes'],
     ],
     [
+      'a scope that would end its quotation',
+      `${BASE}identity: { jwt: [{ issuer: i, audience: a, jwks: k, algorithms: [EdDSA] }] }\nagents:\n  a: { auth: { jwt: { sub: s, claims: { scope: 'x"' } } } }\n`,
+      ['p.yaml:4:48: not a list of scopes'],
+    ],
+    [
       'a proof that is perhaps needed',
       `${BASE}identity: { jwt: [{ issuer: i, audience: a, jwks: k, algorithms: [EdDSA], dpop: maybe }] }\n`,
       ['p.yaml:2:81: "dpop": must be one of required, accepted'],
