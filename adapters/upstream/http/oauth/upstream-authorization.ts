@@ -125,6 +125,8 @@ export class UpstreamAuthorization {
     if (exchangedInVain || !this.#canRenew(held)) {
       this.#problem = 'it does not accept our token';
       this.#need();
+      // Nobody logs in for these; the server may come to its senses.
+      if (this.#options.config?.grant === 'client_credentials') this.#later(undefined, RETRY_MAX_MS);
       return this.#why();
     }
     void this.#renew(held, true);
