@@ -46,8 +46,23 @@ export function actionId(method: string, server: string, tool: string): string {
   return method === TOOL_METHOD ? `${server}/${tool}` : `${server}:${method}`;
 }
 
-/** The server of an action's id; undefined for a text that is none. */
-export function serverOfAction(action: string): string | undefined {
-  const end = action.search(/[/:]/);
-  return end < 1 || end === action.length - 1 ? undefined : action.slice(0, end);
+/** The group of all tools of a server: what a rule names that is about them and about no other method. */
+export function toolsOf(server: string): string {
+  return `${server}:${TOOL_METHOD}`;
+}
+
+/** The server in the id of an action or of `toolsOf`; undefined for a text that has not the form of one. */
+export function serverOfAction(id: string): string | undefined {
+  const end = id.search(/[/:]/);
+  return end < 1 || end === id.length - 1 ? undefined : id.slice(0, end);
+}
+
+/** What an id of an action names; undefined for a text that has not the form of one. Whether the method or the tool exists is not asked. */
+export function parseActionId(
+  id: string,
+): { readonly method: string; readonly server: string; readonly tool: string } | undefined {
+  const server = serverOfAction(id);
+  if (server === undefined || id === toolsOf(server)) return undefined;
+  const tool = id.slice(server.length + 1);
+  return { method: id[server.length] === '/' ? TOOL_METHOD : tool, server, tool };
 }

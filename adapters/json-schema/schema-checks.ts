@@ -38,7 +38,7 @@ export class SchemaChecks {
   readonly #tools: ReadonlyMap<string, ToolSchemas>;
   readonly #compiled = new Map<string, Compiled>();
 
-  /** Tools by `server/tool`. */
+  /** Tools by the id of their action, or methods by their name. */
   constructor(tools: ReadonlyMap<string, ToolSchemas>) {
     this.#tools = tools;
   }

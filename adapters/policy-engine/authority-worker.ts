@@ -9,10 +9,11 @@ import { mintPermit, permitSigner } from '../../control-plane/permits/mint.ts';
 import { type Bundle, type BundleResult, bundleOf, digestWith } from '../../control-plane/policy/bundle.ts';
 import { decide } from '../../control-plane/policy/decide.ts';
 import type { Manifest } from '../../control-plane/policy/manifest.ts';
-import { actionId } from '../../control-plane/policy/schema.ts';
+import { METHOD_INPUTS } from '../../control-plane/policy/methods.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
-import { visibleTools } from '../../control-plane/policy/visible.ts';
+import { visibleActions } from '../../control-plane/policy/visible.ts';
 import { withoutPlaces } from '../../control-plane/policy/without-places.ts';
+import { actionId, TOOL_METHOD } from '../../domain/action.ts';
 import { encodeBase64url } from '../../domain/base64url.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { Defect } from '../../domain/defect.ts';
@@ -62,11 +63,14 @@ function serve(setup: AuthoritySetup, bundle: Bundle): void {
   const mint = minter(setup, bundle);
 
   const schemas = new SchemaChecks(toolSchemas(setup.source));
+  const methods = new SchemaChecks(METHOD_SCHEMAS);
 
   const authorize = (request: AuthorizationRequest): Authorization => {
-    const action = actionId(request.server, request.tool);
-    const unfit = schemas.input(action, JSON.parse(request.argumentsJson) as Json);
-    if (unfit !== undefined && bundle.model.tools.has(action))
+    const { method, server, tool } = request;
+    const action = actionId(method, server, tool);
+    const args = JSON.parse(request.argumentsJson) as Json;
+    const unfit = method === TOOL_METHOD ? schemas.input(action, args) : methods.input(method, args);
+    if (unfit !== undefined && bundle.model.actions.has(action))
       return { decision: 'deny', by: [], policy: bundle.digest, ...unfit };
     const decision = decide(bundle, request, engine, fileSystemPaths);
     return decision.decision === 'allow' ? { ...decision, permit: mint(request, decision) } : decision;
@@ -77,7 +81,7 @@ function serve(setup: AuthoritySetup, bundle: Bundle): void {
       case 'authorize':
         return { id: ask.id, kind: 'authorize', authorization: authorize(ask.request) };
       case 'visible':
-        return { id: ask.id, kind: 'visible', tools: visibleTools(bundle, ask.principal) };
+        return { id: ask.id, kind: 'visible', tools: visibleActions(bundle, ask.principal) };
       case 'output':
         // The text was serialised by the gate from a value that it had parsed strictly.
         return { id: ask.id, kind: 'output', denial: schemas.output(ask.action, JSON.parse(ask.json) as Json) };
@@ -104,9 +108,16 @@ function serve(setup: AuthoritySetup, bundle: Bundle): void {
   send({ type: 'ready', digest: bundle.digest });
 }
 
+/** The same for every server; compiled when one is first asked for. */
+const METHOD_SCHEMAS: ReadonlyMap<string, ToolSchemas> = new Map(
+  [...METHOD_INPUTS].map(([method, { schema }]) => [method, { inputSchema: schema }]),
+);
+
 function toolSchemas(source: PolicySource): Map<string, ToolSchemas> {
   return new Map(
-    source.tools.flatMap(({ server, tools }) => tools.map((tool) => [actionId(server, tool.name), tool] as const)),
+    source.tools.flatMap(({ server, tools }) =>
+      tools.map((tool) => [actionId(TOOL_METHOD, server, tool.name), tool] as const),
+    ),
   );
 }
 

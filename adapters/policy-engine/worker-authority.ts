@@ -4,6 +4,7 @@
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
 import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
+import { actionId, TOOL_METHOD } from '../../domain/action.ts';
 import { type Denial, type DenialCode, deny } from '../../domain/denial.ts';
 import type { Principal } from '../../domain/principal.ts';
 import type { Authority, InstallResult } from '../../proxy/ports.ts';
@@ -65,7 +66,7 @@ export class WorkerAuthority implements Authority {
   }
 
   async checkOutput(server: string, tool: string, structuredJson: string): Promise<Denial | undefined> {
-    const action = `${server}/${tool}`;
+    const action = actionId(TOOL_METHOD, server, tool);
     const answer = await this.#thread?.ask({ kind: 'output', action, json: structuredJson });
     return answer?.kind === 'output' ? answer.denial : deny('OUTPUT_INVALID', 'the answer could not be checked');
   }

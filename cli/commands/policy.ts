@@ -10,6 +10,7 @@ import { type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
 import { hypotheticalRequest, parseExpectations, runExpectations } from '../../control-plane/policy/expectations.ts';
 import { explain, explanationText, wholeEngine } from '../../control-plane/policy/explain.ts';
 import { problemText } from '../../control-plane/policy/source.ts';
+import { actionId, parseActionId, TOOL_METHOD } from '../../domain/action.ts';
 import { isUlid } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { parseStrictJson } from '../../domain/strict-json.ts';
@@ -39,16 +40,17 @@ interface Checked {
 export async function policyCheck(options: PolicyOptions, out: Output): Promise<number> {
   const { configuration, bundle } = await load(options, out);
   const { file, manifest } = configuration;
+  const tools = [...bundle.model.actions.values()].filter(({ method }) => method === TOOL_METHOD).length;
   const rules = [...bundle.rules.values()].map(({ id, reason, json }) => ({ id, effect: json.effect, reason }));
   out.answer({
     ok: true,
     file,
     digest: bundle.digest,
     servers: Object.keys(manifest.servers),
-    tools: bundle.model.tools.size,
+    tools,
     rules,
   });
-  out.line(`${out.style('green', 'valid')}  ${file}: ${rules.length} rules about ${bundle.model.tools.size} tools`);
+  out.line(`${out.style('green', 'valid')}  ${file}: ${rules.length} rules about ${tools} tools`);
   for (const { id, effect, reason } of rules) out.line(`  ${effect.padEnd(6)}  ${id}  ${visibleText(reason, 120)}`);
   if (!rules.some(({ effect }) => effect === 'permit')) out.note('no rule permits anything, so every call is denied');
   return EXIT.ok;
@@ -96,7 +98,7 @@ export async function policyExplain(call: string | undefined, options: PolicyOpt
   const explanation = explain(bundle, request, cedarLanguage, fileSystemPaths);
   out.answer({ call: asked, ...explanation });
   out.line(
-    `${visibleText(asked.agent)} calls ${visibleText(asked.server)}/${visibleText(asked.tool)} ${visibleText(JSON.stringify(asked.arguments), 400)}`,
+    `${visibleText(asked.agent)} calls ${visibleText(actionId(asked.method, asked.server, asked.tool))} ${visibleText(JSON.stringify(asked.arguments), 400)}`,
   );
   for (const line of explanationText(explanation).split('\n')) out.line(visibleText(line));
   out.note('this is what the rules say now, for the files as they are now');
@@ -135,6 +137,7 @@ function standInAgent({ manifest }: Configuration, agent: string): string | unde
 
 interface AskedCall {
   readonly agent: string;
+  readonly method: string;
   readonly server: string;
   readonly tool: string;
   readonly arguments: { [key: string]: Json };
@@ -149,13 +152,21 @@ function fromFile(file: string): AskedCall {
   if (!parsed.ok) throw new CommandError(`${file}: ${parsed.reason} at byte ${parsed.offset}`, EXIT.usage);
   const { value } = parsed;
   const call: JsonObject = isJsonObject(value) ? value : {};
-  const { agent, server, tool, arguments: args = {} } = call;
-  if (typeof agent !== 'string' || typeof server !== 'string' || typeof tool !== 'string' || !isJsonObject(args)) {
+  const { agent, action, server, tool, arguments: args = {} } = call;
+  const named = { method: TOOL_METHOD, server, tool };
+  const target = typeof action === 'string' ? parseActionId(action) : named;
+  if (
+    typeof agent !== 'string' ||
+    typeof target?.server !== 'string' ||
+    typeof target.tool !== 'string' ||
+    !isJsonObject(args)
+  ) {
     throw new CommandError(`${file} is not a call`, EXIT.usage, [
       'write {"agent": "...", "server": "...", "tool": "...", "arguments": {...}}',
+      'or name a method of a server: {"agent": "...", "action": "server:resources/read", "arguments": {...}}',
     ]);
   }
-  return { agent, server, tool, arguments: { ...args } };
+  return { agent, method: target.method, server: target.server, tool: target.tool, arguments: { ...args } };
 }
 
 async function recorded(call: string, options: PolicyOptions): Promise<AskedCall> {
@@ -174,6 +185,7 @@ async function recorded(call: string, options: PolicyOptions): Promise<AskedCall
     const args = JSON.parse(Buffer.from(payload.bytes).toString()) as JsonObject;
     return {
       agent: requested.principal.agent,
+      method: requested.method,
       server: requested.server ?? '',
       tool: requested.tool ?? '',
       arguments: { ...args },

@@ -156,6 +156,7 @@ function decisionAgain(
   const again = redecide(
     loaded.bundle,
     {
+      method: requested.method,
       server: requested.server ?? '',
       tool: requested.tool ?? '',
       principal: requested.principal,

@@ -1,18 +1,21 @@
-// The arguments of a call read again from the very bytes that will be sent, and refused where rules, schema and tool could understand
+// The arguments of a call read again from the very bytes that will be sent, and refused where rules, schema and server could understand
 // them differently. Whether they fit the tool's JSON Schema is checked before, elsewhere.
 
 import { type Denial, deny } from '../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { isWellFormed } from '../../domain/well-formed.ts';
-import { RESERVED_NAMES } from './input-shape.ts';
+import { RESERVED_NAMES, type RecordShape, shownPart } from './input-shape.ts';
 import { ARGUMENT_DEPTH_MAX, ARGUMENT_NODES_MAX } from './limits.ts';
 
 export type ArgumentsResult =
   | { readonly ok: true; readonly args: JsonObject }
   | { readonly ok: false; readonly denial: Denial };
 
-/** Parses canonical arguments. Refuses depth, size, reserved names, text that is not text and numbers that are not exact. */
-export function readArguments(argumentsJson: string): ArgumentsResult {
+/**
+ * Parses canonical arguments. Refuses depth, size, reserved names, text that is not text and numbers that are not exact; where the shape is
+ * open, only in what it shows.
+ */
+export function readArguments(argumentsJson: string, shape: RecordShape): ArgumentsResult {
   let value: Json;
   try {
     value = JSON.parse(argumentsJson) as Json; // JSON.parse returns nothing else
@@ -20,7 +23,7 @@ export function readArguments(argumentsJson: string): ArgumentsResult {
     return refuse('the arguments are not JSON');
   }
   if (!isJsonObject(value)) return refuse('the arguments are not an object');
-  const reason = new Scan().refusal(value, 0);
+  const reason = new Scan().refusal(shownPart(shape, value), 0);
   return reason === undefined ? { ok: true, args: value } : refuse(reason);
 }
 

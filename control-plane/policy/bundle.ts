@@ -51,7 +51,9 @@ export function bundleOf(
   // The parsed manifest came from JSON through a schema of JSON types.
   const digest = digestOf(canonicalJson({ manifest: manifest as Json, policies, schema: schema.model.schema }));
   const { model } = schema;
-  const slices = new Map([...model.tools.values()].map((tool) => [tool.action, sliceFor(model, rules.values(), tool)]));
+  const slices = new Map(
+    [...model.actions.values()].map((tool) => [tool.action, sliceFor(model, rules.values(), tool)]),
+  );
   return { ok: true, bundle: { digest, manifest, model, rules, slices } };
 }
 

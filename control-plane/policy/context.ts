@@ -1,5 +1,5 @@
-// What rules see of a call: the arguments in the shape of the tool, the facts, and the place of the call in its chain. Made from the same
-// shape as the schema. An argument that the tool does not declare denies, whether or not rules could see it.
+// What rules see of a call: the arguments in the shape of the tool or method, the facts, and the place of the call in its chain. Made from the
+// same shape as the schema. An argument that a tool does not declare denies, whether or not rules could see it.
 
 import { type Denial, deny } from '../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
@@ -113,7 +113,10 @@ function encodeRecord(
   for (const name of Object.keys(value)) {
     const field = shape.fields.get(name);
     const at = `${path}/${name}`;
-    if (field === undefined) return invalid(at, 'the tool has no such argument');
+    if (field === undefined) {
+      if (shape.open === true) continue;
+      return invalid(at, 'the tool has no such argument');
+    }
     if (field.shape.kind === 'hidden') continue;
     const encoded = encode(field.shape, value[name] ?? null, at);
     if (encoded.ok) {

@@ -1,6 +1,7 @@
 // One decision: facts, context, engine, answer. A pure function of the request, the bundle and what the file system said about paths.
 // It allows only when a rule permits, none forbids and none failed; everything else is a denial with its own code.
 
+import { actionId } from '../../domain/action.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { DenialCode } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
@@ -13,7 +14,7 @@ import { extractFacts } from './facts.ts';
 import { CONTEXT_BYTES_MAX } from './limits.ts';
 import type { Obligations } from './lint.ts';
 import type { EngineAnswer, EngineQuestion, PathResolver, PolicyEngine } from './ports.ts';
-import { actionId, type ToolModel } from './schema.ts';
+import type { ActionModel } from './schema.ts';
 
 /** An authorization before its permit is signed. */
 export type Decision = Omit<Extract<Authorization, { decision: 'allow' }>, 'permit'> | Denied;
@@ -21,7 +22,7 @@ export type Denied = Extract<Authorization, { decision: 'deny' }>;
 
 /** A request as the engine will be asked about it. */
 export type Posed =
-  | { readonly ok: true; readonly tool: ToolModel; readonly question: EngineQuestion; readonly inputJson: string }
+  | { readonly ok: true; readonly tool: ActionModel; readonly question: EngineQuestion; readonly inputJson: string }
   | { readonly ok: false; readonly denied: Denied };
 
 /** Decides one request. Throws only what the engine throws; then the engine must be replaced and the request denied. */
@@ -57,9 +58,10 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
     return refuse('LINEAGE_CONTINUITY', 'the agents of this chain are not known');
   }
   if (!agent.root) return refuse('LINEAGE_NOT_ROOT');
-  const tool = model.tools.get(actionId(request.server, request.tool));
-  if (tool === undefined) return refuse('TOOL_UNKNOWN');
-  const args = readArguments(request.argumentsJson);
+  const tool = model.actions.get(actionId(request.method, request.server, request.tool));
+  // A method that is asked under another name is none of ours.
+  if (tool === undefined || tool.tool !== request.tool) return refuse('TOOL_UNKNOWN');
+  const args = readArguments(request.argumentsJson, tool.input);
   if (!args.ok) return refuse(args.denial.code, args.denial.detail);
   const facts = extractFacts(tool.facts, args.args, resolver);
   if (!facts.ok) return refuse(facts.denial.code, facts.denial.detail);
@@ -87,13 +89,13 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
 }
 
 /** Which arguments of a tool the rules that can concern it read. */
-export function argumentReader(bundle: Bundle, tool: ToolModel): (argument: string) => boolean {
+export function argumentReader(bundle: Bundle, tool: ActionModel): (argument: string) => boolean {
   const slice = bundle.slices.get(tool.action);
   return (argument) => slice === undefined || slice.readsInput(argument);
 }
 
 /** Only what rules read counts: a rule about the size of a text need not read the text. Small arguments are not measured twice. */
-function isTooLarge(bundle: Bundle, tool: ToolModel, argumentsJson: string, context: JsonObject): boolean {
+function isTooLarge(bundle: Bundle, tool: ActionModel, argumentsJson: string, context: JsonObject): boolean {
   if (argumentsJson.length <= CONTEXT_BYTES_MAX / 4) return false;
   const read = bundle.slices.get(tool.action)?.project(context) ?? context;
   return canonicalJson(read).length > CONTEXT_BYTES_MAX;
@@ -102,7 +104,7 @@ function isTooLarge(bundle: Bundle, tool: ToolModel, argumentsJson: string, cont
 /** The question about one call, with every entity that a rule can reach. */
 export function questionOf(
   namespace: string,
-  tool: ToolModel,
+  tool: ActionModel,
   agent: string,
   roles: readonly string[],
   context: JsonObject,

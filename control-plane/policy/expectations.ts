@@ -2,6 +2,7 @@
 // any tool.
 
 import { z } from 'zod';
+import { actionId, parseActionId, TOOL_METHOD } from '../../domain/action.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { DENIALS } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
@@ -15,7 +16,6 @@ import type { Manifest } from './manifest.ts';
 import { issueProblems } from './manifest-problems.ts';
 import { nearest } from './nearest.ts';
 import type { PathResolver, PolicyEngine } from './ports.ts';
-import { actionId } from './schema.ts';
 import type { Problem } from './source.ts';
 import { readYaml } from './yaml-document.ts';
 
@@ -26,8 +26,12 @@ const TABLE = z
     z.strictObject({
       name: text,
       agent: text,
-      server: text,
-      tool: text,
+      /** `server/tool` or `server:method`. */
+      action: text.optional(),
+      /** The other way to name a tool; `tool` is the name of the tool. */
+      server: text.optional(),
+      tool: text.optional(),
+      /** The arguments of the tool, or the params of the method without `_meta`. */
       arguments: z.record(z.string(), z.json()).default({}),
       /** `allow`, `deny`, or the code of a denial. */
       expect: text,
@@ -37,7 +41,23 @@ const TABLE = z
   )
   .min(1);
 
-export type Expectation = z.output<typeof TABLE>[number];
+type Row = z.output<typeof TABLE>[number];
+
+export interface Expectation extends HypotheticalCall {
+  readonly name: string;
+  readonly expect: string;
+  readonly by?: string | undefined;
+}
+
+/** A call that nobody makes. */
+export interface HypotheticalCall {
+  readonly agent: string;
+  /** `tools/call` where none is named. */
+  readonly method?: string;
+  readonly server: string;
+  readonly tool: string;
+  readonly arguments: { [key: string]: Json };
+}
 
 export type ExpectationsResult =
   | { readonly ok: true; readonly expectations: readonly Expectation[] }
@@ -50,6 +70,7 @@ export function parseExpectations(source: string, fileName: string, bundle: Bund
   const parsed = TABLE.safeParse(read.document.value);
   if (!parsed.success) return { ok: false, problems: issueProblems(parsed.error.issues, TABLE, read.document) };
   const problems: Problem[] = [];
+  const expectations: Expectation[] = [];
   const known = (path: (string | number)[], what: string, word: string, words: Iterable<string>): void => {
     const all = [...words];
     if (all.includes(word)) return;
@@ -58,12 +79,28 @@ export function parseExpectations(source: string, fileName: string, bundle: Bund
   for (const [index, one] of parsed.data.entries()) {
     known([index, 'agent'], 'agent', one.agent, Object.keys(bundle.manifest.agents));
     known([index, 'expect'], 'outcome', one.expect, ['allow', 'deny', ...Object.keys(DENIALS)]);
-    if (one.expect !== 'TOOL_UNKNOWN') {
-      known([index, 'tool'], 'tool', actionId(one.server, one.tool), bundle.model.tools.keys());
+    const target = targetOf(one);
+    if (target === undefined) {
+      const message = 'what is called is named in one way: action (server/tool or server:method), or server and tool';
+      problems.push(read.document.problem([index], message));
+      continue;
     }
+    if (one.expect !== 'TOOL_UNKNOWN') {
+      const what = target.method === TOOL_METHOD ? 'tool' : 'method';
+      const id = actionId(target.method, target.server, target.tool);
+      known([index, one.action === undefined ? 'tool' : 'action'], what, id, bundle.model.actions.keys());
+    }
+    const { name, agent, arguments: args, expect, by } = one;
+    expectations.push({ name, agent, ...target, arguments: args, expect, by });
     if (one.by !== undefined) known([index, 'by'], 'rule', one.by, bundle.rules.keys());
   }
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, expectations: parsed.data };
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, expectations };
+}
+
+/** What a row is about; undefined where it does not say, or says it twice. */
+function targetOf({ action, server, tool }: Row): ReturnType<typeof parseActionId> {
+  if (action !== undefined) return server === undefined && tool === undefined ? parseActionId(action) : undefined;
+  return server === undefined || tool === undefined ? undefined : { method: TOOL_METHOD, server, tool };
 }
 
 export interface ExpectationOutcome {
@@ -94,10 +131,7 @@ export function runExpectations(
 const NOTHING: Digest = `sha256:${'A'.repeat(43)}`;
 
 /** A call that nobody makes: what an agent of the manifest would ask, to be decided but never executed. */
-export function hypotheticalRequest(
-  manifest: Manifest,
-  call: { agent: string; server: string; tool: string; arguments: { [key: string]: Json } },
-): AuthorizationRequest {
+export function hypotheticalRequest(manifest: Manifest, call: HypotheticalCall): AuthorizationRequest {
   const agent = Object.hasOwn(manifest.agents, call.agent) ? manifest.agents[call.agent] : undefined;
   const server = Object.hasOwn(manifest.servers, call.server) ? manifest.servers[call.server] : undefined;
   const id = ulid(0, new Uint8Array(10));
@@ -112,7 +146,7 @@ export function hypotheticalRequest(
       authentication: 'local',
       connection: NOTHING,
     },
-    method: 'tools/call',
+    method: call.method ?? TOOL_METHOD,
     server: call.server,
     tool: call.tool,
     argumentsJson: canonicalJson(args),

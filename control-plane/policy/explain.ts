@@ -1,6 +1,7 @@
 // Why a request was decided as it was, and what would have to change: every rule that could concern it, with the parts of its scope and
 // each of its conditions tested on their own. For people; it decides nothing.
 
+import { TOOL_METHOD } from '../../domain/action.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { AuthorizationRequest } from '../authorization.ts';
 import type { Bundle } from './bundle.ts';
@@ -9,7 +10,7 @@ import type { Rule } from './lint.ts';
 import type { ConditionJson, PolicyJson, ScopeJson } from './policy-json.ts';
 import { actionMatches, entityRef } from './policy-json.ts';
 import type { EngineAnswer, EngineQuestion, PathResolver, PolicyEngine, PolicyLanguage } from './ports.ts';
-import type { ToolModel } from './schema.ts';
+import type { ActionModel } from './schema.ts';
 import { scopeMatches } from './visible.ts';
 
 export interface ConditionExplanation {
@@ -36,7 +37,7 @@ export interface Explanation {
   readonly decision: Decision;
   /** What rules saw beyond the arguments: facts, lineage, governance. */
   readonly seen: JsonObject | undefined;
-  /** Rules about this tool; those that apply first, then the nearest to applying. */
+  /** Rules about this tool or method; those that apply first, then the nearest to applying. */
   readonly rules: readonly RuleExplanation[];
   /** What would have to change for the request to be allowed, as sentences. */
   readonly changes: readonly string[];
@@ -78,7 +79,7 @@ function unmet(rule: RuleExplanation): number {
 function explainRule(
   bundle: Bundle,
   rule: Rule,
-  tool: ToolModel,
+  tool: ActionModel,
   question: EngineQuestion,
   ask: (json: PolicyJson) => EngineAnswer,
   language: PolicyLanguage,
@@ -133,7 +134,7 @@ function conditionText(text: string): string {
     .trim();
 }
 
-function scopeMisses(bundle: Bundle, json: PolicyJson, tool: ToolModel, question: EngineQuestion): string[] {
+function scopeMisses(bundle: Bundle, json: PolicyJson, tool: ActionModel, question: EngineQuestion): string[] {
   const misses: string[] = [];
   const roles = question.entities.find(({ uid }) => uid.id === question.principal.id)?.parents ?? [];
   if (!scopeMatches(json.principal, question.principal, roles)) misses.push(scopeText('principal', json.principal));
@@ -161,7 +162,9 @@ function refusalChange(decision: Extract<Decision, { decision: 'deny' }>, reques
   const detail = decision.detail === undefined ? '' : `: ${decision.detail}`;
   switch (decision.code) {
     case 'TOOL_UNKNOWN':
-      return `the server "${request.server}" would have to offer the tool "${request.tool}"`;
+      return request.method === TOOL_METHOD
+        ? `the server "${request.server}" would have to offer the tool "${request.tool}"`
+        : `the server "${request.server}" would have to be there, and "${request.method}" a governed method`;
     case 'POLICY_NO_PERMIT':
       return `the agent "${request.principal.agent}" would have to be in the manifest`;
     default:
@@ -173,7 +176,7 @@ function changesOf(
   bundle: Bundle,
   decision: Decision,
   rules: readonly RuleExplanation[],
-  tool: ToolModel,
+  tool: ActionModel,
   request: AuthorizationRequest,
 ): string[] {
   if (decision.decision === 'allow') return [];
@@ -203,7 +206,7 @@ function permitChange(rule: RuleExplanation): string {
 }
 
 /** A rule that would allow it: the smallest one, for somebody to narrow down. */
-function newRule(bundle: Bundle, tool: ToolModel, request: AuthorizationRequest): string {
+function newRule(bundle: Bundle, tool: ActionModel, request: AuthorizationRequest): string {
   const { namespace } = bundle.model;
   const role = bundle.manifest.agents[request.principal.agent]?.roles[0];
   const principal =

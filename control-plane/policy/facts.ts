@@ -1,9 +1,10 @@
 // Facts: what rules cannot compute themselves, computed once from the canonical arguments by a closed set of typed extractors. One plan
-// per tool drives both the schema that rules are checked against and the values they see. A fact that cannot be established denies.
+// per tool or method drives both the schema that rules are checked against and the values they see. A fact that cannot be established denies.
 
 import { type Denial, deny } from '../../domain/denial.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { FactSpec, Manifest } from './manifest.ts';
+import { METHOD_INPUTS, METHOD_KEY } from './methods.ts';
 import { nearest } from './nearest.ts';
 import { pathFact } from './path-fact.ts';
 import { presence, select } from './pointer.ts';
@@ -15,7 +16,7 @@ import type { YamlDocument } from './yaml-document.ts';
 export interface FactPlan {
   readonly name: string;
   readonly spec: FactSpec;
-  /** True when every valid call of this tool has the fact, so that rules need not ask for it with `has`. */
+  /** True when every valid call has the fact, so that rules need not ask for it with `has`. */
   readonly always: boolean;
 }
 
@@ -48,18 +49,28 @@ export function factType(kind: FactSpec['kind']): JsonObject {
   }
 }
 
-/** The facts of each tool of a server. `*` speaks about every tool that has at least one of its pointers. */
-export function planFacts(
-  manifest: Manifest,
-  document: YamlDocument,
-  { server, tools }: ServerTools,
-): { readonly plans: ReadonlyMap<string, readonly FactPlan[]>; readonly problems: readonly Problem[] } {
+export interface ServerFacts {
+  /** By name of the tool. */
+  readonly plans: ReadonlyMap<string, readonly FactPlan[]>;
+  /** By method. */
+  readonly methods: ReadonlyMap<string, readonly FactPlan[]>;
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * The facts of each tool and method of a server. `*` speaks about every tool that has at least one of its pointers, and about no method. A key
+ * that begins with ":" names a method, whatever the server calls its tools.
+ */
+export function planFacts(manifest: Manifest, document: YamlDocument, { server, tools }: ServerTools): ServerFacts {
   const plans = new Map<string, FactPlan[]>(tools.map(({ name }) => [name, []]));
+  const methods = new Map<string, FactPlan[]>();
   const problems: Problem[] = [];
   const entries = Object.entries(manifest.facts[server] ?? {});
   for (const [tool, facts] of entries) {
     const path = ['facts', server, tool];
-    const concerned = tool === '*' ? tools : tools.filter(({ name }) => name === tool);
+    const isMethod = tool.startsWith(METHOD_KEY);
+    const into = isMethod ? methods : plans;
+    const concerned = isMethod ? methodsAt(tool) : tool === '*' ? tools : tools.filter(({ name }) => name === tool);
     if (concerned.length === 0) {
       const names = tools.map(({ name }) => name);
       const message = `the server "${server}" has no tool "${tool}"`;
@@ -72,13 +83,13 @@ export function planFacts(
         const found = spec.from.map((pointer) => presence(inputSchema, pointer));
         if (found.every((one) => one === 'never')) continue;
         used = true;
-        const own = plans.get(concernedTool) ?? [];
+        const own = into.get(concernedTool) ?? [];
         const always = found.includes('always');
         const index = own.findIndex((plan) => plan.name === name);
         // A fact named for the tool itself replaces one of the same name under `*`.
         if (index < 0) own.push({ name, spec, always });
         else if (tool !== '*') own[index] = { name, spec, always };
-        plans.set(concernedTool, own);
+        into.set(concernedTool, own);
       }
       if (!used) {
         const message = `no argument of ${tool === '*' ? 'any tool' : `"${tool}"`} lies at ${spec.from.join(', ')}`;
@@ -86,7 +97,14 @@ export function planFacts(
       }
     }
   }
-  return { plans, problems };
+  return { plans, methods, problems };
+}
+
+/** The method that a key names, as far as it is governed and is not a tool's. */
+function methodsAt(key: string): { readonly name: string; readonly inputSchema: JsonObject }[] {
+  const name = key.slice(METHOD_KEY.length);
+  const input = METHOD_INPUTS.get(name);
+  return input === undefined ? [] : [{ name, inputSchema: input.schema }];
 }
 
 /** The facts of one call. An optional argument that is missing leaves its fact out; anything else that is wrong denies. */

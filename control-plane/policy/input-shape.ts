@@ -15,6 +15,8 @@ export type Shape =
 export interface RecordShape {
   readonly kind: 'record';
   readonly fields: ReadonlyMap<string, { readonly shape: Shape; readonly required: boolean }>;
+  /** Whether a value may have members that have no field here. They are hidden. Absent for tools, where they are refused. */
+  readonly open?: true;
 }
 
 /** Names with a meaning in JavaScript or in the engine's JSON form. Arguments with such a name are refused anywhere. */
@@ -31,24 +33,41 @@ const HIDDEN: Shape = { kind: 'hidden' };
 
 /** The shape of a tool's arguments. Properties that the schema does not name do not exist, whatever it says about others. */
 export function inputShape(inputSchema: JsonObject): RecordShape {
-  return recordShape(inputSchema, 0);
+  return recordShape(inputSchema, 0, false);
 }
 
-function recordShape(schema: JsonObject, depth: number): RecordShape {
+/** The shape of an object of which only a part is described, at every depth. */
+export function openShape(schema: JsonObject): RecordShape {
+  return recordShape(schema, 0, true);
+}
+
+/** The part of a value that a shape does not hide: all of it for the arguments of a tool, which may hide nothing from the checks. */
+export function shownPart(shape: RecordShape, value: JsonObject): JsonObject {
+  if (shape.open === undefined) return value;
+  const shown: Record<string, Json> = {};
+  for (const [name, { shape: inner }] of shape.fields) {
+    const member = Object.hasOwn(value, name) ? value[name] : undefined;
+    if (member === undefined || inner.kind === 'hidden') continue;
+    shown[name] = inner.kind === 'record' && isJsonObject(member) ? shownPart(inner, member) : member;
+  }
+  return shown;
+}
+
+function recordShape(schema: JsonObject, depth: number, open: boolean): RecordShape {
   const properties: Json = schema.properties ?? {};
   const required: Json = schema.required ?? [];
   const fields = new Map<string, { shape: Shape; required: boolean }>();
   if (isJsonObject(properties)) {
     for (const [index, name] of Object.keys(properties).sort().entries()) {
       if (RESERVED_NAMES.includes(name)) continue;
-      const shape = index < SHAPE_FIELDS_MAX ? shapeOf(properties[name], depth + 1) : HIDDEN;
+      const shape = index < SHAPE_FIELDS_MAX ? shapeOf(properties[name], depth + 1, open) : HIDDEN;
       fields.set(name, { shape, required: Array.isArray(required) && required.includes(name) });
     }
   }
-  return { kind: 'record', fields };
+  return open ? { kind: 'record', fields, open } : { kind: 'record', fields };
 }
 
-function shapeOf(schema: Json | undefined, depth: number): Shape {
+function shapeOf(schema: Json | undefined, depth: number, open: boolean): Shape {
   if (!isJsonObject(schema) || depth > SHAPE_DEPTH_MAX) return HIDDEN;
   const scalar = scalarKind(schema);
   if (scalar !== undefined) return { kind: scalar };
@@ -58,7 +77,7 @@ function shapeOf(schema: Json | undefined, depth: number): Shape {
   }
   const closed = schema.additionalProperties === undefined || schema.additionalProperties === false;
   if (schema.type === 'object' && isJsonObject(schema.properties) && closed && schema.patternProperties === undefined) {
-    return recordShape(schema, depth);
+    return recordShape(schema, depth, open);
   }
   return HIDDEN;
 }

@@ -5,7 +5,7 @@ import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { CALL_OUTPUT_BYTES_MAX, CALL_TIMEOUT_MS_MAX, POLICIES_BYTES_MAX, POLICY_WILDCARDS_MAX } from './limits.ts';
 import { nearest } from './nearest.ts';
 import type { PolicyJson } from './policy-json.ts';
-import type { PolicyLanguage } from './ports.ts';
+import type { EngineProblem, PolicyLanguage } from './ports.ts';
 import { type Presence, restrictRule } from './restrict.ts';
 import { type RuleText, splitRules } from './rule-text.ts';
 import type { Problem, SourceText } from './source.ts';
@@ -91,9 +91,9 @@ export function lintRules(
   if (presence !== undefined) restrictRules(rules, presence, language);
 
   const policies = new Map([...rules].map(([id, { text }]) => [id, text]));
-  for (const { id, message, help, span } of language.validate(policies, schema)) {
+  for (const { id, message, help, span, others } of oncePerPlace(language.validate(policies, schema))) {
     const place = id === undefined ? undefined : places.get(id);
-    const text = withHelp(message, help);
+    const text = `${withHelp(message, help)}${others === 0 ? '' : `; and the same for ${others} other actions`}`;
     problems.push(
       place === undefined
         ? { file: sources[0]?.file ?? '', line: 1, column: 1, path: '', message: text }
@@ -101,6 +101,21 @@ export function lintRules(
     );
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, rules };
+}
+
+type Finding = EngineProblem & { readonly id?: string };
+
+/** A rule about many actions is wrong in one place once for each of them: the first, and how many others. */
+function oncePerPlace(findings: readonly Finding[]): (Finding & { readonly others: number })[] {
+  const places = new Map<string, Finding & { others: number }>();
+  for (const finding of findings) {
+    const key = JSON.stringify([finding.id, finding.span?.start, finding.message.replace(/Action::"[^"]*".*/, '')]);
+    const known = places.get(key);
+    // The engine gives them in no particular order.
+    const first = known === undefined || finding.message < known.message ? finding : known;
+    places.set(key, { ...first, others: known === undefined ? 0 : known.others + 1 });
+  }
+  return [...places.values()];
 }
 
 function restrictRules(rules: Map<string, Rule>, presence: Presence, language: PolicyLanguage): void {

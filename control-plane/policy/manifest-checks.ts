@@ -1,6 +1,8 @@
 // What a schema cannot say about a manifest: references that must exist, exclusive choices, and secrets that must not be written down.
 
+import { actionId, PLAIN_METHODS, parseActionId, TOOL_METHOD } from '../../domain/action.ts';
 import { type FactSpec, type Manifest, SCOPE } from './manifest.ts';
+import { METHOD_KEY } from './methods.ts';
 import { nearest } from './nearest.ts';
 import { isAbsolutePath } from './path-fact.ts';
 import type { Problem } from './source.ts';
@@ -148,6 +150,12 @@ function checkFacts(manifest: Manifest, document: YamlDocument): Problem[] {
       problems.push(unknownServer(['facts', server], server, servers, document, true));
     }
     for (const [tool, facts] of Object.entries(tools)) {
+      const method = tool.startsWith(METHOD_KEY) ? tool.slice(METHOD_KEY.length) : undefined;
+      if (method !== undefined && !isPlainMethod(method)) {
+        const keys = PLAIN_METHODS.map((one) => `${METHOD_KEY}${one}`);
+        const path = ['facts', server, tool];
+        problems.push(document.problem(path, noMethod(method), { atKey: true, suggestion: nearest(tool, keys) }));
+      }
       for (const [fact, spec] of Object.entries(facts)) {
         problems.push(...checkFact(spec, ['facts', server, tool, fact], document));
       }
@@ -201,18 +209,29 @@ function checkGroups(manifest: Manifest, document: YamlDocument): Problem[] {
   for (const [group, members] of Object.entries(manifest.groups)) {
     for (const [index, member] of members.entries()) {
       const path = ['groups', group, index];
-      const slash = member.indexOf('/');
-      const server = member.slice(0, Math.max(slash, 0));
-      if (slash < 1 || slash === member.length - 1) {
-        problems.push(document.problem(path, `"${member}" does not name a tool: write server/tool`));
-      } else if (!servers.includes(server)) {
-        problems.push(unknownServer(path, server, servers, document, false));
+      const named = parseActionId(member);
+      if (named === undefined) {
+        const message = `"${member}" does not name a tool or a method: write server/tool or server:method`;
+        problems.push(document.problem(path, message));
+      } else if (!servers.includes(named.server)) {
+        problems.push(unknownServer(path, named.server, servers, document, false));
+      } else if (named.method !== TOOL_METHOD && !isPlainMethod(named.method)) {
+        const ids = PLAIN_METHODS.map((method) => actionId(method, named.server, method));
+        problems.push(document.problem(path, noMethod(named.method), { suggestion: nearest(member, ids) }));
       } else if (members.indexOf(member) !== index) {
         problems.push(document.problem(path, `"${member}" is named twice`));
       }
     }
   }
   return problems;
+}
+
+function isPlainMethod(method: string): boolean {
+  return (PLAIN_METHODS as readonly string[]).includes(method);
+}
+
+function noMethod(method: string): string {
+  return `there is no governed method "${method}"`;
 }
 
 function unknownServer(

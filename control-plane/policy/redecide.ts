@@ -1,6 +1,7 @@
 // A recorded decision, made again: the same rules on what they saw then. Facts are taken from the record, because the file system that gave
 // them may have changed since; everything else is worked out anew.
 
+import { actionId } from '../../domain/action.ts';
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import type { AuthorizationRequest } from '../authorization.ts';
 import { readArguments } from './arguments.ts';
@@ -8,10 +9,12 @@ import type { Bundle } from './bundle.ts';
 import { type Circumstances, encodeContext } from './context.ts';
 import { argumentReader, conclude, type Decision, questionOf } from './decide.ts';
 import type { PolicyEngine } from './ports.ts';
-import { actionId } from './schema.ts';
 
 /** What the record holds of a request. */
-export type RecordedRequest = Pick<AuthorizationRequest, 'server' | 'tool' | 'principal' | 'argumentsJson' | 'limits'>;
+export type RecordedRequest = Pick<
+  AuthorizationRequest,
+  'method' | 'server' | 'tool' | 'principal' | 'argumentsJson' | 'limits'
+>;
 
 /** Decides again, or says why the record does not suffice. May throw what the engine throws. */
 export function redecide(
@@ -20,9 +23,9 @@ export function redecide(
   inputJson: string,
   engine: PolicyEngine,
 ): Decision | { readonly unusable: string } {
-  const tool = bundle.model.tools.get(actionId(request.server, request.tool));
+  const tool = bundle.model.actions.get(actionId(request.method, request.server, request.tool));
   if (tool === undefined) return { unusable: 'the tool is not part of the recorded policy' };
-  const args = readArguments(request.argumentsJson);
+  const args = readArguments(request.argumentsJson, tool.input);
   if (!args.ok) return { unusable: `the recorded arguments cannot be read: ${args.denial.detail ?? args.denial.code}` };
   const circumstances = readCircumstances(JSON.parse(inputJson) as Json);
   if (circumstances === undefined) return { unusable: 'the recorded input is not the input of a decision' };

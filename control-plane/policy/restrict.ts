@@ -1,6 +1,7 @@
 // One manifest may describe many servers while a gate serves only some of them. A rule that names only the others can match no call here and is
 // left out; of a rule that names both, the part about the others is left out. Nothing that could match a call here is ever dropped.
 
+import { serverOfAction } from '../../domain/action.ts';
 import { type ActionScopeJson, type EntityRef, entityRef, type PolicyJson, type ScopeJson } from './policy-json.ts';
 
 export interface Presence {
@@ -39,8 +40,5 @@ function isElsewhere({ type, id }: EntityRef, { namespace, absent, groups }: Pre
   if (type !== `${namespace}::Action`) return false;
   const members = Object.hasOwn(groups, id) ? (groups[id] ?? []) : undefined;
   const actions = members ?? [id];
-  return (
-    actions.length > 0 &&
-    actions.every((action) => action.includes('/') && absent.has(action.slice(0, action.indexOf('/'))))
-  );
+  return actions.length > 0 && actions.every((action) => absent.has(serverOfAction(action) ?? ''));
 }

@@ -1,19 +1,24 @@
-// The engine's schema, generated from the definitions that the servers really gave: one action per tool, in its groups, with the typed
-// context of that tool. Rules are checked strictly against it, so a rule about a tool or an argument that does not exist is refused.
+// The engine's schema, generated from the definitions that the servers really gave: one action per tool, and one per server and governed
+// method, in its groups, with its typed context. The tools of a server are a group of their own. Rules are checked strictly against it, so a rule about a tool or an argument that does not
+// exist is refused.
 
+import { actionId, parseActionId, TOOL_METHOD, toolsOf } from '../../domain/action.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { type FactPlan, factType, planFacts } from './facts.ts';
 import { inputShape, type RecordShape, type ScalarKind, type Shape } from './input-shape.ts';
 import type { Manifest } from './manifest.ts';
+import { METHOD_INPUTS } from './methods.ts';
 import { nearest } from './nearest.ts';
 import type { Problem, ServerTools } from './source.ts';
 import type { YamlDocument } from './yaml-document.ts';
 
-/** Everything the deciding side knows about one tool. */
-export interface ToolModel {
+/** Everything the deciding side knows about one tool of a server, or about one other governed method of it. */
+export interface ActionModel {
+  readonly method: string;
   readonly server: string;
+  /** The name of the tool; the method itself where it is another. */
   readonly tool: string;
-  /** The id of its action: `server/tool`. */
+  /** Its id: `actionId(...)`. */
   readonly action: string;
   readonly groups: readonly string[];
   readonly input: RecordShape;
@@ -24,7 +29,8 @@ export interface ToolModel {
 
 export interface SchemaModel {
   readonly namespace: string;
-  readonly tools: ReadonlyMap<string, ToolModel>;
+  /** By id. */
+  readonly actions: ReadonlyMap<string, ActionModel>;
   readonly groups: readonly string[];
   /** The whole schema in the engine's JSON form. */
   readonly schema: JsonObject;
@@ -34,14 +40,19 @@ export type SchemaResult =
   | { readonly ok: true; readonly model: SchemaModel }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-export function actionId(server: string, tool: string): string {
-  return `${server}/${tool}`;
-}
-
-/** Builds the schema. Refuses when the manifest speaks about tools that do not exist. */
+/** Builds the schema. Refuses when the manifest speaks about tools or methods that do not exist. */
 export function buildSchema(manifest: Manifest, document: YamlDocument, servers: readonly ServerTools[]): SchemaResult {
   const problems: Problem[] = [];
-  const tools = new Map<string, ToolModel>();
+  const actions = new Map<string, ActionModel>();
+  const { namespace } = manifest;
+  const groupsOf = groupsByMember(manifest);
+  const add = (method: string, server: string, tool: string, input: RecordShape, facts: readonly FactPlan[]): void => {
+    const action = actionId(method, server, tool);
+    const own = groupsOf.get(action) ?? [];
+    const groups = method === TOOL_METHOD ? [...own, toolsOf(server)] : own;
+    const context = contextType(namespace, input, facts);
+    actions.set(action, { method, server, tool, action, groups, input, facts, context });
+  };
   for (const definitions of servers) {
     const { server } = definitions;
     if (!Object.hasOwn(manifest.servers, server)) {
@@ -50,28 +61,34 @@ export function buildSchema(manifest: Manifest, document: YamlDocument, servers:
       );
       continue;
     }
-    const { plans, problems: factProblems } = planFacts(manifest, document, definitions);
-    problems.push(...factProblems);
+    const planned = planFacts(manifest, document, definitions);
+    problems.push(...planned.problems);
     for (const { name, inputSchema } of definitions.tools) {
-      const action = actionId(server, name);
-      if (tools.has(action)) problems.push(document.problem(['servers', server], `the server has two tools "${name}"`));
-      const groups = Object.keys(manifest.groups).filter((group) => manifest.groups[group]?.includes(action));
-      const facts = plans.get(name) ?? [];
-      const input = inputShape(inputSchema);
-      const context = contextType(manifest.namespace, input, facts);
-      tools.set(action, { server, tool: name, action, groups, input, facts, context });
+      if (actions.has(actionId(TOOL_METHOD, server, name)))
+        problems.push(document.problem(['servers', server], `the server has two tools "${name}"`));
+      add(TOOL_METHOD, server, name, inputShape(inputSchema), planned.plans.get(name) ?? []);
     }
+    for (const [method, { shape }] of METHOD_INPUTS)
+      add(method, server, method, shape, planned.methods.get(method) ?? []);
   }
-  problems.push(...unknownMembers(manifest, document, servers, tools));
+  problems.push(...unknownMembers(manifest, document, servers, actions));
   if (problems.length > 0) return { ok: false, problems };
-  const groups = Object.keys(manifest.groups).sort();
-  const schema = schemaOf(manifest.namespace, groups, [...tools.values()]);
-  return { ok: true, model: { namespace: manifest.namespace, tools, groups, schema } };
+  const groups = [...Object.keys(manifest.groups), ...servers.map(({ server }) => toolsOf(server))].sort();
+  const schema = schemaOf(namespace, groups, [...actions.values()]);
+  return { ok: true, model: { namespace, actions, groups, schema } };
 }
 
-/** The part of the schema that concerns one tool, with a context of the given type. */
-export function schemaOfTool(model: SchemaModel, tool: ToolModel, context: JsonObject): JsonObject {
-  return schemaOf(model.namespace, tool.groups, [{ ...tool, context }]);
+function groupsByMember(manifest: Manifest): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const [group, members] of Object.entries(manifest.groups)) {
+    for (const member of new Set(members)) groups.set(member, [...(groups.get(member) ?? []), group]);
+  }
+  return groups;
+}
+
+/** The part of the schema that concerns one action, with a context of the given type. */
+export function schemaOfAction(model: SchemaModel, action: ActionModel, context: JsonObject): JsonObject {
+  return schemaOf(model.namespace, action.groups, [{ ...action, context }]);
 }
 
 /** Members of groups whose server answered but has no such tool. A server that could not be asked makes no claim about its tools. */
@@ -79,30 +96,29 @@ function unknownMembers(
   manifest: Manifest,
   document: YamlDocument,
   servers: readonly ServerTools[],
-  tools: ReadonlyMap<string, ToolModel>,
+  actions: ReadonlyMap<string, ActionModel>,
 ): Problem[] {
   const problems: Problem[] = [];
   const asked = new Set(servers.map(({ server }) => server));
   for (const [group, members] of Object.entries(manifest.groups)) {
     for (const [index, member] of members.entries()) {
-      const server = member.slice(0, member.indexOf('/'));
-      if (asked.has(server) && !tools.has(member)) {
-        const own = [...tools.values()].filter((tool) => tool.server === server).map(({ action }) => action);
-        const message = `the server "${server}" has no tool "${member.slice(server.length + 1)}"`;
-        problems.push(document.problem(['groups', group, index], message, { suggestion: nearest(member, own) }));
-      }
+      const named = parseActionId(member);
+      if (named === undefined || !asked.has(named.server) || actions.has(member)) continue;
+      const own = [...actions.values()].filter(({ server }) => server === named.server).map(({ action }) => action);
+      const message = `the server "${named.server}" has no tool "${named.tool}"`;
+      problems.push(document.problem(['groups', group, index], message, { suggestion: nearest(member, own) }));
     }
   }
   return problems;
 }
 
-function schemaOf(namespace: string, groups: readonly string[], tools: readonly ToolModel[]): JsonObject {
+function schemaOf(namespace: string, groups: readonly string[], models: readonly ActionModel[]): JsonObject {
   const actions: Record<string, JsonObject> = {};
   for (const group of groups) actions[group] = {};
-  for (const tool of tools) {
-    actions[tool.action] = {
-      memberOf: tool.groups.map((id) => ({ id })),
-      appliesTo: { principalTypes: ['Agent'], resourceTypes: ['Server'], context: tool.context },
+  for (const model of models) {
+    actions[model.action] = {
+      memberOf: model.groups.map((id) => ({ id })),
+      appliesTo: { principalTypes: ['Agent'], resourceTypes: ['Server'], context: model.context },
     };
   }
   return {

@@ -5,7 +5,7 @@
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Rule } from './lint.ts';
 import { actionMatches } from './policy-json.ts';
-import { type SchemaModel, schemaOfTool, type ToolModel } from './schema.ts';
+import { type ActionModel, type SchemaModel, schemaOfAction } from './schema.ts';
 
 export interface Slice {
   readonly rules: readonly Rule[];
@@ -16,14 +16,14 @@ export interface Slice {
   readsInput(argument: string): boolean;
 }
 
-export function sliceFor(model: SchemaModel, rules: Iterable<Rule>, tool: ToolModel): Slice {
+export function sliceFor(model: SchemaModel, rules: Iterable<Rule>, tool: ActionModel): Slice {
   const own = [...rules].filter(({ json }) => actionMatches(json.action, model.namespace, tool));
   const usage = newUsage();
   for (const { json } of own) for (const { body } of json.conditions) visit(body, usage);
   const type = narrow(tool.context, usage);
   return {
     rules: own,
-    schema: schemaOfTool(model, tool, type),
+    schema: schemaOfAction(model, tool, type),
     project: (context) => {
       const projected = project(context, type);
       return isJsonObject(projected) ? projected : {};

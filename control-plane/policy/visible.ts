@@ -1,12 +1,12 @@
-// Which tools an agent could ever be allowed, by the scopes of the rules alone. Used to hide what is out of reach, never to allow.
+// Which tools and methods an agent could ever be allowed, by the scopes of the rules alone. Used to hide what is out of reach, never to allow.
 
 import type { Principal } from '../../domain/principal.ts';
 import type { Bundle } from './bundle.ts';
 import { actionMatches, type EntityRef, entityRef, type PolicyJson, type ScopeJson } from './policy-json.ts';
-import type { ToolModel } from './schema.ts';
+import type { ActionModel } from './schema.ts';
 
-/** The actions (`server/tool`) that some permit speaks about and no forbid without conditions takes away. Sorted. */
-export function visibleTools(bundle: Bundle, principal: Principal): string[] {
+/** The ids of the actions that some permit speaks about and no forbid without conditions takes away. Sorted. */
+export function visibleActions(bundle: Bundle, principal: Principal): string[] {
   const { namespace } = bundle.model;
   const agent = Object.hasOwn(bundle.manifest.agents, principal.agent)
     ? bundle.manifest.agents[principal.agent]
@@ -14,12 +14,12 @@ export function visibleTools(bundle: Bundle, principal: Principal): string[] {
   if (agent === undefined) return [];
   const self = { type: `${namespace}::Agent`, id: principal.agent };
   const roles = agent.roles.map((role) => ({ type: `${namespace}::Role`, id: role }));
-  const concerns = ({ principal: who, action, resource }: PolicyJson, tool: ToolModel): boolean =>
+  const concerns = ({ principal: who, action, resource }: PolicyJson, tool: ActionModel): boolean =>
     scopeMatches(who, self, roles) &&
     actionMatches(action, namespace, tool) &&
     scopeMatches(resource, { type: `${namespace}::Server`, id: tool.server }, []);
   const rules = [...bundle.rules.values()].map(({ json }) => json);
-  return [...bundle.model.tools.values()]
+  return [...bundle.model.actions.values()]
     .filter(
       (tool) =>
         rules.some((rule) => rule.effect === 'permit' && concerns(rule, tool)) &&

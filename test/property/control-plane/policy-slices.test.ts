@@ -8,7 +8,9 @@ import { decide } from '../../../control-plane/policy/decide.ts';
 import { wholeEngine } from '../../../control-plane/policy/explain.ts';
 import type { PathResolver } from '../../../control-plane/policy/ports.ts';
 import { problemText } from '../../../control-plane/policy/source.ts';
-import { visibleTools } from '../../../control-plane/policy/visible.ts';
+import { visibleActions } from '../../../control-plane/policy/visible.ts';
+import { actionId } from '../../../domain/action.ts';
+import type { JsonObject } from '../../../domain/json.ts';
 import { policySource, request, tool } from '../../support/policy.ts';
 
 const TOOLS = ['a', 'b', 'c', 'd', 'e'];
@@ -23,6 +25,7 @@ groups:
   g1: [x/a, x/b, y/a]
   g2: [x/b, x/c, y/e]
   g3: []
+  g4: ["x:resources/read", "y:resources/read", "x:sampling/createMessage", y/e]
 `;
 const ROLES: Record<string, string[]> = { one: ['dev'], two: ['dev', 'ops'], three: [] };
 
@@ -59,9 +62,34 @@ const condition = fc.constantFrom(
   'when { context.input == context.input && context.governance.epoch < 5 }',
   'unless { principal == context.lineage.rootAgent && context.input has s }',
 );
-const rule = fc
+const EVERY_TOOL = 'action in [Acme::Action::"x:tools/call", Acme::Action::"y:tools/call"]';
+const toolRule = fc
   .tuple(fc.constantFrom('permit', 'permit', 'permit', 'forbid'), principal, action, resource, condition)
-  .map(([effect, who, what, where, when]) => `${effect} (${who}, ${what}, ${where}) ${when};`);
+  .map(([effect, who, what, where, when]) => {
+    // Only tools have these arguments.
+    const named = what === 'action' && /input\.n/.test(when) ? EVERY_TOOL : what;
+    return `${effect} (${who}, ${named}, ${where}) ${when};`;
+  });
+const READ = 'when { context.input has uri && context.input.uri like "a*" }';
+const SAMPLE =
+  'when { context.input has maxTokens && context.input.maxTokens <= 2 } unless { context.lineage.depth == 1 }';
+const about = (what: string, ...conditions: string[]): [string, string][] =>
+  ['', ...conditions].map((when) => [what, when]);
+const methodRule = fc
+  .tuple(
+    fc.constantFrom('permit', 'permit', 'forbid'),
+    principal,
+    fc.constantFrom(
+      ...about('action', READ, SAMPLE),
+      ...about('action in Acme::Action::"g4"', READ, SAMPLE),
+      ...about('action == Acme::Action::"x:resources/read"', READ),
+      ...about('action == Acme::Action::"x:sampling/createMessage"', SAMPLE),
+      ...about('action == Acme::Action::"x:roots/list"'),
+    ),
+    fc.constantFrom('resource', 'resource == Acme::Server::"x"'),
+  )
+  .map(([effect, who, [what, when], where]) => `${effect} (${who}, ${what}, ${where}) ${when};`);
+const rule = fc.oneof({ weight: 2, arbitrary: toolRule }, { weight: 1, arbitrary: methodRule });
 
 const call = fc.record({
   agent: fc.constantFrom('one', 'two', 'three'),
@@ -69,6 +97,17 @@ const call = fc.record({
   name: fc.constantFrom(...TOOLS),
   n: fc.integer({ min: 0, max: 4 }),
   s: fc.option(fc.constantFrom('ab', 'b'), { nil: undefined }),
+});
+
+const METHOD_PARAMS: [string, fc.Arbitrary<JsonObject>][] = [
+  ['resources/read', fc.record({ uri: fc.constantFrom('ab', 'b') })],
+  ['sampling/createMessage', fc.record({ maxTokens: fc.integer({ min: 0, max: 4 }), messages: fc.constant([]) })],
+  ['roots/list', fc.constant({})],
+];
+const ask = fc.record({
+  agent: fc.constantFrom('one', 'two', 'three'),
+  server: fc.constantFrom('x', 'y'),
+  asked: fc.oneof(...METHOD_PARAMS.map(([method, params]) => params.map((args) => ({ method, args })))),
 });
 
 const AS_IS: PathResolver = { real: (path) => ({ ok: true, path }) };
@@ -96,17 +135,26 @@ describe('slices of a policy', () => {
       fc.property(
         fc.array(rule, { minLength: 1, maxLength: 12 }),
         fc.array(call, { minLength: 20, maxLength: 20 }),
-        (rules, calls) => {
+        fc.array(ask, { minLength: 10, maxLength: 10 }),
+        (rules, calls, asks) => {
           const bundle = bundleOf(rules);
           const sliced = new CedarEngine(bundle);
           const whole = wholeEngine(bundle, cedarLanguage);
-          for (const { agent, server, name, n, s } of calls) {
-            const roles = ROLES[agent] ?? [];
-            const asked = request(name, s === undefined ? { n } : { n, s }, { agent, roles, server });
+          const requests = [
+            ...calls.map(({ agent, server, name, n, s }) =>
+              request(name, s === undefined ? { n } : { n, s }, { agent, roles: ROLES[agent] ?? [], server }),
+            ),
+            ...asks.map(({ agent, server, asked: { method, args } }) =>
+              request(method, args, { agent, roles: ROLES[agent] ?? [], server, method }),
+            ),
+          ];
+          for (const asked of requests) {
             const decision = decide(bundle, asked, sliced, AS_IS);
             expect(decision).toEqual(decide(bundle, asked, whole, AS_IS));
             if (decision.decision === 'allow')
-              expect(visibleTools(bundle, asked.principal)).toContain(`${server}/${name}`);
+              expect(visibleActions(bundle, asked.principal)).toContain(
+                actionId(asked.method, asked.server, asked.tool),
+              );
           }
         },
       ),

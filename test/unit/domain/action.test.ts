@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { actionId, GOVERNED_METHODS, isGovernedMethod, PLAIN_METHODS, serverOfAction } from '../../../domain/action.ts';
+import { actionId, GOVERNED_METHODS, isGovernedMethod, PLAIN_METHODS, parseActionId } from '../../../domain/action.ts';
 
 describe('actionId', () => {
   it('gives a method and a tool of the same name two ids', () => {
@@ -12,17 +12,19 @@ describe('actionId', () => {
   });
 });
 
-describe('serverOfAction', () => {
-  it.each(['', 'fs', '/tool', ':method', 'fs/', 'fs:'])('finds no server in "%s"', (text) => {
-    expect(serverOfAction(text)).toBeUndefined();
+describe('parseActionId', () => {
+  it.each(['', 'fs', '/tool', ':method', 'fs/', 'fs:', 'fs:tools/call'])('reads nothing in "%s"', (text) => {
+    expect(parseActionId(text)).toBeUndefined();
   });
 
   it.each([
-    ['fs/read_file', 'fs'],
-    ['fs/a:b', 'fs'],
-    ['fs:resources/read', 'fs'],
-  ])('finds the server of "%s"', (text, server) => {
-    expect(serverOfAction(text)).toBe(server);
+    ['fs/read_file', 'tools/call', 'read_file'],
+    ['fs/a:b', 'tools/call', 'a:b'],
+    ['fs/:resources/read', 'tools/call', ':resources/read'],
+    ['fs:resources/read', 'resources/read', 'resources/read'],
+  ])('takes "%s" apart as it was put together', (id, method, tool) => {
+    expect(parseActionId(id)).toEqual({ method, server: 'fs', tool });
+    expect(actionId(method, 'fs', tool)).toBe(id);
   });
 });
 

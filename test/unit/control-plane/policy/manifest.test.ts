@@ -124,7 +124,7 @@ describe('a manifest', () => {
       `${BASE}${ONE_FS}groups:\n  g: [sf/x, x]\n`,
       [
         'p.yaml:4:7: there is no server "sf" (did you mean fs?)',
-        'p.yaml:4:13: "x" does not name a tool: write server/tool',
+        'p.yaml:4:13: "x" does not name a tool or a method: write server/tool or server:method',
       ],
     ],
     [
@@ -138,6 +138,20 @@ describe('a manifest', () => {
       [
         'p.yaml:3:64: a root of this fact is an absolute path without ".."',
         'p.yaml:3:86: a pattern for absolute paths begins with "/" or "**/": this one can never match',
+      ],
+    ],
+    [
+      'a fact of a method that is not governed',
+      `${BASE}${ONE_FS}facts: { fs: { ":resources/red": { w: { kind: url, from: [/uri] } } } }\n`,
+      ['p.yaml:3:16: there is no governed method "resources/red" (did you mean :resources/read?)'],
+    ],
+    [
+      'a group with methods that are not governed',
+      `${BASE}${ONE_FS}groups: { g: ["fs:resources/reed", "fs:tools/call", "sf:roots/list"] }\n`,
+      [
+        'p.yaml:3:15: there is no governed method "resources/reed" (did you mean fs:resources/read?)',
+        'p.yaml:3:36: "fs:tools/call" does not name a tool or a method: write server/tool or server:method',
+        'p.yaml:3:53: there is no server "sf" (did you mean fs?)',
       ],
     ],
     [

@@ -48,7 +48,7 @@ describe('the schema', () => {
         actions: {
           'fs.read': {},
           'fs/read_text_file': {
-            memberOf: [{ id: 'fs.read' }],
+            memberOf: [{ id: 'fs.read' }, { id: 'fs:tools/call' }],
             appliesTo: {
               principalTypes: ['Agent'],
               resourceTypes: ['Server'],
@@ -69,8 +69,20 @@ describe('the schema', () => {
             appliesTo: { context: { attributes: { facts: { attributes: { paths: { required: false } } } } } },
           },
           'fs/list_allowed_directories': {
-            memberOf: [],
+            memberOf: [{ id: 'fs:tools/call' }],
             appliesTo: { context: { attributes: { facts: { attributes: {} } } } },
+          },
+          'fs:tools/call': {},
+          'fs:resources/read': {
+            memberOf: [],
+            appliesTo: {
+              context: {
+                attributes: {
+                  input: { attributes: { uri: { type: 'String', required: true } } },
+                  facts: { attributes: {} },
+                },
+              },
+            },
           },
         },
       },
@@ -166,7 +178,7 @@ describe('arguments', () => {
     ['infinity', '{"a":1e400}'],
     ['an integer that was rounded', '{"a":9007199254740993}'],
   ])('are refused with %s', (_, text) => {
-    const result = readArguments(text);
+    const result = readArguments(text, SHAPE);
     expect(result.ok ? 'accepted' : result.denial.code).toBe('ARG_INVALID');
   });
 
@@ -175,7 +187,7 @@ describe('arguments', () => {
     [nested(32), JSON.parse(nested(32)) as Json],
     ['{"a":9007199254740991,"b":0.5,"c":"😀"}', { a: 9007199254740991, b: 0.5, c: '😀' }],
   ])('are read: %s', (text, value) => {
-    expect(readArguments(text)).toEqual({ ok: true, args: value });
+    expect(readArguments(text, SHAPE)).toEqual({ ok: true, args: value });
   });
 
   it('keep a tool without arguments without arguments', () => {

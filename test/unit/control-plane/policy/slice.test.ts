@@ -26,7 +26,7 @@ function read(condition: string): JsonObject {
   const answer = cedarLanguage.parse(`permit (principal, action, resource) when { ${condition} };`);
   if (!answer.ok) throw new Error(answer.problem.message);
   const rule: Rule = { id: 'r', reason: 'r', file: 'f', line: 1, text: '', json: answer.json, obligations: {} };
-  const tool = model.tools.get('fs/read_text_file');
+  const tool = model.actions.get('fs/read_text_file');
   if (tool === undefined) throw new Error('no such tool');
   return sliceFor(model, [rule], tool).project(CONTEXT);
 }

@@ -4,7 +4,7 @@ import { cedarLanguage } from '../../../../adapters/policy-engine/cedar.ts';
 import { assembleBundle } from '../../../../control-plane/policy/assemble-bundle.ts';
 import { digestWith } from '../../../../control-plane/policy/bundle.ts';
 import { problemText } from '../../../../control-plane/policy/source.ts';
-import { visibleTools } from '../../../../control-plane/policy/visible.ts';
+import { visibleActions } from '../../../../control-plane/policy/visible.ts';
 import { proves } from '../../../guarantees.ts';
 import { policySource, request } from '../../../support/policy.ts';
 
@@ -18,7 +18,7 @@ function visible(rules: readonly string[], agent = 'coder'): string[] {
     digestWith((data) => createHash('sha256').update(data).digest()),
   );
   if (!assembled.ok) throw new Error(assembled.problems.map(problemText).join('\n'));
-  return visibleTools(assembled.bundle, { ...principal, agent });
+  return visibleActions(assembled.bundle, { ...principal, agent });
 }
 
 const MOVE = 'action == Acme::Action::"fs/move_file"';
