@@ -8,7 +8,7 @@ export type HeaderValue = string | { readonly fromEnv: string; readonly prefix?:
 export interface EndpointConfig {
   readonly url: string;
   readonly headers?: Readonly<Record<string, HeaderValue>>;
-  /** Without this, plain http goes to loopback only. */
+  /** Without this, plain http and ws go to loopback only. */
   readonly cleartext?: 'on-a-network-i-trust';
 }
 
@@ -37,25 +37,32 @@ const RESERVED = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
-const RESERVED_PREFIX = 'mcp-';
+const RESERVED_PREFIXES = ['mcp-', 'sec-'];
+
+/** The schemes of a kind of server: the one for any network first, then the one for this machine. */
+const SCHEMES = { http: ['https', 'http'], ws: ['wss', 'ws'] } as const;
 
 export function resolveEndpoint(
   config: EndpointConfig,
   environment: Readonly<Record<string, string | undefined>>,
+  kind: keyof typeof SCHEMES = 'http',
 ): ResolvedEndpoint {
   const refuse = (reason: string): ResolvedEndpoint => ({ ok: false, reason });
   if (!URL.canParse(config.url)) return refuse('its address is not a URL');
   const url = new URL(config.url);
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') return refuse('its address is neither https nor http');
+  const [secure, plain] = SCHEMES[kind];
+  if (url.protocol !== `${secure}:` && url.protocol !== `${plain}:`)
+    return refuse(`its address is neither ${secure} nor ${plain}`);
+  if (kind === 'ws' && url.hash !== '') return refuse('its address has a fragment, which no server hears of');
   if (url.username !== '' || url.password !== '')
     return refuse('its address holds credentials; give them as a header from the environment');
-  if (url.protocol === 'http:' && !isLoopback(url.hostname) && config.cleartext !== 'on-a-network-i-trust') {
-    return refuse('its address is plain http and not on this machine');
+  if (url.protocol === `${plain}:` && !isLoopback(url.hostname) && config.cleartext !== 'on-a-network-i-trust') {
+    return refuse(`its address is plain ${plain} and not on this machine`);
   }
   const headers: Record<string, string> = {};
   for (const [name, from] of Object.entries(config.headers ?? {})) {
     const lower = name.toLowerCase();
-    if (RESERVED.has(lower) || lower.startsWith(RESERVED_PREFIX))
+    if (RESERVED.has(lower) || RESERVED_PREFIXES.some((prefix) => lower.startsWith(prefix)))
       return refuse(`the header ${name} is not the configuration's to set`);
     const held = typeof from === 'string' ? from : environment[from.fromEnv];
     if (held === undefined || held === '')
