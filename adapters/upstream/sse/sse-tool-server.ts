@@ -1,0 +1,36 @@
+// A tool server somewhere else, spoken to over HTTP+SSE of 2024-11-05.
+// The headers it gets are ours and the configuration's; nothing of a client is passed on.
+
+import type { JsonObject } from '../../../domain/json.ts';
+import { Connection, type ConnectionListener } from '../connection.ts';
+import { type EndpointConfig, resolveEndpoint } from '../http/endpoint.ts';
+import { UPSTREAM_LIMITS, type UpstreamLimits } from '../limits.ts';
+import { SSE_LIMITS, type SseLimits, SsePipe } from './sse-pipe.ts';
+
+export interface SseServerConfig extends EndpointConfig {
+  readonly name: string;
+}
+
+export interface SseServerSurroundings {
+  readonly clientInfo: JsonObject;
+  readonly ourEnvironment?: Readonly<Record<string, string | undefined>>;
+  readonly listener?: ConnectionListener;
+  readonly limits?: Partial<UpstreamLimits>;
+  readonly sseLimits?: Partial<SseLimits>;
+}
+
+export function sseToolServer(config: SseServerConfig, surroundings: SseServerSurroundings): Connection {
+  const { clientInfo, listener = {}, ourEnvironment = process.env } = surroundings;
+  const sseLimits = { ...SSE_LIMITS, ...surroundings.sseLimits };
+  return new Connection({
+    name: config.name,
+    clientInfo,
+    limits: { ...UPSTREAM_LIMITS, ...surroundings.limits },
+    listener,
+    open: (handlers) => {
+      const endpoint = resolveEndpoint(config, ourEnvironment);
+      if (!endpoint.ok) throw new Error(endpoint.reason);
+      return new SsePipe(endpoint, sseLimits, handlers);
+    },
+  });
+}
