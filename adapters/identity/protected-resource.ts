@@ -48,7 +48,7 @@ export function challengeOf(
   resource: ProtectedResource,
   url: string,
   problem: Problem,
-): CredentialRefusal['challenge'] {
+): NonNullable<CredentialRefusal['challenge']> {
   const { status, error, scheme, scopes = resource.scopes } = problem;
   const about = resource.servers.length === 0 ? [] : [`resource_metadata="${metadataUrl(url)}"`];
   if (scopes.length > 0) about.push(`scope="${scopes.join(' ')}"`);

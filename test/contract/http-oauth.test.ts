@@ -18,6 +18,7 @@ import {
   startAuthorizationServer,
 } from '../support/authorization-server.ts';
 import { EchoSessions } from '../support/echo-sessions.ts';
+import { WebSocketClient } from '../support/web-socket-client.ts';
 
 const INITIALIZE =
   '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"0"}}}';
@@ -320,6 +321,27 @@ describe('a session', () => {
     const session = { 'mcp-session-id': opened.headers.get('mcp-session-id') ?? '' };
     expect((await send({ ...session, ...(await proved(await bound())) }, { body: PING })).status).toBe(404);
     expect((await send({ ...session, ...bearer(await server.token({ aud })) }, { body: PING })).status).toBe(200);
+  });
+});
+
+describe('a WebSocket', () => {
+  proves('G4', 'opens for who proves the key, and the refusal shows the way', async () => {
+    const { url, sessions } = await gate('dpop: accepted');
+    const at = `${url.replace('http', 'ws')}/mcp/fs`;
+    const token = await bound();
+    const open = async (headers: Record<string, string>): Promise<number> => {
+      const client = new WebSocketClient(at, { headers });
+      cleanups.push(async () => client.socket.terminate());
+      return client.opened();
+    };
+    expect(await open({})).toBe(401);
+    expect(await open(bearer(token))).toBe(401);
+    expect(await open(await proved(token, key, {}, '/mcp/fs', 'POST'))).toBe(401);
+    expect(sessions.opened).toEqual([]);
+    const request = await proved(token, key, {}, '/mcp/fs', 'GET');
+    expect(await open(request)).toBe(101);
+    expect(sessions.last.identity.principal.proofKey).toBe(key.jkt);
+    expect(await open(request)).toBe(401);
   });
 });
 

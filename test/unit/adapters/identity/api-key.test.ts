@@ -6,7 +6,7 @@ import {
   authenticateApiKey,
   generateApiKey,
 } from '../../../../adapters/identity/api-key.ts';
-import { authenticatorOf } from '../../../../adapters/identity/authenticator.ts';
+import { HttpAuthenticator } from '../../../../adapters/identity/authenticator.ts';
 import { localPrincipal } from '../../../../adapters/identity/local.ts';
 import { proves } from '../../../guarantees.ts';
 
@@ -19,7 +19,7 @@ const agents: ApiKeyAgent[] = [
 const POST = { method: 'POST', url: 'https://gate.example/mcp' };
 const now = () => 0;
 const resource = { servers: [], scopes: [], scopesSupported: [], bearer: true, dpop: false };
-const { authenticate } = authenticatorOf(
+const { authenticate } = new HttpAuthenticator(
   { apiKeys: agents, issuers: [], jwts: [], resource, urlIsAudience: false, nonceRequired: false },
   now,
 );
