@@ -1,8 +1,10 @@
-// A first policy for a server, written from its real tools: every tool listed, nothing allowed that was not chosen. What a server says
+// A first policy for a server, written from its real tools: every tool and method listed, nothing allowed that was not chosen. What a server says
 // about itself is hostile text: it appears only escaped, in comments and in quoted strings.
 
-import { inputShape } from './input-shape.ts';
+import { actionId, GOVERNED_METHODS, PLAIN_METHODS, TOOL_METHOD } from '../../domain/action.ts';
+import { inputShape, type RecordShape } from './input-shape.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from './limits.ts';
+import { METHOD_INPUTS } from './methods.ts';
 import { presence } from './pointer.ts';
 import type { SourceText, ToolDefinition } from './source.ts';
 
@@ -87,6 +89,14 @@ function manifestText({ server, command, args, workspace }: StarterOptions, poin
 function rulesText(options: StarterOptions, pointers: readonly string[]): string {
   const { server, tools, allow, workspace, namespace = NAMESPACE, role = ROLE } = options;
   const ids = new Set<string>();
+  const permit = (id: string, reason: string, method: string, tool: string, condition = ''): string =>
+    [
+      `@id(${quoted(id)})`,
+      `@reason(${quoted(reason)})`,
+      `permit (principal in ${namespace}::Role::${quoted(role)}, ` +
+        `action == ${namespace}::Action::${cedarString(actionId(method, server, tool))}, ` +
+        `resource == ${namespace}::Server::${quoted(server)})${condition};`,
+    ].join('\n');
   const blocks = [
     [
       `// Rules for the server ${comment(server)}. Whatever no rule permits is denied; a forbid wins over every permit.`,
@@ -98,21 +108,27 @@ function rulesText(options: StarterOptions, pointers: readonly string[]): string
     if (tool.description !== undefined) lines.push(`// ${comment(tool.description)}`);
     const nameable = /^[ -~]+$/.test(tool.name);
     const chosen = nameable && allow.includes(tool.name);
-    const shape = inputShape(tool.inputSchema);
-    const inputs = [...shape.fields].map(([name, { required }]) => `${comment(name)}${required ? '' : '?'}`);
-    lines.push(`// input: ${inputs.length === 0 ? 'none' : comment(inputs.join(', '))}`);
+    lines.push(`// input: ${inputsOf(inputShape(tool.inputSchema))}`);
     const takesPath = pointers.some((pointer) => presence(tool.inputSchema, pointer) !== 'never');
     const condition = takesPath
       ? '\nwhen { context.facts has paths && context.facts.paths.within.contains("workspace") }'
       : '';
-    const rule = [
-      `@id(${quoted(ruleId(`${server}-${tool.name}`, ids))})`,
-      `@reason(${quoted(chosen ? 'chosen when this policy was written' : 'say why')})`,
-      `permit (principal in ${namespace}::Role::${quoted(role)}, action == ${namespace}::Action::${cedarString(`${server}/${tool.name}`)}, ` +
-        `resource == ${namespace}::Server::${quoted(server)})${condition};`,
-    ].join('\n');
+    const reason = chosen ? 'chosen when this policy was written' : 'say why';
+    const rule = permit(ruleId(`${server}-${tool.name}`, ids), reason, TOOL_METHOD, tool.name, condition);
     if (!nameable) lines.push('// Its name has characters that rules cannot have: it can never be allowed.');
     blocks.push([...lines, chosen ? rule : rule.replace(/^/gm, '// ')]);
+  }
+  blocks.push([
+    `// What else can be asked of the server, and what it can ask of the client. All of it is denied too until a rule permits it.`,
+  ]);
+  for (const method of PLAIN_METHODS) {
+    const who = GOVERNED_METHODS[method] === 'client to server' ? 'asked of the server' : 'asked by the server';
+    const shape = METHOD_INPUTS.get(method)?.shape;
+    const rule = permit(ruleId(`${server}-${method}`, ids), 'say why', method, method);
+    blocks.push([
+      `// ${method}, ${who}; input: ${shape === undefined ? 'none' : inputsOf(shape)}`,
+      rule.replace(/^/gm, '// '),
+    ]);
   }
   if (pointers.length > 0 && workspace !== undefined) {
     blocks.push([
@@ -123,6 +139,12 @@ function rulesText(options: StarterOptions, pointers: readonly string[]): string
     ]);
   }
   return `${blocks.map((block) => block.join('\n')).join('\n\n')}\n`;
+}
+
+function inputsOf(shape: RecordShape): string {
+  const shown = [...shape.fields].filter(([, field]) => shape.open === undefined || field.shape.kind !== 'hidden');
+  const inputs = shown.map(([name, { required }]) => `${comment(name)}${required ? '' : '?'}`);
+  return inputs.length === 0 ? 'none' : comment(inputs.join(', '));
 }
 
 /** An id of letters that ids may have, and of no other rule. */

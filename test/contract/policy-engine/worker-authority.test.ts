@@ -3,6 +3,7 @@ import { WorkerAuthority } from '../../../adapters/policy-engine/worker-authorit
 import type { Manifest } from '../../../control-plane/policy/manifest.ts';
 import { parseManifest } from '../../../control-plane/policy/parse-manifest.ts';
 import { type PolicySource, problemText } from '../../../control-plane/policy/source.ts';
+import type { Json } from '../../../domain/json.ts';
 import { proves } from '../../guarantees.ts';
 import { keyFile, policySource, RULES, request } from '../../support/policy.ts';
 
@@ -44,6 +45,52 @@ describe('the deciding thread', () => {
       limits: { timeoutMs: 5000, outputBytes: 1_048_576 },
     });
     expect(answer.decision === 'allow' && answer.permit.split('.').length).toBe(3);
+  });
+
+  describe('asked about methods', () => {
+    const rules = `${RULES}
+@id("notes") @reason("r") permit (principal, action == Acme::Action::"fs:resources/read", resource)
+when { context.input.uri like "note:*" };
+@id("sample") @reason("r") permit (principal, action == Acme::Action::"fs:sampling/createMessage", resource)
+when { context.input.maxTokens <= 100 };`;
+    const ask = (method: string, params: Json) => authority.authorize(request(method, params, { method }));
+    beforeAll(async () => expect(await authority.install(policySource({ rules }))).toMatchObject({ ok: true }));
+    afterAll(async () => expect(await authority.install(policySource())).toMatchObject({ ok: true }));
+
+    it.each<[string, Json, string]>([
+      ['resources/read', { uri: 'file:///etc/passwd' }, 'POLICY_NO_PERMIT'],
+      ['resources/read', { uri: ['note:1'] }, 'ARG_INVALID'],
+      ['resources/read', {}, 'ARG_INVALID'],
+      ['sampling/createMessage', { maxTokens: 10 }, 'ARG_INVALID'],
+      ['sampling/createMessage', { maxTokens: 101, messages: [] }, 'POLICY_NO_PERMIT'],
+      ['elicitation/create', { message: 'm', requestedSchema: {} }, 'POLICY_NO_PERMIT'],
+      ['resources/list', {}, 'TOOL_UNKNOWN'],
+      ['toString', {}, 'TOOL_UNKNOWN'],
+    ])('denies %s with %j', async (method, params, code) => {
+      expect(await ask(method, params)).toMatchObject({ decision: 'deny', code });
+    });
+
+    it('allows what a rule permits, with a permit for that method', async () => {
+      const answer = await ask('sampling/createMessage', {
+        maxTokens: 100,
+        messages: [],
+        temperature: 0.5,
+        newer: [1],
+      });
+      expect(answer).toMatchObject({ decision: 'allow', by: ['sample'] });
+      const [, payload = ''] = answer.decision === 'allow' ? answer.permit.split('.') : [];
+      expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toMatchObject({
+        authorization_details: [{ method: 'sampling/createMessage', tool: 'sampling/createMessage', server: 'fs' }],
+      });
+    });
+
+    proves('G9', 'shows an agent the methods that some rule could allow it, beside the tools', async () => {
+      const { principal } = request('read_text_file', {});
+      expect([...(await authority.visible(principal))].filter((action) => action.includes(':'))).toEqual([
+        'fs:resources/read',
+        'fs:sampling/createMessage',
+      ]);
+    });
   });
 
   it('answers every one of many asks with its own answer', async () => {

@@ -44,6 +44,21 @@ describe('a table of expectations', () => {
       row('').replace('allow', 'POLICY_FORBIDS'),
       'e.yaml:1:70: there is no outcome "POLICY_FORBIDS" (did you mean POLICY_FORBID?)',
     ],
+    [
+      'an unknown method',
+      '- { name: n, agent: coder, action: "fs:resources/reed", expect: deny }\n',
+      'e.yaml:1:36: there is no method "fs:resources/reed" (did you mean fs:resources/read?)',
+    ],
+    [
+      'a tool that is named twice',
+      row('action: fs/read_text_file'),
+      'e.yaml:1:3: what is called is named in one way: action (server/tool or server:method), or server and tool',
+    ],
+    [
+      'nothing that is called',
+      '- { name: n, agent: coder, expect: deny }\n',
+      'e.yaml:1:3: what is called is named in one way: action (server/tool or server:method), or server and tool',
+    ],
     ['an unknown rule', row('by: fs-reed'), 'e.yaml:1:81: there is no rule "fs-reed" (did you mean fs-read?)'],
   ])('is refused with %s', (_, text, problem) => {
     expect(problemsOf(text)).toEqual([problem]);
@@ -58,6 +73,18 @@ describe('a table of expectations', () => {
     if (!parsed.ok) throw new Error(parsed.problems.map(problemText).join());
     expect(runExpectations(bundle, parsed.expectations, new CedarEngine(bundle), AS_IS)).toMatchObject([
       { passed, got },
+    ]);
+  });
+
+  it.each<[string, string]>([
+    ['{ action: fs/read_text_file, arguments: { path: /srv/ws/a }, expect: allow, by: fs-read', 'allow by fs-read'],
+    ['{ action: "fs:resources/read", arguments: { uri: "file:///srv/ws/a" }, expect: deny', 'POLICY_NO_PERMIT'],
+    ['{ action: "fs:resources/read", arguments: { uri: 1 }, expect: ARG_INVALID', 'ARG_INVALID'],
+  ])('takes the id of an action: %s', (fields, got) => {
+    const parsed = parseExpectations(`- ${fields}, name: n, agent: coder }`, 'e.yaml', bundle);
+    if (!parsed.ok) throw new Error(parsed.problems.map(problemText).join());
+    expect(runExpectations(bundle, parsed.expectations, new CedarEngine(bundle), AS_IS)).toMatchObject([
+      { passed: true, got },
     ]);
   });
 

@@ -6,6 +6,7 @@ import { assembleBundle } from '../../../../control-plane/policy/assemble-bundle
 import { digestWith } from '../../../../control-plane/policy/bundle.ts';
 import { problemText, type ToolDefinition } from '../../../../control-plane/policy/source.ts';
 import { starterPolicy } from '../../../../control-plane/policy/starter.ts';
+import { PLAIN_METHODS } from '../../../../domain/action.ts';
 import { proves } from '../../../guarantees.ts';
 
 const digestOf = digestWith((data) => createHash('sha256').update(data).digest());
@@ -47,6 +48,20 @@ describe('a starter policy', () => {
 
   proves('G4', 'never allows a tool whose name is not plain text', () => {
     expect(starterRules([hostile(BREAKOUT, ''), hostile('e\u0430sy', '')], [BREAKOUT, 'e\u0430sy'])).toEqual([]);
+  });
+
+  it('lists every governed method, and each is a valid rule once its comment signs are gone', () => {
+    const source = { server: 'srv', command: 'node', args: [], tools: [], allow: [] };
+    const { manifest, policy } = starterPolicy(source);
+    const tools = [{ server: 'srv', tools: [] }];
+    const rulesOf = (text: string): number => {
+      const assembled = assembleBundle({ manifest, policies: [{ ...policy, text }], tools }, cedarLanguage, digestOf);
+      if (!assembled.ok) throw new Error(assembled.problems.map(problemText).join('\n'));
+      return assembled.bundle.rules.size;
+    };
+    expect(rulesOf(policy.text)).toBe(0);
+    expect(rulesOf(policy.text.replace(/^\/\/ (?=@|permit)/gm, ''))).toBe(PLAIN_METHODS.length);
+    for (const method of PLAIN_METHODS) expect(policy.text).toContain(`"srv:${method}"`);
   });
 
   it('is a valid policy for any names and descriptions', () => {
