@@ -4,6 +4,7 @@ import { randomBytes, sha256, Verifier } from '../adapters/crypto/node-crypto.ts
 import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.ts';
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
+import { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
 import type { PolicySource, ServerTools } from '../control-plane/policy/source.ts';
 import { problemText } from '../control-plane/policy/source.ts';
@@ -28,12 +29,12 @@ import type { Authority, GateCrypto } from '../proxy/ports.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { Configuration } from './configuration.ts';
 import { GateFacts } from './gate-facts.ts';
-import type { GateFolder } from './home.ts';
+import { credentialsFile, type GateFolder } from './home.ts';
 import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
 import { openPins } from './pins.ts';
 import { type DurableRevocations, openRevocations } from './revocations.ts';
-import type { ServerLaunch } from './servers.ts';
+import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -49,6 +50,8 @@ export interface GateOptions {
   readonly note: (text: string) => void;
   /** Loading already; used for the policy where there is one, and ended where there is none. */
   readonly deciding?: DecidingThread | undefined;
+  /** Consents to an authorization in a person's place. For tests: a gate has nobody to ask, and says `portcullis login` instead. */
+  readonly consent?: ServerSurroundings['consent'];
   /** Stands between the gate and its deciding side. For showing what happens when that side is wrong or gone. */
   readonly interpose?: (authority: Authority) => Authority;
 }
@@ -93,6 +96,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const servers = new SupervisedServers(launches, {
     version: options.version,
     note,
+    credentials: new CredentialStore(credentialsFile(folder), keys.vault),
+    consent: options.consent,
     onDescribed: async (launch, description) => {
       const pinned = catalogue.observe(description, launch.description);
       await facts.toolsPinned(launch, pinned);

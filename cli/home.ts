@@ -2,7 +2,7 @@
 // with little of it and in any working directory.
 
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 export interface Home {
   /** portcullis.yaml and policy/ */
@@ -51,4 +51,9 @@ export function gateFolder(home: Home, name: string): GateFolder {
     heads: join(folder, 'heads.json'),
     keys: join(home.state, 'keys'),
   };
+}
+
+/** Our credentials at other people's authorization servers. Gates that run side by side under one name share them. */
+export function credentialsFile({ folder, name }: GateFolder): string {
+  return join(dirname(folder), name.replace(/\.\d+$/, ''), 'credentials.json');
 }

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { KeysOptions } from './commands/keys.ts';
 import type { LogOptions } from './commands/log.ts';
+import type { LoginOptions } from './commands/login.ts';
 import type { PolicyOptions } from './commands/policy.ts';
 import type { PolicyInitOptions } from './commands/policy-init.ts';
 import type { ProveOptions } from './commands/prove.ts';
@@ -201,6 +202,21 @@ policy
   .option(...JSON_OPTION)
   .action((table: string, options: Json & PolicyOptions) =>
     run(options.json, async (out) => (await import('./commands/policy.ts')).policyTest(table, options, out)),
+  );
+
+program
+  .command('login')
+  .summary('get a token for a protected server')
+  .description(
+    'Shows the address at which to consent, waits for the answer on this machine, and keeps the token for the gate.',
+  )
+  .argument('<server>', 'the name of an HTTP server in the manifest')
+  .option('--config <file>', 'the manifest (portcullis.yaml)')
+  .option('--name <name>', 'the gate that is to have the token', 'serve')
+  .option('--open', 'open the address in the browser')
+  .option(...JSON_OPTION)
+  .action((server: string, options: Json & LoginOptions) =>
+    run(options.json, async (out) => (await import('./commands/login.ts')).login(server, options, out)),
   );
 
 program

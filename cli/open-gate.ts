@@ -13,7 +13,7 @@ import { CommandError, type Output } from './output.ts';
 import { packageVersion } from './version.ts';
 
 /** A gate's name is a folder and part of the name of its log's key. A dot is not in it: NAME.2 is the second of its name. */
-const GATE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+export const GATE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Gates of one name that may run side by side, each with a ledger of its own: one for each client that starts the same server. */
 const SIDE_BY_SIDE_MAX = 64;
@@ -23,7 +23,8 @@ export interface OpenedGate {
   readonly folder: GateFolder;
 }
 
-export interface GatePlan extends Pick<GateOptions, 'launches' | 'missingPolicyHint' | 'interpose' | 'deciding'> {
+export interface GatePlan
+  extends Pick<GateOptions, 'launches' | 'missingPolicyHint' | 'interpose' | 'deciding' | 'consent'> {
   readonly home: Home;
   readonly name: string;
   readonly configuration: Configuration | undefined;
@@ -56,6 +57,7 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
         missingPolicyHint: plan.missingPolicyHint,
         note: (text) => out.note(text),
         deciding: plan.deciding,
+        ...(plan.consent === undefined ? {} : { consent: plan.consent }),
         ...(plan.interpose === undefined ? {} : { interpose: plan.interpose }),
       });
       return { gate, folder };

@@ -2,10 +2,12 @@
 
 import { resolve } from 'node:path';
 import type { ConnectionListener } from '../adapters/upstream/connection.ts';
+import type { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
+import type { Consent } from '../adapters/upstream/http/oauth/grants.ts';
 import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
-import type { ManifestServer } from '../control-plane/policy/manifest.ts';
+import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ToolServer } from '../proxy/tool-server.ts';
 
@@ -22,6 +24,9 @@ export interface ServerLaunch {
 export interface ServerSurroundings {
   readonly clientInfo: JsonObject;
   readonly listener: ConnectionListener & { onStderr?(bytes: Uint8Array): void };
+  /** For servers that want a token. */
+  readonly credentials?: CredentialStore | undefined;
+  readonly consent?: Consent | undefined;
 }
 
 /** A process, as it stands on a command line. */
@@ -53,19 +58,48 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
         stdioToolServer({ name, command, args, cwd: folder, env: env.set, inherit: env.allow }, surroundings),
     };
   }
-  if (server.http === undefined) throw new Error(`servers.${name} says neither stdio nor http`);
+  const { http, sse, ws } = server;
+  if (ws !== undefined) {
+    const { wsToolServer } = await import('../adapters/upstream/ws/ws-tool-server.ts');
+    const headers = headersOf(ws);
+    return {
+      name,
+      limits,
+      concurrency,
+      description: { ws: { url: ws.url, headers: Object.keys(headers).sort() } },
+      start: (surroundings) => wsToolServer({ name, url: ws.url, headers }, surroundings),
+    };
+  }
+  if (sse !== undefined) {
+    const { sseToolServer } = await import('../adapters/upstream/sse/sse-tool-server.ts');
+    const headers = headersOf(sse);
+    return {
+      name,
+      limits,
+      concurrency,
+      description: { sse: { url: sse.url, headers: Object.keys(headers).sort() } },
+      start: (surroundings) => sseToolServer({ name, url: sse.url, headers }, surroundings),
+    };
+  }
+  if (http === undefined) throw new Error(`servers.${name} does not say how it is reached`);
   const { httpToolServer } = await import('../adapters/upstream/http/http-tool-server.ts');
-  const { url, auth, headers } = server.http;
-  const fromEnvironment = {
-    ...Object.fromEntries(Object.entries(headers).map(([header, { env }]) => [header, { fromEnv: env }])),
-    ...(auth === undefined ? {} : { Authorization: { fromEnv: auth.env, prefix: 'Bearer ' } }),
-  };
+  const { url, oauth } = http;
+  const fromEnvironment = headersOf(http);
   return {
     name,
     limits,
     concurrency,
-    description: { http: { url, headers: Object.keys(fromEnvironment).sort() } },
-    start: ({ clientInfo, listener }) =>
-      httpToolServer({ name, url, headers: fromEnvironment }, { clientInfo, listener }),
+    description: {
+      http: { url, headers: Object.keys(fromEnvironment).sort(), ...(oauth === undefined ? {} : { oauth: true }) },
+    },
+    start: (surroundings) => httpToolServer({ name, url, headers: fromEnvironment, oauth }, surroundings),
+  };
+}
+
+/** What goes with every request, its values still in our environment. */
+function headersOf({ auth, headers }: ManifestRemote): Record<string, { fromEnv: string; prefix?: string }> {
+  return {
+    ...Object.fromEntries(Object.entries(headers).map(([header, { env }]) => [header, { fromEnv: env }])),
+    ...(auth === undefined ? {} : { Authorization: { fromEnv: auth.env, prefix: 'Bearer ' } }),
   };
 }

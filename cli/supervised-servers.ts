@@ -4,9 +4,9 @@
 import { visibleText } from '../domain/visible-text.ts';
 import type { ServerDescription, ToolServer } from '../proxy/tool-server.ts';
 import { reasonOf } from './output.ts';
-import type { ServerLaunch } from './servers.ts';
+import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 
-export interface SupervisionHooks {
+export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials' | 'consent'> {
   readonly version: string;
   readonly note: (text: string) => void;
   /** A server said what it offers. Rejects when that could not be recorded; it is then told again. */
@@ -56,7 +56,10 @@ export class SupervisedServers {
         listener: {
           onStderr: (bytes) => this.#quote(launch.name, bytes),
           onRefusedRequest: ({ method }) => this.#hooks.onRefusedRequest(launch.name, method),
+          onAuthorization: (detail) => this.#hooks.note(`server ${launch.name}: ${detail}`),
         },
+        credentials: this.#hooks.credentials,
+        consent: this.#hooks.consent,
       });
       this.#servers.set(launch.name, server);
       server.onChange((change) => {

@@ -4,7 +4,7 @@ import type { ServerTools } from '../control-plane/policy/source.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ToolDefinition } from '../proxy/tool-server.ts';
 import { CommandError, type Output, reasonOf } from './output.ts';
-import type { ServerLaunch } from './servers.ts';
+import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { packageVersion } from './version.ts';
 
 /** The part of a definition that rules are made from. */
@@ -19,11 +19,16 @@ export function policyTool({ name, raw }: ToolDefinition): ServerTools['tools'][
 }
 
 /** Rejects with a CommandError that names the server which could not be asked. */
-export async function readTools(launches: readonly ServerLaunch[], out: Output): Promise<ServerTools[]> {
+export async function readTools(
+  launches: readonly ServerLaunch[],
+  out: Output,
+  credentials?: ServerSurroundings['credentials'],
+): Promise<ServerTools[]> {
   return Promise.all(
     launches.map(async (launch) => {
       out.note(`starting ${launch.name} to read its tools`);
-      const server = launch.start({ clientInfo: { name: 'portcullis', version: packageVersion() }, listener: {} });
+      const clientInfo = { name: 'portcullis', version: packageVersion() };
+      const server = launch.start({ clientInfo, listener: {}, credentials });
       try {
         const { tools } = await server.start();
         return { server: launch.name, tools: tools.map(policyTool) };

@@ -18,6 +18,7 @@ import { visibleText } from '../../domain/visible-text.ts';
 import { DEFAULT_JSON_LIMITS } from '../../proxy/limits.ts';
 import type { CallRequested } from '../../state-machines/execution-events.ts';
 import { type Configuration, invalid } from '../configuration.ts';
+import { existingCredentials } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome } from '../home.ts';
 import { entriesOf, findLedger, ownLedgers } from '../ledger-folder.ts';
@@ -118,7 +119,7 @@ async function load(options: PolicyOptions, out: Output): Promise<Checked> {
   const launches = await Promise.all(
     Object.entries(manifest.servers).map(([name, server]) => launchOf(name, server, dirname(file))),
   );
-  const tools = await readTools(launches, out);
+  const tools = await readTools(launches, out, existingCredentials(home));
   const assembled = assembleBundle({ manifest: source, policies, tools }, cedarLanguage, digestWith(sha256));
   if (!assembled.ok) {
     out.answer({ ok: false, problems: assembled.problems });

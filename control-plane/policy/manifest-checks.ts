@@ -115,10 +115,10 @@ function checkListen({ listen: { publicUrl } }: Manifest, document: YamlDocument
 
 function checkServers(manifest: Manifest, document: YamlDocument): Problem[] {
   const problems: Problem[] = [];
-  for (const [server, { stdio, http }] of Object.entries(manifest.servers)) {
+  for (const [server, { stdio, http, sse, ws }] of Object.entries(manifest.servers)) {
     const path = ['servers', server];
-    if ((stdio === undefined) === (http === undefined)) {
-      problems.push(document.problem(path, 'a server is reached in exactly one way: stdio or http'));
+    if ([stdio, http, sse, ws].filter((way) => way !== undefined).length !== 1) {
+      problems.push(document.problem(path, 'a server is reached in exactly one way: stdio, http, sse or ws'));
     }
     for (const variable of Object.keys(stdio?.env.set ?? {})) {
       if (SECRET_NAME.test(variable)) {
@@ -126,20 +126,64 @@ function checkServers(manifest: Manifest, document: YamlDocument): Problem[] {
         problems.push(document.problem([...path, 'stdio', 'env', 'set', variable], message, { atKey: true }));
       }
     }
-    if (http !== undefined) problems.push(...checkServerUrl(http.url, [...path, 'http', 'url'], document));
+    if (http !== undefined) problems.push(...checkServerUrl(http.url, 'http', [...path, 'http', 'url'], document));
+    if (sse !== undefined) problems.push(...checkServerUrl(sse.url, 'http', [...path, 'sse', 'url'], document));
+    if (ws !== undefined) problems.push(...checkServerUrl(ws.url, 'ws', [...path, 'ws', 'url'], document));
+    if (http?.oauth !== undefined) problems.push(...checkOauth(http, [...path, 'http'], document));
   }
   return problems;
 }
 
-function checkServerUrl(text: string, path: YamlPath, document: YamlDocument): Problem[] {
+function checkServerUrl(text: string, scheme: 'http' | 'ws', path: YamlPath, document: YamlDocument): Problem[] {
   if (!URL.canParse(text)) return [document.problem(path, 'not a URL')];
   const url = new URL(text);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    return [document.problem(path, 'not an http or https URL')];
+  if (url.protocol !== `${scheme}:` && url.protocol !== `${scheme}s:`) {
+    const article = scheme === 'http' ? 'an' : 'a';
+    return [document.problem(path, `not ${article} ${scheme} or ${scheme}s URL`)];
+  }
   if (url.username !== '' || url.password !== '') {
     return [document.problem(path, 'a URL with a user name or password is a secret: use headers with { env: NAME }')];
   }
   return [];
+}
+
+type ServerOverHttp = NonNullable<Manifest['servers'][string]['http']>;
+
+/** Whatever would send a secret to somebody whom the operator did not name, or can never lead to a token. */
+function checkOauth({ auth, headers, oauth }: ServerOverHttp, path: YamlPath, document: YamlDocument): Problem[] {
+  const problems: Problem[] = [];
+  if (oauth === undefined) return problems;
+  const at = [...path, 'oauth'];
+  const wrong = (message: string, key?: string) =>
+    problems.push(document.problem(key === undefined ? at : [...at, key], message));
+  const { grant, clientId, clientSecretEnv, privateKeyEnv, algorithm, clientMetadataUrl, issuer } = oauth;
+  const secret = clientSecretEnv ?? privateKeyEnv;
+  if (auth !== undefined || Object.keys(headers).some((name) => name.toLowerCase() === 'authorization'))
+    wrong('a server gets its token in one way: oauth, auth or an Authorization header');
+  if (clientSecretEnv !== undefined && privateKeyEnv !== undefined)
+    wrong('a client has a secret or a private key, not both');
+  if (secret !== undefined && clientId === undefined) wrong('a secret belongs to a clientId');
+  if (secret !== undefined && issuer === undefined)
+    wrong('a secret belongs to one issuer: name it, so that the server cannot have it sent to another');
+  if ((privateKeyEnv === undefined) !== (algorithm === undefined))
+    wrong('privateKeyEnv and algorithm are said together');
+  if (grant === 'client_credentials' && (clientId === undefined || secret === undefined))
+    wrong('client_credentials needs clientId and clientSecretEnv or privateKeyEnv', 'grant');
+  if (issuer !== undefined && !isSecureAddress(issuer)) wrong('an issuer is an https address', 'issuer');
+  if (clientMetadataUrl !== undefined && !/^https:\/\/[^/?#@]+\/[^#]+$/.test(clientMetadataUrl))
+    wrong('the address of a client metadata document is https and has a path', 'clientMetadataUrl');
+  if (clientMetadataUrl !== undefined && clientId !== undefined)
+    wrong('a client is known by clientId or by clientMetadataUrl, not both', 'clientMetadataUrl');
+  return problems;
+}
+
+/** https, or http on this machine. */
+function isSecureAddress(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, username, password } = new URL(text);
+  if (username !== '' || password !== '') return false;
+  const local = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
+  return protocol === 'https:' || (protocol === 'http:' && local);
 }
 
 function checkFacts(manifest: Manifest, document: YamlDocument): Problem[] {

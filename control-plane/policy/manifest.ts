@@ -98,6 +98,32 @@ const limits = z.strictObject({
   concurrency: z.int().min(1).max(CALL_CONCURRENCY_MAX).optional(),
 });
 
+const oauth = z.strictObject({
+  grant: z.enum(['authorization_code', 'client_credentials']).default('authorization_code'),
+  /** As registered with the issuer beforehand. */
+  clientId: text.optional(),
+  clientSecretEnv: environmentName.optional(),
+  /** PKCS #8 as PEM, for private_key_jwt. */
+  privateKeyEnv: environmentName.optional(),
+  algorithm: z.enum(['ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512', 'RS256']).optional(),
+  clientMetadataUrl: text.optional(),
+  scopes: z.array(scope).min(1).max(32).optional(),
+  issuer: text.optional(),
+});
+
+/** A bearer token from the environment. */
+const bearer = z.strictObject({ env: environmentName });
+
+const headers = z.record(
+  z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'not the name of a header'),
+  z.strictObject(
+    { env: environmentName },
+    { error: 'the value of a header comes from the environment: write { env: NAME }' },
+  ),
+);
+
+const remote = z.strictObject({ url: text, auth: bearer.optional(), headers: headers.default({}) });
+
 const server = z.strictObject({
   stdio: z
     .strictObject({
@@ -115,19 +141,14 @@ const server = z.strictObject({
   http: z
     .strictObject({
       url: text,
-      /** A bearer token from the environment. */
-      auth: z.strictObject({ env: environmentName }).optional(),
-      headers: z
-        .record(
-          z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'not the name of a header'),
-          z.strictObject(
-            { env: environmentName },
-            { error: 'the value of a header comes from the environment: write { env: NAME }' },
-          ),
-        )
-        .default({}),
+      auth: bearer.optional(),
+      /** Tokens of our own from the server's authorization server. */
+      oauth: oauth.optional(),
+      headers: headers.default({}),
     })
     .optional(),
+  sse: remote.optional(),
+  ws: remote.optional(),
   limits: limits.prefault({}),
 });
 
@@ -176,8 +197,10 @@ export const MANIFEST_SCHEMA = z.strictObject({
   policies: z.array(text).min(1).default(['policy/*.cedar']),
 });
 
-/** A manifest in force. Where `servers.x` has `stdio` it has no `http` and the other way round; every reference exists. */
+/** A manifest in force. Each of `servers` has exactly one of `stdio`, `http`, `sse` and `ws`; every reference exists. */
 export type Manifest = z.output<typeof MANIFEST_SCHEMA>;
 export type ManifestServer = Manifest['servers'][string];
+/** A server somewhere else, whatever is spoken with it. */
+export type ManifestRemote = z.output<typeof remote>;
 export type ManifestAgent = Manifest['agents'][string];
 export type FactSpec = z.output<typeof fact>;

@@ -55,9 +55,69 @@ describe('a manifest', () => {
       ['p.yaml:3:55: "concurrency": at least 1'],
     ],
     [
+      'a secret without the issuer it belongs to',
+      `${BASE}servers:\n  v:\n    http: { url: "https://v", oauth: { clientId: a, clientSecretEnv: A } }\n`,
+      ['p.yaml:4:38: a secret belongs to one issuer: name it, so that the server cannot have it sent to another'],
+    ],
+    [
+      'a secret of no client',
+      `${BASE}servers:\n  v:\n    http: { url: "https://v", oauth: { clientSecretEnv: A, issuer: "https://i" } }\n`,
+      ['p.yaml:4:38: a secret belongs to a clientId'],
+    ],
+    [
+      'a private key without its algorithm',
+      `${BASE}servers:\n  v:\n    http: { url: "https://v", oauth: { clientId: a, privateKeyEnv: A, issuer: "https://i" } }\n`,
+      ['p.yaml:4:38: privateKeyEnv and algorithm are said together'],
+    ],
+    [
+      'credentials that are none',
+      `${BASE}servers:\n  v:\n    http: { url: "https://v", oauth: { grant: client_credentials } }\n`,
+      ['p.yaml:4:47: client_credentials needs clientId and clientSecretEnv or privateKeyEnv'],
+    ],
+    [
+      'an issuer over plain http',
+      `${BASE}servers:\n  v:\n    http: { url: "https://v", oauth: { issuer: "http://i.example" } }\n`,
+      ['p.yaml:4:48: an issuer is an https address'],
+    ],
+    [
+      'a client described at no path',
+      `${BASE}servers:\n  v:\n    http: { url: "https://v", oauth: { clientMetadataUrl: "https://x" } }\n`,
+      ['p.yaml:4:59: the address of a client metadata document is https and has a path'],
+    ],
+    [
+      'a token that is got in two ways',
+      `${BASE}servers:\n  v:\n    http: { url: "https://v", auth: { env: A }, oauth: {} }\n`,
+      ['p.yaml:4:56: a server gets its token in one way: oauth, auth or an Authorization header'],
+    ],
+    [
       'a server that is reached in two ways',
       `${BASE}servers:\n  fs: { stdio: { command: a }, http: { url: "https://x" } }\n`,
-      ['p.yaml:3:7: a server is reached in exactly one way: stdio or http'],
+      ['p.yaml:3:7: a server is reached in exactly one way: stdio, http, sse or ws'],
+    ],
+    [
+      'a server that is reached by events and by WebSocket',
+      `${BASE}servers:\n  a:\n    sse: { url: "https://a/sse" }\n    ws: { url: "wss://a/mcp" }\n`,
+      ['p.yaml:4:5: a server is reached in exactly one way: stdio, http, sse or ws'],
+    ],
+    [
+      'a WebSocket over http',
+      `${BASE}servers:\n  a:\n    ws: { url: "https://a/mcp" }\n`,
+      ['p.yaml:4:16: not a ws or wss URL'],
+    ],
+    [
+      'events over WebSocket',
+      `${BASE}servers:\n  a:\n    sse: { url: "wss://a/mcp" }\n`,
+      ['p.yaml:4:17: not an http or https URL'],
+    ],
+    [
+      'a secret in the address of a WebSocket',
+      `${BASE}servers:\n  a:\n    ws: { url: "wss://u:p@a/mcp" }\n`,
+      ['p.yaml:4:16: a URL with a user name or password is a secret: use headers with { env: NAME }'],
+    ],
+    [
+      'a header of a WebSocket with its value',
+      `${BASE}servers:\n  a:\n    ws: { url: "wss://a", headers: { X-Key: secret } }\n`,
+      ['p.yaml:4:45: "X-Key": the value of a header comes from the environment: write { env: NAME }'],
     ],
     [
       'a server name with the separator in it',

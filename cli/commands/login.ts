@@ -1,0 +1,122 @@
+// portcullis login: gets a token for a protected server by its operator's consent, and keeps it for the gate. The address to open is shown,
+// never opened by itself; no token is shown at all.
+
+import { spawn } from 'node:child_process';
+import { allScopes, bearerChallenge } from '../../adapters/upstream/http/oauth/challenge.ts';
+import {
+  type Credential,
+  type CredentialPlace,
+  CredentialStore,
+} from '../../adapters/upstream/http/oauth/credentials.ts';
+import {
+  type GrantContext,
+  grantByClientCredentials,
+  grantByConsent,
+  type Wanted,
+} from '../../adapters/upstream/http/oauth/grants.ts';
+import { type Fetch, guardedFetch } from '../../adapters/upstream/http/oauth/guarded-fetch.ts';
+import type { OAuthConfig } from '../../adapters/upstream/http/oauth/oauth-config.ts';
+import { refusalOf } from '../../adapters/upstream/http/oauth/refusal.ts';
+import { visibleText } from '../../domain/visible-text.ts';
+import { USUAL_GATE } from '../credentials.ts';
+import { EXIT } from '../exit-codes.ts';
+import { credentialsFile, findHome, gateFolder } from '../home.ts';
+import { registerKeys } from '../key-registry.ts';
+import { openKeys } from '../ledger.ts';
+import { GATE_NAME, loadConfiguration } from '../open-gate.ts';
+import { CommandError, type Output } from '../output.ts';
+
+export interface LoginOptions {
+  readonly config?: string;
+  readonly name?: string;
+  readonly open?: boolean;
+}
+
+export async function login(server: string, options: LoginOptions, out: Output): Promise<number> {
+  const home = findHome();
+  const configuration = loadConfiguration(home, options.config);
+  if (configuration === undefined)
+    throw new CommandError(`there is no ${home.config}/portcullis.yaml`, EXIT.usage, ['name one with --config FILE']);
+  const { manifest, file } = configuration;
+  const configured = manifest.servers[server];
+  const names = Object.entries(manifest.servers).flatMap(([name, { http }]) => (http === undefined ? [] : [name]));
+  if (configured?.http === undefined)
+    throw new CommandError(`${file} has no HTTP server "${visibleText(server, 80)}"`, EXIT.usage, [
+      `HTTP servers: ${names.join(', ') || 'none'}`,
+    ]);
+  const { url, auth, headers } = configured.http;
+  const oauth: OAuthConfig = configured.http.oauth ?? {};
+  if (auth !== undefined || Object.keys(headers).some((name) => name.toLowerCase() === 'authorization'))
+    throw new CommandError(`servers.${server} has its credential in the manifest`, EXIT.usage, [
+      'a server gets its token in one way: take auth or the Authorization header out to log in',
+    ]);
+  const name = options.name ?? USUAL_GATE;
+  if (!GATE_NAME.test(name)) throw new CommandError(`"${visibleText(name, 80)}" cannot name a gate`, EXIT.usage);
+  const folder = gateFolder(home, name);
+  const keys = openKeys(folder.keys);
+  await registerKeys(home, keys);
+  const store = new CredentialStore(credentialsFile(folder), keys.vault);
+  const place: CredentialPlace = { holder: 'gate', server, url: new URL(url).href };
+  const fetch = guardedFetch({ server: new URL(url) });
+  const sdk = await import('@modelcontextprotocol/client');
+  const context: GrantContext = { sdk, place, config: oauth, environment: process.env, fetch, now: Date.now };
+  let granted: Credential;
+  try {
+    const wanted = await wantedBy(new URL(url), fetch, await store.read(place));
+    granted =
+      oauth.grant === 'client_credentials'
+        ? await grantByClientCredentials(context, wanted)
+        : await grantByConsent(context, wanted, async (address) => show(address, options.open === true, out));
+    await store.change(place, async () => granted);
+  } catch (error) {
+    throw new CommandError(`no token for ${server}: ${refusalOf(error).message}`);
+  }
+  const { issuer, tokens } = granted;
+  const ends = tokens.expiresAt === undefined ? null : new Date(tokens.expiresAt).toISOString();
+  const renewed = tokens.refreshToken !== undefined || oauth.grant === 'client_credentials';
+  out.answer({ server, issuer, scope: tokens.scope ?? null, ends, renewed });
+  out.line(`logged in to ${server} at ${visibleText(issuer, 200)}`);
+  out.line(`scope ${tokens.scope ?? 'not said'}, ${lifetime(ends, renewed)}`);
+  return EXIT.ok;
+}
+
+function lifetime(ends: string | null, renewed: boolean): string {
+  if (renewed) return 'exchanged by the gate before it ends';
+  return ends === null ? 'no end known' : `ends ${ends}, then log in again`;
+}
+
+/** What a running gate was refused, or else what the server says when it is asked without a token. */
+async function wantedBy(url: URL, fetch: Fetch, held: Credential | undefined): Promise<Wanted> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { accept: 'application/json, text/event-stream', 'content-type': 'application/json' },
+    // Does nothing, in every revision of the protocol.
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
+  });
+  const challenge = bearerChallenge(response.headers.get('www-authenticate') ?? undefined);
+  const more = held?.wantedScope === undefined ? undefined : allScopes(held.tokens.scope, held.wantedScope);
+  return {
+    scope: allScopes(challenge?.scope, more),
+    resourceMetadataUrl: challenge?.resourceMetadataUrl ?? held?.resourceMetadataUrl,
+  };
+}
+
+function show(address: URL, open: boolean, out: Output): void {
+  out.answer({ open: address.href });
+  out.line(`open this address in a browser on this machine:\n\n  ${address.href}\n`);
+  out.note('waiting for consent');
+  if (open) openInBrowser(address, (reason) => out.note(`the browser could not be opened: ${reason}`));
+}
+
+/** No shell sees the address: an authorization server had a part in it. */
+function openInBrowser(address: URL, failed: (reason: string) => void): void {
+  const [command, args]: [string, string[]] =
+    process.platform === 'darwin'
+      ? ['open', [address.href]]
+      : process.platform === 'win32'
+        ? ['rundll32', ['url.dll,FileProtocolHandler', address.href]]
+        : ['xdg-open', [address.href]];
+  const child = spawn(command, args, { stdio: 'ignore', detached: true });
+  child.on('error', (error) => failed(error.message));
+  child.unref();
+}

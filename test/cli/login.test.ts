@@ -1,0 +1,123 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { closeInstallations, type Installation, installation } from '../support/cli.ts';
+import { urlOf } from '../support/counter-gate.ts';
+import { browse, ProtectedWorld } from '../support/protected-server.ts';
+import { denialOf, RawHttp, textOf } from '../support/raw-mcp.ts';
+import { play } from './session.ts';
+
+const ALLOW_ALL = `@id("all")
+@reason("everything the vault does is harmless")
+permit (principal, action, resource == Portcullis::Server::"vault");
+`;
+
+let world: ProtectedWorld;
+
+beforeEach(async () => {
+  world = await new ProtectedWorld().start();
+});
+
+afterEach(async () => {
+  await closeInstallations();
+  await world.stop();
+});
+
+function protectedGate(http: object = { url: world.url, oauth: {} }): Installation {
+  const at = installation();
+  at.configure(
+    { agents: { me: { roles: [], auth: 'local' } }, servers: { vault: { http }, fs: { stdio: { command: 'true' } } } },
+    ALLOW_ALL,
+  );
+  return at;
+}
+
+/** `portcullis login`, with a browser that goes where it is told. */
+async function logIn(at: Installation): Promise<{ code: number | null; shown: string }> {
+  const running = at.start(['login', 'vault', '--json']);
+  await running.until(({ stdout }) => stdout.includes('\n'));
+  const { open } = JSON.parse(running.stdout.split('\n', 1)[0] ?? '') as { open: string };
+  expect(await browse(new URL(open))).toBe(200);
+  const { code, stdout, stderr } = await running.ended;
+  return { code, shown: stdout + stderr };
+}
+
+it('a gate whose server is protected says what to do, and opens when somebody has logged in', async () => {
+  const at = installation();
+  at.configure(
+    { agents: { me: { roles: [], auth: 'local' } }, servers: { vault: { http: { url: world.url, oauth: {} } } } },
+    ALLOW_ALL,
+  );
+  const gate = at.start(['serve', '--http', '127.0.0.1:0']);
+  await gate.says('server vault: it needs a login: run portcullis login vault');
+  const client = new RawHttp(await urlOf(gate, 'vault'));
+  const { code, shown } = await logIn(at);
+  expect(code).toBe(0);
+  await gate.says('open: 1 server(s)');
+  await client.initialize();
+  expect(textOf(await client.call('echo', {}))).toBe('ran');
+  world.revoke(true);
+  expect(denialOf(await client.call('echo', {}))).toContain('SERVER_UNAVAILABLE');
+  await gate.says('invalid_grant: run portcullis login vault');
+  expect(world.calls).toBe(1);
+  const { stdout, stderr } = await gate.stop();
+  // No token is in what was said, nor in any file.
+  const said = [shown, stdout, stderr, ...filesBelow(at.home)];
+  for (const { authorization = '' } of world.seen) {
+    const token = authorization.replace('Bearer ', '');
+    if (token !== '') expect(said.filter((text) => text.includes(token))).toEqual([]);
+  }
+  for (const { parameters } of world.tokenRequests) {
+    const refresh = parameters.get('refresh_token') ?? 'none';
+    expect(said.filter((text) => text.includes(refresh) && refresh !== 'none')).toEqual([]);
+  }
+  expect(statSync(join(at.home, 'state/gates/serve/credentials.json')).mode & 0o777).toBe(0o600);
+}, 60_000);
+
+it('a login that is not given leaves nothing behind', async () => {
+  const at = protectedGate();
+  world.authorization.iss = 'wrong';
+  const { code, shown } = await logIn(at);
+  expect(code).toBe(1);
+  expect(shown).toContain('no token for vault: the issuer that answered is not the issuer that was asked');
+  expect(filesBelow(at.home).filter((text) => text.includes('upstream-credentials'))).toEqual([]);
+}, 30_000);
+
+it('a login shows the address and who gave the token, and no token', async () => {
+  world.server.challengedScope = 'read';
+  const at = protectedGate();
+  const running = at.start(['login', 'vault']);
+  await running.says('waiting for consent');
+  const address = /http:\/\/\S+\/authorize\S+/.exec(running.stdout)?.[0] ?? '';
+  expect(await browse(new URL(address))).toBe(200);
+  const { stdout, code } = await running.ended;
+  expect(code).toBe(0);
+  expect(stdout).toContain(`logged in to vault at ${world.issuer}\nscope read, exchanged by the gate before it ends\n`);
+  expect(stdout).not.toContain('access-');
+}, 30_000);
+
+it('a login is refused where there is nothing to log in to', async () => {
+  await play(
+    protectedGate({ url: world.url, auth: { env: 'TOKEN' } }),
+    `
+    $ portcullis login vault
+    portcullis: servers.vault has its credential in the manifest
+    portcullis: hint: a server gets its token in one way: take auth or the Authorization header out to log in
+    (exit 2)
+    $ portcullis login fs
+    portcullis: ~/home/portcullis.yaml has no HTTP server "fs"
+    portcullis: hint: HTTP servers: vault
+    (exit 2)
+    $ portcullis login
+    portcullis: missing required argument 'server'
+    portcullis: hint: portcullis --help lists the commands
+    (exit 2)
+    `,
+  );
+}, 30_000);
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'));
+}
