@@ -1,10 +1,12 @@
 // The composition root: wires the adapters to the core and starts a gate. Nothing is open before everything a call needs has reported ready.
 
 import { randomBytes, sha256, Verifier } from '../adapters/crypto/node-crypto.ts';
+import { EraSession } from '../adapters/downstream/era-session.ts';
 import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.ts';
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
+import type { CallLimits } from '../control-plane/authorization.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
 import type { PolicySource, ServerTools } from '../control-plane/policy/source.ts';
 import { problemText } from '../control-plane/policy/source.ts';
@@ -17,13 +19,15 @@ import { permitAudience, permitIssuer } from '../domain/permit.ts';
 import type { Principal } from '../domain/principal.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { LedgerRefused } from '../ledger/open.ts';
+import type { CapturedCall } from '../proxy/captured-call.ts';
 import { Catalogue } from '../proxy/catalogue.ts';
+import { Channels } from '../proxy/channels.ts';
 import type { ClientSessions } from '../proxy/client-port.ts';
-import { LegacySession } from '../proxy/client-session.ts';
 import { Enforcement } from '../proxy/enforcement.ts';
 import { Gate } from '../proxy/gate.ts';
 import { Governance } from '../proxy/governance.ts';
 import { LedgerKeeper } from '../proxy/ledger-keeper.ts';
+import { MESSAGE_BYTES_MAX, QUESTION_TIMEOUT_MS } from '../proxy/limits.ts';
 import { outputCheck } from '../proxy/output-check.ts';
 import type { Authority, GateCrypto } from '../proxy/ports.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
@@ -69,6 +73,9 @@ export interface RunningGate {
   close(): Promise<void>;
 }
 
+/** A question has the client's time, and an answer as large as any message. */
+const QUESTION_LIMITS: CallLimits = { timeoutMs: QUESTION_TIMEOUT_MS, outputBytes: MESSAGE_BYTES_MAX };
+
 /** After the ledger refused a fact of the gate itself. */
 const OPEN_AGAIN_MS = 1_000;
 
@@ -93,6 +100,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
 
   const catalogue = new Catalogue(sha256);
+  const channels = new Channels();
   const servers = new SupervisedServers(launches, {
     version: options.version,
     note,
@@ -101,7 +109,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onDescribed: async (launch, description) => {
       const pinned = catalogue.observe(description, launch.description);
       await facts.toolsPinned(launch, pinned);
-      announce();
+      announce(launch.name);
     },
     onUnavailable: (server, reason) => governance.shut('servers', 'SERVER_UNAVAILABLE', `${server}: ${reason}`),
     onRefusedRequest: (server, method) => {
@@ -121,7 +129,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
   });
   const limitsOf = new Map(launches.map((launch) => [launch.name, launch.limits]));
-  const limits = (server: string) => limitsOf.get(server) ?? { timeoutMs: 1, outputBytes: 1 };
+  const limits = ({ server, askedThrough }: CapturedCall): CallLimits =>
+    askedThrough === undefined ? (limitsOf.get(server) ?? { timeoutMs: 1, outputBytes: 1 }) : QUESTION_LIMITS;
   const concurrencyOf = new Map(launches.map((launch) => [launch.name, launch.concurrency]));
   let policy: Digest | undefined;
 
@@ -150,7 +159,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     policy: () => policy,
     limits,
     recorder: () => keeper.recorder(),
-    server: (name) => servers.get(name),
+    peer: ({ server, askedThrough }) => (askedThrough === undefined ? servers.get(server) : channels.get(askedThrough)),
   });
 
   const halt = (defect: unknown): void => {
@@ -173,12 +182,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
     concurrency: (server) => concurrencyOf.get(server),
     described: () => servers.described(opened),
+    channels,
   });
 
-  const sessions = new Set<LegacySession>();
-  const announce = (): void => {
-    for (const session of sessions) session.toolsChanged();
-  };
+  const announce = (server: string): void =>
+    enforcement.notices.tell(server, { method: 'notifications/tools/list_changed', params: {} });
   let closed = false;
 
   const installPolicy = async (): Promise<void> => {
@@ -220,7 +228,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       try {
         await installPolicy();
         governance.open('servers');
-        return announce();
+        for (const { name } of catalogue.servers()) announce(name);
+        return;
       } catch (fault) {
         note(`the gate could not be opened yet: ${reasonOf(fault)}`);
         governance.shut('policy', 'GOV_NOT_READY', reasonOf(fault));
@@ -257,15 +266,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       open: ({ principal }, view) => {
         if (view.kind === 'server' && servers.get(view.server) === undefined)
           return deny('METHOD_NOT_SERVED', 'no such server');
-        const session = new LegacySession(enforcement, {
+        return new EraSession(enforcement, {
           principal,
           view,
           version: options.version,
           hints: { missingPolicy: options.missingPolicyHint },
-          onClose: () => sessions.delete(session),
         });
-        sessions.add(session);
-        return session;
       },
     },
     close: async () => {

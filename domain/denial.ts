@@ -109,6 +109,7 @@ export const DENIALS = {
   ENV_ATTESTATION: row(61, 'authorized', 'environment_integrity', 'the server is not the one that was permitted'),
   ENV_TOOL_DEFINITION: row(62, 'authorized', 'environment_integrity', 'the definition of the tool has changed'),
   SERVER_UNAVAILABLE: row(63, 'requested', 'environment_integrity', 'the server is not available', true),
+  CLIENT_CANNOT_BE_ASKED: row(64, 'requested', 'environment_integrity', 'the client cannot be asked'),
   // 8: policy mismatch.
   POLICY_NO_PERMIT: row(70, 'requested', 'policy_mismatch', 'no rule allows this call'),
   POLICY_FORBID: row(71, 'requested', 'policy_mismatch', 'a rule forbids this call'),

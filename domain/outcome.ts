@@ -8,6 +8,8 @@ export type OutcomeStatus =
   | 'completed'
   /** The tool answered that it failed; the answer was checked. */
   | 'errored'
+  /** The peer answered, and the answer was checked, but it is not the end: it needs answers first, or goes on as a task. */
+  | 'incomplete'
   /** Stopped by us or by the client before the tool answered. */
   | 'aborted'
   /** The tool answered, but its answer may not be released. */

@@ -2,6 +2,7 @@
 // still what was pinned. Then the deciding side is asked. Every refusal is a value.
 
 import type { Authorization, CallLimits } from '../control-plane/authorization.ts';
+import { actionId, TOOL_METHOD } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { CapturedCall } from './captured-call.ts';
@@ -15,18 +16,18 @@ export interface AdmissionPorts {
   readonly catalogue: Catalogue;
   readonly governance: Governance;
   readonly server: (name: string) => ToolServer | undefined;
-  readonly limits: (server: string) => CallLimits;
+  readonly limits: (call: CapturedCall) => CallLimits;
 }
 
 export interface Visibility {
-  /** Tools, as `server/tool`, that this principal may know of. */
+  /** Ids of the actions that this principal may know of. */
   readonly visible: (principal: Principal) => Promise<ReadonlySet<string>>;
 }
 
 /** What denies a call whatever the rules say of it: asked before a call waits, so that one which may not go takes no place. Never rejects. */
 export async function refusalOf(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Denial | undefined> {
   const governance = ports.governance.snapshot();
-  return 'code' in governance ? deny(governance.code, governance.detail) : toolRefusal(ports, call);
+  return 'code' in governance ? deny(governance.code, governance.detail) : actionRefusal(ports, call);
 }
 
 /** Decides a captured call. Never rejects. */
@@ -34,40 +35,46 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
   const { catalogue, authority } = ports;
   const governance = ports.governance.snapshot();
   if ('code' in governance) return denied(deny(governance.code, governance.detail));
-  const refused = await toolRefusal(ports, call);
+  const refused = await actionRefusal(ports, call);
   if (refused !== undefined) return denied(refused);
-  const pinned = catalogue.tool(call.server, call.tool);
+  const definition = catalogue.definition(call);
   const attestation = catalogue.server(call.server)?.attestation;
-  if (pinned === undefined || attestation === undefined) return denied(deny('TOOL_UNKNOWN', 'no such tool'));
+  if (definition === undefined || attestation === undefined) return denied(unknown('no such tool'));
   return authority.authorize({
     call: call.call,
     at: call.at,
     principal: call.principal,
-    method: 'tools/call',
+    method: call.method,
     server: call.server,
     tool: call.tool,
     argumentsJson: call.argumentsJson,
     args: call.args,
     req: call.req,
-    definition: pinned.digest,
+    definition,
     attestation,
     lineage: call.lineage,
     governance,
-    limits: ports.limits(call.server),
+    limits: ports.limits(call),
   });
 }
 
-async function toolRefusal(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Denial | undefined> {
+async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Denial | undefined> {
   const { catalogue } = ports;
-  if (catalogue.tool(call.server, call.tool) === undefined) return deny('TOOL_UNKNOWN', 'no such tool');
-  if (!(await ports.visible(call.principal)).has(`${call.server}/${call.tool}`)) {
-    return deny('TOOL_UNKNOWN', 'no rule could ever allow this tool to this agent');
+  const { method, server, tool } = call;
+  if (catalogue.server(server) === undefined) return unknown('no such server');
+  if (method === TOOL_METHOD && catalogue.tool(server, tool) === undefined) return unknown('no such tool');
+  if (!(await ports.visible(call.principal)).has(actionId(method, server, tool))) {
+    return unknown('no rule could ever allow this to this agent');
   }
   if (!call.principal.root) return deny('LINEAGE_NOT_ROOT', call.principal.agent);
-  if (catalogue.drifted(call.server, call.tool))
+  if (catalogue.definition(call) === undefined)
     return deny('ENV_TOOL_DEFINITION', 'the definition differs from the pinned one');
-  if (ports.server(call.server)?.description === undefined) return deny('SERVER_UNAVAILABLE', call.server);
+  if (ports.server(server)?.description === undefined) return deny('SERVER_UNAVAILABLE', server);
   return undefined;
+}
+
+function unknown(detail: string): Denial {
+  return deny('TOOL_UNKNOWN', detail);
 }
 
 function denied(denial: Denial): Authorization {

@@ -1,6 +1,7 @@
-// A call, captured once. What the policy decides on, the permit binds, the ledger commits to and the tool receives is this one value: nobody
-// reads the client's message again.
+// A call, captured once. What the policy decides on, the permit binds, the ledger commits to and the peer receives is this one value: nobody
+// reads the sender's message again.
 
+import { TOOL_METHOD } from '../domain/action.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { CallId } from '../domain/ids.ts';
@@ -8,7 +9,9 @@ import type { JsonObject } from '../domain/json.ts';
 import { type Lineage, rootLineage } from '../domain/lineage.ts';
 import type { Principal } from '../domain/principal.ts';
 import { commit } from '../ledger/vault.ts';
+import type { CallRelation } from '../state-machines/execution-events.ts';
 import type { GateCrypto, Payload } from './ports.ts';
+import type { Manner } from './tool-server.ts';
 
 const UTF8 = new TextEncoder();
 
@@ -18,18 +21,26 @@ export interface CapturedCall {
   readonly at: number;
   readonly atMonotonic: number;
   readonly principal: Principal;
+  readonly method: string;
   readonly server: string;
+  /** The tool of a tools/call; of every other method, the method. */
   readonly tool: string;
   readonly lineage: Lineage;
+  /** The execution that this one belongs to, if it does. */
+  readonly relation: CallRelation | undefined;
+  /** Undefined when the server executes; else the call whose client does. */
+  readonly askedThrough: CallId | undefined;
+  /** What rules decide about: the arguments of a tool, the params of everything else. Canonical JSON. */
   readonly argumentsJson: string;
   /** Canonical JSON of the forwarded `_meta`. */
   readonly metaJson: string;
-  /** Canonical JSON of the params without `_meta`: the bytes that go to the tool. */
+  /** Canonical JSON of the params without `_meta`: the bytes that go to the peer. */
   readonly body: string;
   readonly salt: Uint8Array;
   readonly args: Digest;
   readonly req: Digest;
   readonly argumentsBytes: number;
+  readonly manner: Manner;
 }
 
 export interface CallParts {
@@ -37,22 +48,35 @@ export interface CallParts {
   readonly at: number;
   readonly atMonotonic: number;
   readonly principal: Principal;
+  readonly method: string;
   readonly server: string;
+  /** The tool of a tools/call, as the server spells it; ignored for every other method. */
   readonly tool: string;
   readonly arguments: JsonObject;
+  /** Params beside what rules decide about: answers and state of an earlier round, a task, whatever a later revision adds. */
+  readonly rest: JsonObject;
   readonly meta: JsonObject;
+  readonly manner: Manner;
+  readonly relation?: CallRelation | undefined;
+  readonly askedThrough?: CallId | undefined;
 }
 
-/** Commitment to the request as a whole: method, tool, arguments and forwarded `_meta`. */
-export function requestCommitment(crypto: GateCrypto, salt: Uint8Array, body: string, metaJson: string): Digest {
-  return commit(crypto.sha256, salt, UTF8.encode(`{"method":"tools/call","params":${body},"with":${metaJson}}`));
+/** Commitment to the request as a whole: method, params and forwarded `_meta`. */
+export function requestCommitment(
+  crypto: GateCrypto,
+  salt: Uint8Array,
+  request: { readonly method: string; readonly body: string; readonly metaJson: string },
+): Digest {
+  const { method, body, metaJson } = request;
+  const text = `{"method":${JSON.stringify(method)},"params":${body},"with":${metaJson}}`;
+  return commit(crypto.sha256, salt, UTF8.encode(text));
 }
 
 export function captureCall(crypto: GateCrypto, parts: CallParts): CapturedCall {
+  const { method } = parts;
   const argumentsJson = canonicalJson(parts.arguments);
   const metaJson = canonicalJson(parts.meta);
-  // Canonical order: "arguments" sorts before "name".
-  const body = `{"arguments":${argumentsJson},"name":${canonicalJson(parts.tool)}}`;
+  const body = bodyOf(parts, argumentsJson);
   const salt = crypto.randomBytes(32);
   const bytes = UTF8.encode(argumentsJson);
   return Object.freeze({
@@ -60,20 +84,32 @@ export function captureCall(crypto: GateCrypto, parts: CallParts): CapturedCall 
     at: parts.at,
     atMonotonic: parts.atMonotonic,
     principal: parts.principal,
+    method,
     server: parts.server,
-    tool: parts.tool,
+    tool: method === TOOL_METHOD ? parts.tool : method,
     lineage: rootLineage(parts.call),
+    relation: parts.relation,
+    askedThrough: parts.askedThrough,
     argumentsJson,
     metaJson,
     body,
     salt,
     args: commit(crypto.sha256, salt, bytes),
-    req: requestCommitment(crypto, salt, body, metaJson),
+    req: requestCommitment(crypto, salt, { method, body, metaJson }),
     argumentsBytes: bytes.byteLength,
+    manner: parts.manner,
   });
 }
 
-/** The same call at a later moment: its permit is asked for then, and what the call is does not change by waiting. */
+function bodyOf({ method, tool, arguments: args, rest }: CallParts, argumentsJson: string): string {
+  const plain = Object.keys(rest).length === 0;
+  if (method !== TOOL_METHOD) return plain ? argumentsJson : canonicalJson({ ...rest, ...args });
+  // Canonical order: "arguments" sorts before "name". Large arguments are not written twice.
+  if (plain) return `{"arguments":${argumentsJson},"name":${canonicalJson(tool)}}`;
+  return canonicalJson({ ...rest, arguments: args, name: tool });
+}
+
+/** The same call at a later moment: it asks for nothing else, and its permit is as young as that. */
 export function capturedAt(call: CapturedCall, at: number, atMonotonic: number): CapturedCall {
   return Object.freeze({ ...call, at, atMonotonic });
 }

@@ -1,6 +1,7 @@
 // The tools as they were pinned: what clients are shown, what the policy knows and what a permit binds. Pinned on the first sight of a server
 // in this run of the gate; a definition that differs later is never served and never called.
 
+import { TOOL_METHOD } from '../domain/action.ts';
 import { encodeBase64url } from '../domain/base64url.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import type { Digest, Sha256 } from '../domain/digest.ts';
@@ -36,6 +37,8 @@ export class Catalogue {
   readonly #servers = new Map<string, PinnedServer>();
   /** Tools whose live definition is not the pinned one, as `server/tool`. */
   readonly #drifted = new Set<string>();
+  /** Digests of governed methods that are no tools. The list of them is closed, and so is this. */
+  readonly #methods = new Map<string, Digest>();
 
   constructor(sha256: Sha256) {
     this.#sha256 = sha256;
@@ -77,9 +80,23 @@ export class Catalogue {
     return this.#servers.get(server)?.tools.get(name);
   }
 
+  /** Digest of what a call does: the pinned definition of its tool, or its method where that is no tool. Undefined: not known, or changed. */
+  definition(call: { readonly method: string; readonly server: string; readonly tool: string }): Digest | undefined {
+    if (call.method !== TOOL_METHOD) return this.#methodDigest(call.method);
+    return this.drifted(call.server, call.tool) ? undefined : this.tool(call.server, call.tool)?.digest;
+  }
+
   /** Whether the live definition is still the pinned one. */
   drifted(server: string, name: string): boolean {
     return this.#drifted.has(`${server}/${name}`);
+  }
+
+  #methodDigest(method: string): Digest {
+    const known = this.#methods.get(method);
+    if (known !== undefined) return known;
+    const digest = digestOf(this.#sha256, { method });
+    this.#methods.set(method, digest);
+    return digest;
   }
 
   /** A definition that went back to what was pinned is no drift any more: nothing else was ever served. */

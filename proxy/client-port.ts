@@ -14,18 +14,29 @@ export type ViewName = { readonly kind: 'all' } | { readonly kind: 'server'; rea
 
 export type CloseReason = 'client' | 'disconnect' | 'shutdown';
 
-/** Sends one JSON text that belongs to the message being answered. */
-export type Reply = (json: string) => void;
+/** Sends one JSON text that belongs to the message being answered. `status` is for edges that speak HTTP; 200 when absent. */
+export type Reply = (json: string, status?: number) => void;
+
+/** The headers of an HTTP request that belong to the protocol, names in lower case. Hostile text. */
+export type ProtocolHeaders = Readonly<Record<string, string>>;
+
+/** How one message came, beside its bytes. */
+export interface Delivery {
+  /** On HTTP: `mcp-*` and whatever else the revision defines. Absent where there are no headers. */
+  readonly headers?: ProtocolHeaders;
+  /** Tells once when the client can hear no more of this message: its response stream was closed. Absent where that cannot be told. */
+  readonly onGone?: (listener: () => void) => void;
+}
 
 /** One client's conversation with the gate, bound to one principal and one view. */
 export interface ClientSession {
-  /** The revision agreed in `initialize`, once it was. */
+  /** The revision agreed in `initialize`, once it was. Stays undefined where a revision knows no handshake. */
   readonly revision: string | undefined;
   /**
    * Handles one message exactly as it came from the wire. Never rejects. Resolves when nothing more will be sent for it; a cancelled
    * request resolves without a reply.
    */
-  receive(message: Uint8Array, reply: Reply): Promise<void>;
+  receive(message: Uint8Array, reply: Reply, delivery?: Delivery): Promise<void>;
   /** Records and answers a message that the edge had to refuse before its bytes were whole. */
   refuse(code: DenialCode, detail: string, reply: Reply): Promise<void>;
   /** Where messages go that belong to no request. */

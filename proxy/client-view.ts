@@ -5,8 +5,8 @@ import { canonicalJson } from '../domain/canonical-json.ts';
 import { DENIALS, type DenialCode, rpcCode } from '../domain/denial.ts';
 import type { CallId } from '../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
-import { errorMessage, type RequestId, RPC, resultMessage, resultText } from './jsonrpc.ts';
-import type { ToolError } from './tool-server.ts';
+import { errorMessage, type RequestId, RPC } from './jsonrpc.ts';
+import type { ResultType, ToolError } from './tool-server.ts';
 
 /** Keys that we set in `_meta`. Clients may not use this prefix. */
 export const META_PREFIX = 'dev.portcullis/';
@@ -23,6 +23,7 @@ export type CallEnd =
   | {
       readonly kind: 'result';
       readonly result: JsonObject;
+      readonly type: ResultType;
       /** Canonical JSON of `result`: the bytes that the ledger commits to. */
       readonly resultJson: string;
       readonly receipt: ReleaseReceipt;
@@ -38,37 +39,28 @@ export type CallEnd =
       readonly recorded: boolean;
     };
 
-/** Help for whoever configured the gate, without secrets: which file to edit, which command explains. */
+/** What a denial can say to whoever configured the gate, without secrets: which file to edit, which command explains. */
 export interface OperatorHints {
   readonly missingPolicy: string;
 }
 
-export function toolCallReply(id: RequestId, toolName: string, end: CallEnd, hints: OperatorHints): string {
-  switch (end.kind) {
-    case 'result':
-      return resultText(id, withReceipt(end.result, end.resultJson, end.receipt));
-    case 'error':
-      return errorMessage(id, end.error.code, end.error.message, {
-        ...notOurs(end.error.data),
-        [`${META_PREFIX}receipt`]: { ...end.receipt },
-      });
-    case 'denied':
-      // A forbidden tool answers like a missing one, in every byte but the name that the client itself sent.
-      if (end.code === 'TOOL_UNKNOWN') return errorMessage(id, RPC.invalidParams, `Unknown tool: ${toolName}`);
-      return resultMessage(id, {
-        content: [{ type: 'text', text: deniedText(end, hints) }],
-        isError: true,
-        _meta: { [`${META_PREFIX}denial`]: { code: end.code, category: DENIALS[end.code].category, call: end.call } },
-      });
+type Ended<Kind extends CallEnd['kind']> = Extract<CallEnd, { kind: Kind }>;
+
+/** A released result as JSON text: its own bytes with our receipt in `_meta`, and the members that an era adds. */
+export function releasedJson({ result, resultJson, receipt }: Ended<'result'>, added: JsonObject = {}): string {
+  const ours = { [`${META_PREFIX}receipt`]: { ...receipt } };
+  const addedMeta = isJsonObject(added._meta) ? added._meta : {};
+  // Only a result that has a `_meta` of its own, or of which a member changes, is serialised again.
+  if (Object.hasOwn(result, '_meta') || Object.keys(added).some((member) => Object.hasOwn(result, member))) {
+    return canonicalJson({ ...result, ...added, _meta: { ...notOurs(result._meta), ...addedMeta, ...ours } });
   }
+  const rest = resultJson === '{}' ? '}' : `,${resultJson.slice(1)}`;
+  return `${canonicalJson({ ...added, _meta: { ...addedMeta, ...ours } }).slice(0, -1)}${rest}`;
 }
 
-/** The result's own bytes with our receipt in `_meta`. Only a result that has a `_meta` of its own is serialised again. */
-function withReceipt(result: JsonObject, resultJson: string, receipt: ReleaseReceipt): string {
-  const ours: JsonObject = { [`${META_PREFIX}receipt`]: { ...receipt } };
-  if (isJsonObject(result._meta)) return canonicalJson({ ...result, _meta: { ...notOurs(result._meta), ...ours } });
-  const rest = resultJson === '{}' ? '}' : `,${resultJson.slice(1)}`;
-  return `{"_meta":${canonicalJson(ours)}${rest}`;
+/** The data of a released error: the server's, with our receipt. */
+export function releasedErrorData({ error, receipt }: Ended<'error'>): JsonObject {
+  return { ...notOurs(error.data), [`${META_PREFIX}receipt`]: { ...receipt } };
 }
 
 /** What a server says beside its answer, without what only we may say: it could not have been us who denied or received it. */
@@ -77,7 +69,20 @@ function notOurs(said: Json | undefined): JsonObject {
   return Object.fromEntries(Object.entries(said).filter(([key]) => !key.startsWith(META_PREFIX)));
 }
 
-function deniedText(end: Extract<CallEnd, { kind: 'denied' }>, hints: OperatorHints): string {
+/** A denied tools/call as the tool's result: clients show that to the model, where an error of the protocol becomes a stack trace in some. */
+export function deniedResult(end: Ended<'denied'>, hints: OperatorHints): JsonObject {
+  return {
+    content: [{ type: 'text', text: deniedText(end, hints) }],
+    isError: true,
+    _meta: denialData(end.code, end.call),
+  };
+}
+
+export function denialData(code: DenialCode, call: CallId): JsonObject {
+  return { [`${META_PREFIX}denial`]: { code, category: DENIALS[code].category, call } };
+}
+
+function deniedText(end: Ended<'denied'>, hints: OperatorHints): string {
   const { told, retry } = DENIALS[end.code];
   const executed = {
     no: 'Not executed.',
@@ -92,11 +97,16 @@ function deniedText(end: Extract<CallEnd, { kind: 'denied' }>, hints: OperatorHi
 
 /** A denial of anything but tools/call. Methods that we do not serve answer as JSON-RPC says: not found. */
 export function denialError(id: RequestId | null, code: DenialCode, call: CallId): string {
-  const data = { [`${META_PREFIX}denial`]: { code, category: DENIALS[code].category, call } };
-  return errorMessage(id, errorCode(code), `Denied by Portcullis (${code}): ${DENIALS[code].told}`, data);
+  return errorMessage(
+    id,
+    errorCode(code),
+    `Denied by Portcullis (${code}): ${DENIALS[code].told}`,
+    denialData(code, call),
+  );
 }
 
-function errorCode(code: DenialCode): number {
+/** The code of JSON-RPC where it has one for this denial, else ours. */
+export function errorCode(code: DenialCode): number {
   switch (code) {
     case 'METHOD_UNKNOWN':
     case 'METHOD_NOT_SERVED':

@@ -2,13 +2,18 @@
 // by the composition root.
 
 import type { CallLimits } from '../control-plane/authorization.ts';
+import { actionId, PLAIN_METHODS, TOOL_METHOD } from '../domain/action.ts';
 import type { Principal } from '../domain/principal.ts';
 import { type AdmissionPorts, admit, refusalOf, type Visibility } from './admission.ts';
+import { BoundTasks } from './bound-tasks.ts';
 import type { CapturedCall } from './captured-call.ts';
-import type { Catalogue } from './catalogue.ts';
+import type { Catalogue, PinnedServer } from './catalogue.ts';
+import type { Channels } from './channels.ts';
 import type { CallEnd } from './client-view.ts';
 import type { Governance } from './governance.ts';
 import { CALLS_IN_FLIGHT_MAX, PRINCIPALS_REMEMBERED_MAX, REFUSALS_AT_ONCE_MAX } from './limits.ts';
+import { Notices } from './notices.ts';
+import { Offers } from './offers.ts';
 import type { Clock, GateCrypto } from './ports.ts';
 import {
   type CallOptions,
@@ -19,6 +24,7 @@ import {
   runCall,
 } from './runner.ts';
 import { ServerTurns, type Turn } from './server-turns.ts';
+import type { ToolServer } from './tool-server.ts';
 
 export interface EnforcementPorts {
   readonly clock: Clock;
@@ -30,6 +36,8 @@ export interface EnforcementPorts {
   readonly concurrency: (server: string) => number | undefined;
   /** Resolves when the servers have been described, or will not be in time. */
   readonly described: () => Promise<void>;
+  /** Ways to clients that are being asked something: where the gate finds those who execute questions. */
+  readonly channels: Channels;
 }
 
 export class Enforcement {
@@ -38,6 +46,9 @@ export class Enforcement {
   readonly #runner: RunnerPorts;
   readonly #turns: ServerTurns;
   readonly #inFlight = new Set<RunningCall>();
+  readonly offers: Offers;
+  readonly notices = new Notices();
+  readonly tasks = new BoundTasks();
   /** Refusals that are being recorded, and those that wait for their turn. Whoever sends bounds how many: see the edges. */
   #refusing = 0;
   readonly #waiting: (() => void)[] = [];
@@ -48,6 +59,11 @@ export class Enforcement {
     this.#admission = { ...ports.admission, visible: (principal: Principal) => this.visible(principal) };
     this.#runner = { ...ports.runner, decide: (call) => admit(this.#admission, call) };
     this.#turns = new ServerTurns(ports.concurrency);
+    this.offers = new Offers(ports.clock, ports.admission.server);
+  }
+
+  get channels(): Channels {
+    return this.#ports.channels;
   }
 
   get clock(): Clock {
@@ -62,8 +78,12 @@ export class Enforcement {
     return this.#ports.admission.catalogue;
   }
 
-  limits(server: string): CallLimits {
-    return this.#ports.admission.limits(server);
+  server(name: string): ToolServer | undefined {
+    return this.#ports.admission.server(name);
+  }
+
+  limits(call: CapturedCall): CallLimits {
+    return this.#ports.admission.limits(call);
   }
 
   described(): Promise<void> {
@@ -77,7 +97,8 @@ export class Enforcement {
 
   /** Runs a captured call through the machine. `sender` is whoever shares its turns with nobody else: a session. */
   start(captured: CapturedCall, options: Omit<CallOptions, 'turn'>, sender: object): RunningCall {
-    const turn = this.#turns.of(captured.server, sender);
+    // A question is part of a call that has its turn already.
+    const turn = captured.askedThrough === undefined ? this.#turns.of(captured.server, sender) : undefined;
     const inTurn = turn === undefined ? options : { ...options, turn: this.#forWhoMayWait(captured, turn) };
     return this.#track(runCall(this.#runner, captured, inTurn));
   }
@@ -116,8 +137,7 @@ export class Enforcement {
   async visible(principal: Principal): Promise<ReadonlySet<string>> {
     const { governance, admission } = this.#ports;
     if (governance.reason?.code === 'GOV_POLICY_MISSING') {
-      const all = this.catalogue.servers().flatMap((s) => [...s.tools.keys()].map((tool) => `${s.name}/${tool}`));
-      return new Set(all);
+      return new Set(this.catalogue.servers().flatMap(everyAction));
     }
     const key = JSON.stringify([principal.agent, principal.roles]);
     const { epoch } = governance;
@@ -148,4 +168,11 @@ export class Enforcement {
     void call.end.then(() => this.#inFlight.delete(call));
     return call;
   }
+}
+
+function everyAction({ name, tools }: PinnedServer): string[] {
+  return [
+    ...[...tools.keys()].map((tool) => actionId(TOOL_METHOD, name, tool)),
+    ...PLAIN_METHODS.map((method) => actionId(method, name, method)),
+  ];
 }

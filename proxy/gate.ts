@@ -30,7 +30,7 @@ import {
 } from './permit-checks.ts';
 import type { Clock, GateCrypto, Payload, Receipt, Recorder } from './ports.ts';
 import type { SpentPermits } from './spent-permits.ts';
-import type { ToolRun, ToolServer } from './tool-server.ts';
+import type { CallHooks, Peer, ToolRun } from './tool-server.ts';
 
 declare const verifiedPermit: unique symbol;
 declare const recordedCall: unique symbol;
@@ -66,10 +66,11 @@ export interface GatePorts {
   readonly spent: SpentPermits;
   /** Digest of the installed policy; undefined while there is none. */
   readonly policy: () => Digest | undefined;
-  readonly limits: (server: string) => CallLimits;
+  readonly limits: (call: CapturedCall) => CallLimits;
   /** The ledger of this moment. A call that began under one generation of it never ends in another. */
   readonly recorder: () => Recorder;
-  readonly server: (name: string) => ToolServer | undefined;
+  /** Who executes this call: a tool server, or the client of the call within which a server asks. */
+  readonly peer: (call: CapturedCall) => Peer | undefined;
 }
 
 interface Verified {
@@ -97,6 +98,12 @@ const OWN_BURN = { has: (): boolean => false, full: (): boolean => false };
 function copyOf(captured: CapturedCall): CapturedCall {
   const { principal, lineage, salt, ...rest } = captured;
   return { ...rest, principal: { ...principal }, lineage: { ...lineage }, salt: Uint8Array.from(salt) };
+}
+
+function unavailable(call: CapturedCall): Denial {
+  return call.askedThrough === undefined
+    ? deny('SERVER_UNAVAILABLE', call.server)
+    : deny('CLIENT_CANNOT_BE_ASKED', 'the client has gone');
 }
 
 export class Gate {
@@ -162,7 +169,7 @@ export class Gate {
    * Opens the door once. Everything that can have changed since the permit was verified is checked again, and the bytes leave in the same
    * tick. A denial means that nothing left.
    */
-  execute(recorded: RecordedCall, onProgress: (params: JsonObject) => void): ToolRun | Denial {
+  execute(recorded: RecordedCall, hooks: CallHooks): ToolRun | Denial {
     const held = this.#recorded.get(recorded);
     if (held === undefined) throw new Defect('a call that this gate did not record');
     if (held.redeemed) return deny('PERMIT_SPENT');
@@ -172,17 +179,18 @@ export class Gate {
     if ('code' in checked) return checked;
     if (held.recorder !== this.#ports.recorder())
       return deny('GOV_LEDGER_UNWRITABLE', 'the ledger was opened anew since the intent');
-    const server = this.#ports.server(call.server);
-    if (server === undefined) return deny('SERVER_UNAVAILABLE', call.server);
-    return server.dispatch(
+    const peer = this.#ports.peer(call);
+    if (peer === undefined) return unavailable(call);
+    return peer.dispatch(
       {
-        method: 'tools/call',
+        method: call.method,
         // The text was written by us from a parsed value a moment ago.
         meta: JSON.parse(call.metaJson) as JsonObject,
         body: call.body,
         outputBytesMax: checked.claims.authorization_details[0].limits.outputBytes,
+        manner: call.manner,
       },
-      onProgress,
+      hooks,
     );
   }
 
@@ -214,7 +222,6 @@ export class Gate {
   #expect(call: CapturedCall): ExpectedPermit {
     const { crypto, catalogue, governance, issuer, audience, permitKeys, policy, limits } = this.#ports;
     const args = commit(crypto.sha256, call.salt, new TextEncoder().encode(call.argumentsJson));
-    const drifted = catalogue.drifted(call.server, call.tool);
     return {
       issuer,
       audience,
@@ -224,16 +231,16 @@ export class Gate {
       agent: call.principal.agent,
       connection: call.principal.connection,
       ...(call.principal.proofKey === undefined ? {} : { proofKey: call.principal.proofKey }),
-      method: 'tools/call',
+      method: call.method,
       server: call.server,
       tool: call.tool,
       args,
-      req: requestCommitment(crypto, call.salt, call.body, call.metaJson),
+      req: requestCommitment(crypto, call.salt, call),
       attestation: catalogue.server(call.server)?.attestation,
-      definition: drifted ? undefined : catalogue.tool(call.server, call.tool)?.digest,
+      definition: catalogue.definition(call),
       policy: policy() ?? ('' as Digest),
       policyVersion: governance.epoch,
-      limitsMax: limits(call.server),
+      limitsMax: limits(call),
       obligations: OBLIGATIONS,
       lineage: call.lineage,
       chain: rootChain(crypto.sha256, call.principal.agent, call.server, call.tool, args),

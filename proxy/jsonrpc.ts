@@ -14,7 +14,13 @@ export type Classified =
       readonly params: JsonObject | undefined;
     }
   | { readonly kind: 'notification'; readonly method: string; readonly params: JsonObject | undefined }
-  | { readonly kind: 'response'; readonly id: RequestId }
+  | {
+      readonly kind: 'response';
+      readonly id: RequestId;
+      /** Exactly one of both. */
+      readonly result?: JsonObject;
+      readonly error?: { readonly code: number; readonly message: string; readonly data?: Json };
+    }
   | { readonly kind: 'batch'; readonly elements: readonly Json[] }
   /** `id` where it could be read, so that the answer finds its request. */
   | { readonly kind: 'malformed'; readonly reason: string; readonly id: RequestId | null };
@@ -61,7 +67,14 @@ function classifyResponse(message: JsonObject, malformed: (reason: string) => Cl
   if (!isId(message.id)) return malformed('neither method nor id');
   if ((message.result === undefined) === (message.error === undefined))
     return malformed('neither or both of result and error');
-  return { kind: 'response', id: message.id };
+  const { id, result, error } = message;
+  if (result !== undefined)
+    return isJsonObject(result) ? { kind: 'response', id, result } : malformed('result is not an object');
+  if (!isJsonObject(error)) return malformed('error is not an object');
+  const { code, message: text, data } = error;
+  if (typeof code !== 'number' || !Number.isSafeInteger(code) || typeof text !== 'string')
+    return malformed('error lacks a code or a message');
+  return { kind: 'response', id, error: { code, message: text, ...(data === undefined ? {} : { data }) } };
 }
 
 /** `resultJson` is the text of a JSON object and is not parsed again. */
@@ -79,4 +92,11 @@ export function errorMessage(id: RequestId | null, code: number, message: string
 
 export function notificationMessage(method: string, params?: JsonObject): string {
   return canonicalJson(params === undefined ? { jsonrpc: '2.0', method } : { jsonrpc: '2.0', method, params });
+}
+
+/** `body` is the text of a JSON object without `_meta`, and is not parsed again. */
+export function requestText(id: RequestId, method: string, meta: JsonObject, body: string): string {
+  const rest = body === '{}' ? '}' : `,${body.slice(1)}`;
+  const params = Object.keys(meta).length > 0 ? `{"_meta":${canonicalJson(meta)}${rest}` : body;
+  return `{"id":${JSON.stringify(id)},"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":${params}}`;
 }

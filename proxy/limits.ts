@@ -87,3 +87,29 @@ export const RECORDED_DETAIL_CHARACTERS_MAX = 500;
 
 /** Permit and deciding rules of one decision as they are recorded. A permit takes about 2 KiB; the rest of an entry needs less than 8. */
 export const RECORDED_DECISION_BYTES_MAX = 24 * KiB;
+
+/** Questions that a server may put to the client within one call. A dialogue of a few steps; more is a server that asks in a loop. */
+export const QUESTIONS_PER_CALL_MAX = 64;
+
+/** Questions that one answer may hold, and the characters of the state that comes with them. */
+export const QUESTIONS_PER_ANSWER_MAX = 16;
+export const REQUEST_STATE_CHARACTERS_MAX = 64 * KiB;
+
+/** How often a call is continued with the client's answers before it counts as going round in circles: as often as common client libraries do. */
+export const ROUNDS_MAX = 8;
+
+/** The client's time to answer a question: a person may have to be found first. */
+export const QUESTION_TIMEOUT_MS = 10 * MINUTE;
+
+/** How old a list of prompts or resources may be before it is read again, and how long a client waits for that. */
+export const LIST_FRESH_MS = 5 * SECOND;
+export const LIST_WAIT_MS = 5 * SECOND;
+
+/** Items on one page of a list. */
+export const PAGE_ITEMS_MAX = 1_000;
+
+/** Resources that one conversation is subscribed to at once. */
+export const SUBSCRIPTIONS_PER_SESSION_MAX = 1_000;
+
+/** Tasks whose owner is remembered. */
+export const TASKS_REMEMBERED_MAX = 10_000;

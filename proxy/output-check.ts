@@ -1,42 +1,146 @@
-// Whether an answer may be released: its shape, then the output schema of the pinned definition. An unfinished or unknown kind of result is
-// refused here, because a client would take it for a success.
+// Whether an answer may be released: its shape, then the output schema of the pinned definition. An unknown kind of result is refused here,
+// because a client would take it for a success.
 
+import { TOOL_METHOD } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
-import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
 import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
+import { QUESTIONS_PER_ANSWER_MAX, REQUEST_STATE_CHARACTERS_MAX } from './limits.ts';
+import type { Question, ResultType } from './tool-server.ts';
 
 /** Why a result must be withheld, or undefined when it may be released. */
-export type OutputCheck = (call: CapturedCall, result: JsonObject, resultJson: string) => Promise<Denial | undefined>;
+export type OutputCheck = (call: CapturedCall, type: ResultType, result: JsonObject) => Promise<Denial | undefined>;
 
 /** Validates structured content against a tool's output schema; undefined when it fits. Never rejects. */
 export type SchemaCheck = (server: string, tool: string, structuredJson: string) => Promise<Denial | undefined>;
 
+/** What a server may ask of a client. */
+const QUESTIONS: ReadonlySet<string> = new Set(['sampling/createMessage', 'elicitation/create', 'roots/list']);
+/** The methods whose answer may need something from the client first. */
+const ASKING: ReadonlySet<string> = new Set([TOOL_METHOD, 'prompts/get', 'resources/read']);
+
 export function outputCheck(catalogue: Catalogue, matchesSchema: SchemaCheck): OutputCheck {
-  return async (call, result) => {
-    // Revisions up to 2025-11-25 have complete results only; whoever names a kind names one we cannot finish.
-    const { resultType, content, structuredContent, isError, _meta } = result;
-    if (resultType !== undefined && resultType !== 'complete') {
-      return deny('OUTPUT_UNSUPPORTED', `resultType ${JSON.stringify(resultType)}`);
-    }
-    if (isError !== undefined && typeof isError !== 'boolean')
-      return deny('OUTPUT_INVALID', 'isError is not a boolean');
+  return async (call, type, result) => {
+    const { _meta } = result;
     if (_meta !== undefined && !isJsonObject(_meta)) return deny('OUTPUT_INVALID', '_meta is not an object');
-    if ('task' in result) return deny('OUTPUT_UNSUPPORTED', 'the tool answered with a task');
-    if (!isContent(content)) return deny('OUTPUT_INVALID', 'content is not a list of blocks with a type');
-    const pinned = catalogue.tool(call.server, call.tool);
-    if (pinned?.definition.outputSchema === undefined || isError === true) return undefined;
-    if (structuredContent === undefined)
-      return deny('OUTPUT_INVALID', 'the tool has an output schema and sent no structured content');
-    return matchesSchema(call.server, call.tool, JSON.stringify(structuredContent));
+    if (Object.hasOwn(result, 'resultType'))
+      return deny('OUTPUT_UNSUPPORTED', `resultType ${JSON.stringify(result.resultType)}`);
+    switch (type) {
+      case 'input_required':
+        return ASKING.has(call.method)
+          ? checkQuestions(result)
+          : deny('OUTPUT_UNSUPPORTED', 'questions instead of an answer');
+      case 'task':
+        return call.method === TOOL_METHOD
+          ? checkTask(result)
+          : deny('OUTPUT_UNSUPPORTED', 'a task instead of an answer');
+      case 'complete':
+        return call.method === TOOL_METHOD
+          ? checkToolResult(catalogue, matchesSchema, call, result)
+          : checkPlainResult(call, result);
+    }
   };
 }
 
-function isContent(content: unknown): boolean {
-  return (
-    Array.isArray(content) &&
-    content.every(
-      (block) => typeof block === 'object' && block !== null && typeof (block as JsonObject).type === 'string',
-    )
-  );
+/** The questions of a result that was checked to have some. */
+export function questionsOf(result: JsonObject): Readonly<Record<string, Question>> {
+  const questions: Record<string, Question> = {};
+  for (const [key, value] of Object.entries(isJsonObject(result.inputRequests) ? result.inputRequests : {})) {
+    const { method, params } = value as JsonObject;
+    questions[key] = { method: String(method), params: isJsonObject(params) ? params : {} };
+  }
+  return questions;
+}
+
+async function checkToolResult(
+  catalogue: Catalogue,
+  matchesSchema: SchemaCheck,
+  call: CapturedCall,
+  result: JsonObject,
+): Promise<Denial | undefined> {
+  const { content, structuredContent, isError } = result;
+  if (isError !== undefined && typeof isError !== 'boolean') return deny('OUTPUT_INVALID', 'isError is not a boolean');
+  if ('task' in result) return deny('OUTPUT_UNSUPPORTED', 'the tool answered with a task');
+  if (!isListOf(content, (block) => typeof block.type === 'string'))
+    return deny('OUTPUT_INVALID', 'content is not a list of blocks with a type');
+  const pinned = catalogue.tool(call.server, call.tool);
+  if (pinned?.definition.outputSchema === undefined || isError === true) return undefined;
+  if (structuredContent === undefined)
+    return deny('OUTPUT_INVALID', 'the tool has an output schema and sent no structured content');
+  return matchesSchema(call.server, call.tool, JSON.stringify(structuredContent));
+}
+
+/** What every other method answers with, as far as a client relies on it. */
+function checkPlainResult(call: CapturedCall, result: JsonObject): Denial | undefined {
+  const unless = (fits: boolean, what: string) => (fits ? undefined : deny('OUTPUT_INVALID', what));
+  switch (call.method) {
+    case 'prompts/get':
+      return unless(
+        isListOf(result.messages, ({ content, role }) => isJsonObject(content) && typeof role === 'string'),
+        'messages is not a list of messages',
+      );
+    case 'resources/read':
+      return unless(
+        isListOf(result.contents, ({ uri }) => typeof uri === 'string'),
+        'contents is not a list of contents with a uri',
+      );
+    case 'completion/complete':
+      return unless(
+        isJsonObject(result.completion) && Array.isArray(result.completion.values),
+        'completion has no list of values',
+      );
+    case 'sampling/createMessage':
+      return unless(
+        typeof result.role === 'string' && typeof result.model === 'string' && isBlocks(result.content),
+        'not a message with role, model and content',
+      );
+    case 'elicitation/create':
+      return unless(
+        ['accept', 'decline', 'cancel'].includes(String(result.action)),
+        'the action is none of accept, decline and cancel',
+      );
+    case 'roots/list':
+      return unless(
+        isListOf(result.roots, ({ uri }) => typeof uri === 'string'),
+        'roots is not a list of roots',
+      );
+    default:
+      return undefined;
+  }
+}
+
+function checkQuestions({ inputRequests, requestState }: JsonObject): Denial | undefined {
+  if (inputRequests === undefined && requestState === undefined)
+    return deny('OUTPUT_INVALID', 'input is required and nothing is asked');
+  const isState = typeof requestState === 'string' && requestState.length <= REQUEST_STATE_CHARACTERS_MAX;
+  if (requestState !== undefined && !isState) return deny('OUTPUT_INVALID', 'requestState is not text, or too long');
+  if (inputRequests === undefined) return undefined;
+  if (!isJsonObject(inputRequests)) return deny('OUTPUT_INVALID', 'inputRequests is not an object');
+  const questions = Object.values(inputRequests);
+  if (questions.length > QUESTIONS_PER_ANSWER_MAX)
+    return deny('OUTPUT_INVALID', `${questions.length} questions at once`);
+  for (const question of questions) {
+    if (!isJsonObject(question) || !QUESTIONS.has(String(question.method)))
+      return deny('OUTPUT_UNSUPPORTED', 'a question that cannot be put to a client');
+    if (question.params !== undefined && !isJsonObject(question.params))
+      return deny('OUTPUT_INVALID', 'the params of a question are not an object');
+  }
+  return undefined;
+}
+
+function checkTask(result: JsonObject): Denial | undefined {
+  const task = isJsonObject(result.task) ? result.task : result;
+  return typeof task.taskId === 'string' && task.taskId !== ''
+    ? undefined
+    : deny('OUTPUT_INVALID', 'a task without an id');
+}
+
+function isListOf(value: Json | undefined, fits: (item: JsonObject) => boolean): boolean {
+  return Array.isArray(value) && (value as readonly Json[]).every((item) => isJsonObject(item) && fits(item));
+}
+
+function isBlocks(content: Json | undefined): boolean {
+  const isBlock = (block: JsonObject) => typeof block.type === 'string';
+  return isListOf(content, isBlock) || (content !== undefined && isJsonObject(content) && isBlock(content));
 }

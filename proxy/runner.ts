@@ -4,7 +4,7 @@
 import type { Authorization, CallLimits } from '../control-plane/authorization.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import { Defect } from '../domain/defect.ts';
-import type { Denial, DenialCode } from '../domain/denial.ts';
+import { type Denial, type DenialCode, rpcCode } from '../domain/denial.ts';
 import type { CallId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { commit } from '../ledger/vault.ts';
@@ -15,15 +15,16 @@ import type { CallEnd } from './client-view.ts';
 import type { Gate, RecordedCall, VerifiedPermit } from './gate.ts';
 import {
   NAME_CHARACTERS_MAX,
+  QUESTIONS_PER_CALL_MAX,
   RECORDED_DECISION_BYTES_MAX,
   RECORDED_DETAIL_CHARACTERS_MAX,
   RECORDED_METHOD_CHARACTERS_MAX,
 } from './limits.ts';
-import type { OutputCheck } from './output-check.ts';
+import { type OutputCheck, questionsOf } from './output-check.ts';
 import type { Clock, GateCrypto, Payload, Recorder } from './ports.ts';
 import { recordedText } from './recorded-text.ts';
 import type { Turn } from './server-turns.ts';
-import type { ToolAnswer, ToolRun } from './tool-server.ts';
+import type { Asking, CallHooks, Question, ResultType, ToolAnswer, ToolRun } from './tool-server.ts';
 
 const UTF8 = new TextEncoder();
 
@@ -44,7 +45,10 @@ export interface RunnerPorts {
 export interface CallOptions {
   /** Bounds on the whole call, waiting included, until the permit says less. */
   readonly limits: CallLimits;
-  readonly onProgress: (params: JsonObject) => void;
+  /** What the peer says meanwhile. It hears of nothing once the call was stopped. */
+  readonly hooks: CallHooks;
+  /** Asked before questions are released that the client is to answer in its next message: whether they may be put to it. */
+  readonly admitQuestions: (questions: Readonly<Record<string, Question>>) => Promise<Denial | undefined>;
   /** Taken before the call is decided, and left when nothing of it is with the tool. */
   readonly turn?: Turn | undefined;
 }
@@ -81,12 +85,13 @@ function requestedBy(captured: CapturedCall): CallRequested {
     type: 'call.requested',
     at: captured.at,
     call: captured.call,
-    method: 'tools/call',
+    method: captured.method,
     server: captured.server,
     tool: captured.tool,
     principal: captured.principal,
     args: { commitment: captured.args, bytes: captured.argumentsBytes },
     lineage: captured.lineage,
+    ...(captured.relation === undefined ? {} : { relation: captured.relation }),
   };
 }
 
@@ -122,6 +127,11 @@ class Run implements RunningCall {
   #finish: (end: CallEnd) => void = () => {};
   #finished = false;
   #stopDeadline: () => void = () => {};
+  /** By the monotonic clock. While the client is asked something it does not count down. */
+  #deadlineAt = 0;
+  #pausedAt = 0;
+  readonly #asked = new Set<Asking>();
+  #questions = 0;
   #verified: VerifiedPermit | undefined;
   #recorded: RecordedCall | undefined;
   #toolRun: ToolRun | undefined;
@@ -129,7 +139,7 @@ class Run implements RunningCall {
   #jti = '';
   #payloads: Payload[] = [];
   #released:
-    | { result: JsonObject; resultJson: string }
+    | { result: JsonObject; resultJson: string; type: ResultType }
     | { error: Extract<ToolAnswer, { kind: 'error' }>['error'] }
     | undefined;
   #endingSeq = -1;
@@ -267,16 +277,47 @@ class Run implements RunningCall {
   /** Synchronous on purpose: nothing may come between the gate's last check and the hand-over. */
   #callTool(): void {
     if (this.#recorded === undefined) throw new Defect('a tool call without a recorded intent');
-    // What a tool says after the call was stopped, or has ended, goes nowhere.
-    const run = this.#ports.gate.execute(this.#recorded, (params) => {
-      if (this.#execution.state === 'executing.running') this.#options?.onProgress(params);
-    });
+    const run = this.#ports.gate.execute(this.#recorded, this.#hooks());
     if ('code' in run) return this.#feed({ type: 'dispatch.refused', ...run });
     this.#toolRun = run;
     const turn = this.#options?.turn;
     if (turn !== undefined) void run.answer.finally(() => turn.leave()).catch(() => {});
     this.#dispatchedAt = this.#ports.clock.monotonic();
     this.#await(run.answer.then((answer) => this.#answered(answer)));
+  }
+
+  /** What a peer says after the call was stopped, or has ended, goes nowhere. */
+  #hooks(): CallHooks {
+    const isRunning = (): boolean => this.#execution.state === 'executing.running';
+    return {
+      onProgress: (params) => {
+        if (isRunning()) this.#options?.hooks.onProgress(params);
+      },
+      onLog: (params) => {
+        if (isRunning()) this.#options?.hooks.onLog(params);
+      },
+      ask: (question) => (isRunning() ? this.#ask(question) : notAsked('the call has ended')),
+    };
+  }
+
+  /** While the client considers a question the call's own time stands still: the question has its own. */
+  #ask(question: Question): Asking {
+    const { clock } = this.#ports;
+    this.#questions += 1;
+    if (this.#options === undefined || this.#questions > QUESTIONS_PER_CALL_MAX)
+      return notAsked('too many questions in one call');
+    if (this.#asked.size === 0) {
+      this.#stopDeadline();
+      this.#pausedAt = clock.monotonic();
+    }
+    const asking = this.#options.hooks.ask(question);
+    this.#asked.add(asking);
+    void asking.answer.then(() => {
+      this.#asked.delete(asking);
+      if (this.#asked.size > 0 || this.#execution.state !== 'executing.running') return;
+      this.#armDeadline(Math.max(0, this.#deadlineAt - this.#pausedAt));
+    });
+    return asking;
   }
 
   async #answered(answer: ToolAnswer): Promise<ExecutionEvent> {
@@ -297,10 +338,14 @@ class Run implements RunningCall {
       case 'result': {
         const resultJson = canonicalJson(answer.result);
         const result = this.#commitTo(resultJson);
-        const refused = await this.#ports.checkOutput(this.#captured as CapturedCall, answer.result, resultJson);
+        const { type = 'complete' } = answer;
+        const refused =
+          (await this.#ports.checkOutput(this.#captured as CapturedCall, type, answer.result)) ??
+          (type === 'input_required' ? await this.#options?.admitQuestions(questionsOf(answer.result)) : undefined);
         if (refused !== undefined) return { type: 'output.refused', ms, result, ...refused };
-        this.#released = { result: answer.result, resultJson };
-        return { type: 'tool.answered', ms, isError: answer.result.isError === true, result };
+        this.#released = { result: answer.result, resultJson, type };
+        const isError = answer.result.isError === true;
+        return { type: 'tool.answered', ms, isError, result, ...(type === 'complete' ? {} : { incomplete: type }) };
       }
     }
   }
@@ -308,6 +353,7 @@ class Run implements RunningCall {
   async #recordEnding(effect: Extract<Effect, { type: 'record_outcome' | 'record_denial' }>): Promise<ExecutionEvent> {
     this.#stopDeadline();
     this.#leaveTurn();
+    for (const asking of this.#asked) asking.cancel('the call has ended');
     try {
       const payloads = this.#takePayloads();
       const recorded = this.#recorded;
@@ -363,6 +409,7 @@ class Run implements RunningCall {
   #armDeadline(ms: number): void {
     this.#stopDeadline();
     if (this.#finished) return;
+    this.#deadlineAt = this.#ports.clock.monotonic() + ms;
     this.#stopDeadline = this.#ports.clock.timer(ms, () => {
       if (can(this.#execution, 'deadline.passed')) this.#feed({ type: 'deadline.passed' });
     });
@@ -381,4 +428,9 @@ class Run implements RunningCall {
     this.#payloads = [];
     return payloads;
   }
+}
+
+function notAsked(reason: string): Asking {
+  const error = { code: rpcCode('CLIENT_CANNOT_BE_ASKED'), message: reason };
+  return { answer: Promise.resolve({ kind: 'error', error }), cancel: () => {} };
 }

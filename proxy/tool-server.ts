@@ -1,8 +1,12 @@
-// The port to a tool server, as the gate uses it: what the server offers, and one call handed over in the tick it is asked for.
+// The port to a peer that executes: a tool server, or the client when a server asks it something. What it offers, and one call handed over in
+// the tick it is asked for. It is neutral: which revision a peer speaks is its adapter's, and so is what that revision calls things.
 // Types only. Nothing here decides whether a call may be made, and an adapter never sends a call a second time.
 
 import type { DenialCode } from '../domain/denial.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
+
+/** `legacy`: 2024-11-05 to 2025-11-25, with a handshake and requests in both directions. `modern`: 2026-07-28, without. */
+export type Era = 'legacy' | 'modern';
 
 export interface ToolDefinition {
   /** As the server spells it. Unique within the server. */
@@ -21,14 +25,61 @@ export interface ServerDescription {
   readonly tools: readonly ToolDefinition[];
 }
 
+/** What may be listed besides tools, by the member of the listing that holds it. */
+export type OfferKind = 'prompts' | 'resources' | 'resourceTemplates';
+
+/** What a client can be asked, said the way 2026-07-28 says it; revisions before have no word for some of it. */
+export type ClientCapabilities = JsonObject;
+
 export interface Dispatch {
-  readonly method: 'tools/call';
-  /** The client's `_meta` as far as it is forwarded. A `progressToken` in it is replaced by our own. */
+  readonly method: string;
+  /** The sender's `_meta` as far as it is forwarded. A `progressToken` in it is replaced by our own. */
   readonly meta: JsonObject;
   /** Canonical JSON text of the params without `_meta`, sent byte for byte: `{"arguments":{…},"name":"x"}`. */
   readonly body: string;
   /** The most bytes the answer may have, counted as the whole JSON-RPC message. */
   readonly outputBytesMax: number;
+  readonly manner: Manner;
+}
+
+/** How the client speaks, for a server that has to know. It decides nothing and no permit binds it. */
+export interface Manner {
+  /** The era of the client: a server that speaks both is spoken to in it. */
+  readonly era: Era;
+  readonly capabilities: ClientCapabilities;
+  /** The least severe log message that the client wants; none was named when absent. */
+  readonly logLevel?: string;
+}
+
+export const PLAIN_MANNER: Manner = { era: 'legacy', capabilities: {} };
+
+/** A server's request to the client, made while it works on a call. */
+export interface Question {
+  /** `sampling/createMessage`, `elicitation/create` or `roots/list`. */
+  readonly method: string;
+  /** With its `_meta`, if it has one. */
+  readonly params: JsonObject;
+}
+
+/** What the client answered, or why it was not asked. */
+export type QuestionAnswer =
+  | { readonly kind: 'result'; readonly result: JsonObject }
+  | { readonly kind: 'error'; readonly error: ToolError };
+
+export interface Asking {
+  /** Never rejects. */
+  readonly answer: Promise<QuestionAnswer>;
+  /** The server does not want to know any more. */
+  cancel(reason: string): void;
+}
+
+/** What a peer may say while it works on a call. */
+export interface CallHooks {
+  /** Progress, without its token. */
+  onProgress(params: JsonObject): void;
+  /** A log message: the params of `notifications/message`. */
+  onLog(params: JsonObject): void;
+  ask(question: Question): Asking;
 }
 
 export interface ToolError {
@@ -37,8 +88,21 @@ export interface ToolError {
   readonly data?: Json;
 }
 
+/**
+ * What kind of result it is. `input_required`: the server needs answers before it goes on, and has forgotten the call. `task`: it goes on, and
+ * its result is asked for later.
+ */
+export type ResultType = 'complete' | 'input_required' | 'task';
+
 export type ToolAnswer =
-  | { readonly kind: 'result'; readonly result: JsonObject; readonly bytes: number }
+  /** `result` does not contain `resultType`: the type says it. */
+  | {
+      readonly kind: 'result';
+      readonly result: JsonObject;
+      readonly bytes: number;
+      /** `complete` when absent. */
+      readonly type?: ResultType;
+    }
   | { readonly kind: 'error'; readonly error: ToolError; readonly bytes: number }
   /**
    * Never released. OUTPUT_INVALID and OUTPUT_TOO_LARGE: the tool ran and answered badly. SERVER_UNAVAILABLE and OVERLOADED: nothing
@@ -49,24 +113,37 @@ export type ToolAnswer =
   | { readonly kind: 'lost'; readonly detail: string };
 
 export interface ToolRun {
-  /** Never rejects. It stays open until the server answers or ends: a deadline is the caller's, who then cancels. */
+  /** Never rejects. It stays open until the peer answers or ends: a deadline is the caller's, who then cancels. */
   readonly answer: Promise<ToolAnswer>;
-  /** Tells the server, which may ignore it. An answer that still comes within the grace counts; then the run is `lost`. */
+  /** Tells the peer, which may ignore it. An answer that still comes within the grace counts; then the run is `lost`. */
   cancel(reason: string): void;
+}
+
+/** Whoever executes. */
+export interface Peer {
+  /** Hands the bytes to the transport in this very tick, before it returns. */
+  dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun;
+}
+
+/** A notification of a server that belongs to no call: lists that changed, resources that were updated, tasks, log messages. */
+export interface Notice {
+  readonly method: string;
+  readonly params: JsonObject;
 }
 
 /** `tools`: the list was read anew. `down`: the description is gone and calls in flight are lost. `up`: a start succeeded. */
 export type ServerChange = 'tools' | 'down' | 'up';
 
-export interface ToolServer {
+export interface ToolServer extends Peer {
   readonly name: string;
   /** Current description, or undefined while starting or down. */
   readonly description: ServerDescription | undefined;
   /** Resolves when ready; rejects with a plain explanation. Soon after repeated failures it rejects without trying. */
   start(): Promise<ServerDescription>;
-  /** Hands the bytes to the transport in this very tick, before it returns. */
-  dispatch(dispatch: Dispatch, onProgress: (params: JsonObject) => void): ToolRun;
+  /** Reads a list whole. Rejects with a plain explanation; a server without that capability has an empty one. */
+  list(kind: OfferKind): Promise<readonly JsonObject[]>;
   onChange(listener: (change: ServerChange) => void): void;
+  onNotice(listener: (notice: Notice) => void): void;
   /** Resolves when nothing of the server is left running. Calls in flight are lost. start() may be called again. */
   stop(): Promise<void>;
 }

@@ -13,6 +13,12 @@ export interface Committed {
   readonly bytes: number;
 }
 
+/** How an execution belongs to another one: a server asks the client within a call, or a call goes on where an earlier one stopped. */
+export interface CallRelation {
+  readonly kind: 'within' | 'continues';
+  readonly call: CallId;
+}
+
 /** Opens every execution. `server`, `tool` and `args` are null where the message never got far enough to name them. */
 export interface CallRequested {
   readonly type: 'call.requested';
@@ -25,6 +31,7 @@ export interface CallRequested {
   readonly principal: Principal;
   readonly args: Committed | null;
   readonly lineage: Lineage;
+  readonly relation?: CallRelation;
 }
 
 export interface DecisionAllowed {
@@ -80,6 +87,8 @@ export interface ToolAnswered {
   readonly ms: number;
   readonly isError: boolean;
   readonly result: Committed;
+  /** The answer is not the end of the matter: the peer needs answers first, or goes on by itself. */
+  readonly incomplete?: 'input_required' | 'task';
 }
 
 export interface OutputRefused {

@@ -156,6 +156,7 @@ function outcomeAfter(execution: Execution, event: ExecutionEvent): Outcome | un
   if (execution.state !== 'executing.running') return undefined;
   switch (event.type) {
     case 'tool.answered':
+      if (event.incomplete !== undefined) return { status: 'incomplete', dispatched: true };
       return { status: event.isError ? 'errored' : 'completed', dispatched: true };
     case 'dispatch.refused':
       return { status: 'aborted', dispatched: false, code: event.code };

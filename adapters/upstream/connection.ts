@@ -2,7 +2,16 @@
 // It never repeats a call.
 
 import type { JsonObject } from '../../domain/json.ts';
-import type { Dispatch, ServerChange, ServerDescription, ToolRun, ToolServer } from '../../proxy/tool-server.ts';
+import type {
+  CallHooks,
+  Dispatch,
+  Notice,
+  OfferKind,
+  ServerChange,
+  ServerDescription,
+  ToolRun,
+  ToolServer,
+} from '../../proxy/tool-server.ts';
 import type { UpstreamLimits } from './limits.ts';
 import type { DroppedCounts, OpenPipe, RefusedRequest } from './ports.ts';
 import { Session } from './session.ts';
@@ -41,6 +50,7 @@ export class Connection implements ToolServer {
   readonly #options: ConnectionOptions;
   readonly #nowMs: () => number;
   readonly #listeners: ((change: ServerChange) => void)[] = [];
+  readonly #noticeListeners: ((notice: Notice) => void)[] = [];
   #session: Session | undefined;
   #starting: Promise<ServerDescription> | undefined;
   #ended: Promise<void> = Promise.resolve();
@@ -69,6 +79,14 @@ export class Connection implements ToolServer {
     this.#listeners.push(listener);
   }
 
+  onNotice(listener: (notice: Notice) => void): void {
+    this.#noticeListeners.push(listener);
+  }
+
+  list(kind: OfferKind): Promise<readonly JsonObject[]> {
+    return this.#session?.offers(kind) ?? Promise.reject(this.#explained('it is not connected'));
+  }
+
   start(): Promise<ServerDescription> {
     const { description } = this;
     if (description !== undefined) return Promise.resolve(description);
@@ -78,8 +96,8 @@ export class Connection implements ToolServer {
     return this.#starting;
   }
 
-  dispatch(dispatch: Dispatch, onProgress: (params: JsonObject) => void): ToolRun {
-    if (this.#session !== undefined) return this.#session.dispatch(dispatch, onProgress);
+  dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun {
+    if (this.#session !== undefined) return this.#session.dispatch(dispatch, hooks);
     const detail = 'the server is not connected';
     return {
       answer: Promise.resolve({ kind: 'refused', code: 'SERVER_UNAVAILABLE', detail }),
@@ -126,6 +144,9 @@ export class Connection implements ToolServer {
         limits: this.#options.limits,
         nowMs: this.#nowMs,
         onTools: () => this.#tell('tools'),
+        onNotice: (notice) => {
+          for (const listener of this.#noticeListeners) listener(notice);
+        },
         onRefusedRequest: (request) => this.#options.listener.onRefusedRequest?.(request),
         onClosed: (detail) => {
           this.#session = undefined;

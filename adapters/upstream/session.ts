@@ -5,7 +5,16 @@
 import { randomUUID } from 'node:crypto';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { type JsonLimits, parseStrictJson } from '../../domain/strict-json.ts';
-import type { Dispatch, ServerDescription, ToolAnswer, ToolDefinition, ToolRun } from '../../proxy/tool-server.ts';
+import type {
+  CallHooks,
+  Dispatch,
+  Notice,
+  OfferKind,
+  ServerDescription,
+  ToolAnswer,
+  ToolDefinition,
+  ToolRun,
+} from '../../proxy/tool-server.ts';
 import { answerOf } from './answer.ts';
 import { jsonLimits, type UpstreamLimits } from './limits.ts';
 import type {
@@ -39,6 +48,8 @@ export interface SessionOptions {
   /** A monotonic clock, for rates only. */
   readonly nowMs: () => number;
   onTools(): void;
+  /** The server said something that belongs to no call. */
+  onNotice(notice: Notice): void;
   /** Once, after every call in flight was answered `lost`. */
   onClosed(detail: string): void;
   onRefusedRequest(request: RefusedRequest): void;
@@ -129,7 +140,7 @@ export class Session {
   }
 
   /** Hands the request over before it returns. What was not handed over is answered `refused`. */
-  dispatch(dispatch: Dispatch, onProgress: (params: JsonObject) => void): ToolRun {
+  dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun {
     const { limits, nowMs } = this.#options;
     const id = this.#nextId++;
     const token = randomUUID();
@@ -146,7 +157,7 @@ export class Session {
       return refuse('SERVER_UNAVAILABLE', 'the server is not connected');
     if (this.#pending.size >= limits.callsInFlightMax)
       return refuse('OVERLOADED', 'too many calls of this server are in flight');
-    const progress = new ProgressGuard(onProgress, limits.progressPerSecondMax, nowMs);
+    const progress = new ProgressGuard((params) => hooks.onProgress(params), limits.progressPerSecondMax, nowMs);
     const pending: Pending = {
       exchange: { id, bytesMax: dispatch.outputBytesMax, awaited: true },
       progress,
@@ -167,6 +178,11 @@ export class Session {
         : refuse('SERVER_UNAVAILABLE', 'the connection to the server has ended');
     }
     return { answer, cancel: (reason) => this.#cancel(id, reason) };
+  }
+
+  /** One of its lists besides tools, whole. */
+  async offers(_kind: OfferKind): Promise<readonly JsonObject[]> {
+    return [];
   }
 
   /** Ends in order. */

@@ -7,6 +7,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { ServerChange, ToolAnswer } from '../../proxy/tool-server.ts';
 import { fixtureServer } from '../fixtures/servers/paths.ts';
 import { proves } from '../guarantees.ts';
+import { hooks, QUIET } from '../support/hooks.ts';
 import { callOf, textOf } from './tool-server.contract.ts';
 
 const servers: Connection[] = [];
@@ -22,7 +23,7 @@ function hostile(mode: string, more: Partial<StdioServerSurroundings> = {}): Con
 }
 
 async function poke(server: Connection, seen: JsonObject[] = [], bytesMax = 1_000_000): Promise<ToolAnswer> {
-  return server.dispatch(callOf('poke', {}, bytesMax), (params) => seen.push(params)).answer;
+  return server.dispatch(callOf('poke', {}, bytesMax), hooks({ onProgress: (params) => seen.push(params) })).answer;
 }
 
 describe('an answer that is not to be believed', () => {
@@ -134,7 +135,7 @@ describe('too much or nothing at all', () => {
   it('silence after a cancel is a lost call, not a lost server', async () => {
     const server = hostile('silent', { limits: { cancelGraceMs: 20 } });
     await server.start();
-    const run = server.dispatch(callOf('poke', {}), () => undefined);
+    const run = server.dispatch(callOf('poke', {}), QUIET);
     run.cancel('the deadline passed');
     expect(await run.answer).toMatchObject({ kind: 'lost' });
     expect(server.description).toBeDefined();
@@ -144,7 +145,7 @@ describe('too much or nothing at all', () => {
     const server = hostile('deaf', { processLimits: { stdinBytesMax: 300_000 } });
     await server.start();
     const body = { text: 'x'.repeat(100_000) };
-    const runs = Array.from({ length: 20 }, () => server.dispatch(callOf('poke', body), () => undefined));
+    const runs = Array.from({ length: 20 }, () => server.dispatch(callOf('poke', body), QUIET));
     expect(await runs[19]!.answer).toMatchObject({ kind: 'refused', code: 'OVERLOADED' });
     await server.stop();
     expect(await runs[0]!.answer).toMatchObject({ kind: 'lost' });

@@ -10,6 +10,7 @@ import type { EndpointConfig } from '../../adapters/upstream/http/endpoint.ts';
 import { type HttpServerSurroundings, httpToolServer } from '../../adapters/upstream/http/http-tool-server.ts';
 import type { ToolAnswer } from '../../proxy/tool-server.ts';
 import { type HttpCounter, startHttpCounter } from '../fixtures/servers/http-counter.ts';
+import { QUIET } from '../support/hooks.ts';
 import { callOf, textOf } from './tool-server.contract.ts';
 
 const undo: (() => Promise<unknown> | unknown)[] = [];
@@ -46,7 +47,7 @@ async function seenBy({ port }: HttpCounter): Promise<Seen[]> {
 }
 
 const echo = (server: Connection, text: string): Promise<ToolAnswer> =>
-  server.dispatch(callOf('echo', { text }), () => undefined).answer;
+  server.dispatch(callOf('echo', { text }), QUIET).answer;
 
 const INITIALIZED = {
   protocolVersion: '2025-11-25',
@@ -248,7 +249,7 @@ describe('a session', () => {
     const server = connect(`http://127.0.0.1:${remote.port}/mcp`);
     await server.start();
     for (const count of ['1', '2', '3']) {
-      expect(textOf(await server.dispatch(callOf('count', {}), () => undefined).answer)).toBe(count);
+      expect(textOf(await server.dispatch(callOf('count', {}), QUIET).answer)).toBe(count);
     }
     expect((await seenBy(remote)).filter((request) => 'last-event-id' in request.headers)).toHaveLength(3);
   });

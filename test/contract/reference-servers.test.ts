@@ -12,6 +12,7 @@ import { httpToolServer } from '../../adapters/upstream/http/http-tool-server.ts
 import { stdioToolServer } from '../../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { referenceServer } from '../fixtures/servers/paths.ts';
+import { hooks, QUIET } from '../support/hooks.ts';
 import { callOf, textOf } from './tool-server.contract.ts';
 
 const clientInfo = { name: 'portcullis', version: '0' };
@@ -66,7 +67,7 @@ describe('server-filesystem over stdio', () => {
     expect(tools.map((tool) => tool.name)).toEqual(
       expect.arrayContaining(['read_text_file', 'write_file', 'list_directory']),
     );
-    const read = (path: string) => server.dispatch(callOf('read_text_file', { path }), () => undefined).answer;
+    const read = (path: string) => server.dispatch(callOf('read_text_file', { path }), QUIET).answer;
     expect(textOf(await read(join(folder, 'note.txt')))).toBe('a note');
     expect(await read('/etc/hostname')).toMatchObject({ kind: 'result', result: { isError: true } });
   });
@@ -85,7 +86,7 @@ for (const [transport, open] of [
       expect(tools.map((tool) => tool.name)).toContain('echo');
       const seen: JsonObject[] = [];
       const ask = (name: string, args: JsonObject) =>
-        server.dispatch(callOf(name, args), (params) => seen.push(params)).answer;
+        server.dispatch(callOf(name, args), hooks({ onProgress: (params) => seen.push(params) })).answer;
       expect(textOf(await ask('echo', { message: 'hello' }))).toBe('Echo: hello');
       expect(textOf(await ask('get-sum', { a: 2, b: 40 }))).toContain('42');
       expect(textOf(await ask('trigger-long-running-operation', { duration: 0.5, steps: 5 }))).toContain('completed');

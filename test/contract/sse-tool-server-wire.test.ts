@@ -7,6 +7,7 @@ import type { Connection } from '../../adapters/upstream/connection.ts';
 import type { EndpointConfig } from '../../adapters/upstream/http/endpoint.ts';
 import { type SseServerSurroundings, sseToolServer } from '../../adapters/upstream/sse/sse-tool-server.ts';
 import type { ToolAnswer } from '../../proxy/tool-server.ts';
+import { QUIET } from '../support/hooks.ts';
 import { callOf, textOf } from './tool-server.contract.ts';
 
 const undo: (() => Promise<unknown> | unknown)[] = [];
@@ -81,8 +82,7 @@ async function oddServer({ begin = 'event: endpoint\ndata: /messages?s=1\n\n', o
   return { url: `${url}/sse`, seen, origin: url };
 }
 
-const echo = (server: Connection): Promise<ToolAnswer> =>
-  server.dispatch(callOf('echo', { text: 'x' }), () => undefined).answer;
+const echo = (server: Connection): Promise<ToolAnswer> => server.dispatch(callOf('echo', { text: 'x' }), QUIET).answer;
 
 describe('the address for messages', () => {
   it.each([

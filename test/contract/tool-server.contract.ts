@@ -10,7 +10,9 @@ import type { RefusedRequest } from '../../adapters/upstream/ports.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Dispatch, ServerChange, ToolAnswer } from '../../proxy/tool-server.ts';
+import { PLAIN_MANNER } from '../../proxy/tool-server.ts';
 import { proves } from '../guarantees.ts';
+import { hooks, QUIET } from '../support/hooks.ts';
 
 export interface Subject {
   readonly server: Connection;
@@ -37,15 +39,19 @@ export interface TransportUnderTest {
 }
 
 export function callOf(name: string, args: JsonObject, outputBytesMax = 1_000_000, meta: JsonObject = {}): Dispatch {
-  return { method: 'tools/call', meta, body: canonicalJson({ arguments: args, name }), outputBytesMax };
+  return {
+    method: 'tools/call',
+    meta,
+    body: canonicalJson({ arguments: args, name }),
+    outputBytesMax,
+    manner: PLAIN_MANNER,
+  };
 }
 
 export function textOf(answer: ToolAnswer): string {
   if (answer.kind !== 'result') throw new Error(`expected a result: ${JSON.stringify(answer)}`);
   return (answer.result as { content: { text: string }[] }).content[0]!.text;
 }
-
-const ignore = (): void => undefined;
 
 export function toolServerContract(transport: TransportUnderTest): void {
   describe(`a tool server over ${transport.name}`, () => {
@@ -78,7 +84,7 @@ export function toolServerContract(transport: TransportUnderTest): void {
     }
 
     async function ask(server: Connection, name: string, args: JsonObject, bytes?: number): Promise<ToolAnswer> {
-      return server.dispatch(callOf(name, args, bytes), ignore).answer;
+      return server.dispatch(callOf(name, args, bytes), QUIET).answer;
     }
 
     async function heardBy(server: Connection): Promise<string[]> {
@@ -145,8 +151,9 @@ export function toolServerContract(transport: TransportUnderTest): void {
           meta: { 'a.example/b': 1, progressToken: 'theirs' },
           body,
           outputBytesMax: 10_000,
+          manner: PLAIN_MANNER,
         };
-        await server.dispatch(dispatch, ignore).answer;
+        await server.dispatch(dispatch, QUIET).answer;
         const line = (await heardBy(server)).find((heard) => heard.includes('"count"')) ?? '';
         expect(line).toMatch(
           /^\{"id":\d+,"jsonrpc":"2\.0","method":"tools\/call","params":\{"_meta":\{"a\.example\/b":1,"progressToken":"[-0-9a-f]{36}"\},/,
@@ -181,7 +188,10 @@ export function toolServerContract(transport: TransportUnderTest): void {
       const server = await open();
       await server.start();
       const seen: JsonObject[] = [];
-      const run = server.dispatch(callOf('progress', { steps: 3 }), (params) => seen.push(params));
+      const run = server.dispatch(
+        callOf('progress', { steps: 3 }),
+        hooks({ onProgress: (params) => seen.push(params) }),
+      );
       expect(textOf(await run.answer)).toBe('done');
       expect(seen).toEqual([1, 2, 3].map((step) => ({ progress: step, total: 3, message: `step ${step}` })));
     });
@@ -190,7 +200,8 @@ export function toolServerContract(transport: TransportUnderTest): void {
       const server = await open({ limits: { progressPerSecondMax: 5 } });
       await server.start();
       const seen: JsonObject[] = [];
-      await server.dispatch(callOf('progress', { steps: 40 }), (params) => seen.push(params)).answer;
+      await server.dispatch(callOf('progress', { steps: 40 }), hooks({ onProgress: (params) => seen.push(params) }))
+        .answer;
       expect(seen.length).toBeGreaterThanOrEqual(5);
       expect(seen.length).toBeLessThan(40);
     });
@@ -198,7 +209,7 @@ export function toolServerContract(transport: TransportUnderTest): void {
     it('tells the server of a cancelled call, and loses it when no answer comes', async () => {
       const server = await open({ limits: { cancelGraceMs: 50 } });
       await server.start();
-      const run = server.dispatch(callOf('sleep', { ms: 60_000 }), ignore);
+      const run = server.dispatch(callOf('sleep', { ms: 60_000 }), QUIET);
       run.cancel('no longer needed');
       run.cancel('twice is once');
       expect(await run.answer).toMatchObject({ kind: 'lost', detail: expect.stringContaining('cancelled') });
@@ -212,7 +223,7 @@ export function toolServerContract(transport: TransportUnderTest): void {
     it('takes an answer that comes within the grace after cancel', async () => {
       const server = await open({ limits: { cancelGraceMs: 10_000 } });
       await server.start();
-      const run = server.dispatch(callOf('echo', { text: 'too late to stop' }), ignore);
+      const run = server.dispatch(callOf('echo', { text: 'too late to stop' }), QUIET);
       run.cancel('changed my mind');
       expect(textOf(await run.answer)).toBe('too late to stop');
     });
@@ -251,7 +262,7 @@ export function toolServerContract(transport: TransportUnderTest): void {
       proves('G1', `${transport.name} hands a call over in the tick in which it is dispatched`, async () => {
         const server = await open();
         await server.start();
-        const run = server.dispatch(callOf('count', { by: 9 }), ignore);
+        const run = server.dispatch(callOf('count', { by: 9 }), QUIET);
         // Our event loop stands still from here until the tool has written what it heard.
         const still = new Int32Array(new SharedArrayBuffer(4));
         for (let i = 0; i < 500 && readFileSync(file, 'utf8') === ''; i++) Atomics.wait(still, 0, 0, 20);
@@ -289,7 +300,7 @@ export function toolServerContract(transport: TransportUnderTest): void {
     it('loses the calls in flight when it is stopped, and can be started again', async () => {
       const server = await open();
       await server.start();
-      const run = server.dispatch(callOf('sleep', { ms: 60_000 }), ignore);
+      const run = server.dispatch(callOf('sleep', { ms: 60_000 }), QUIET);
       await server.stop();
       expect(await run.answer).toMatchObject({ kind: 'lost' });
       expect(server.description).toBeUndefined();
@@ -321,7 +332,7 @@ export function toolServerContract(transport: TransportUnderTest): void {
     it('refuses a call beyond the number that may be in flight', async () => {
       const server = await open({ limits: { callsInFlightMax: 1, cancelGraceMs: 1 } });
       await server.start();
-      const run = server.dispatch(callOf('sleep', { ms: 60_000 }), ignore);
+      const run = server.dispatch(callOf('sleep', { ms: 60_000 }), QUIET);
       expect(await ask(server, 'count', {})).toMatchObject({ kind: 'refused', code: 'OVERLOADED' });
       run.cancel('enough');
       await run.answer;

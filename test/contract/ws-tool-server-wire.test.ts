@@ -10,6 +10,7 @@ import type { Connection } from '../../adapters/upstream/connection.ts';
 import type { EndpointConfig } from '../../adapters/upstream/http/endpoint.ts';
 import { type WsServerSurroundings, wsToolServer } from '../../adapters/upstream/ws/ws-tool-server.ts';
 import type { ToolAnswer } from '../../proxy/tool-server.ts';
+import { QUIET } from '../support/hooks.ts';
 import { callOf, textOf } from './tool-server.contract.ts';
 
 const undo: (() => Promise<unknown> | unknown)[] = [];
@@ -59,7 +60,7 @@ async function oddServer(
 }
 
 const call = (server: Connection, outputBytesMax?: number): Promise<ToolAnswer> =>
-  server.dispatch(callOf('echo', { text: 'x' }, outputBytesMax), () => undefined).answer;
+  server.dispatch(callOf('echo', { text: 'x' }, outputBytesMax), QUIET).answer;
 
 const answer = (id: number, text: string): string =>
   JSON.stringify({ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }] } });

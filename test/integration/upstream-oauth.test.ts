@@ -8,6 +8,8 @@ import { CredentialStore } from '../../adapters/upstream/http/oauth/credentials.
 import type { Consent } from '../../adapters/upstream/http/oauth/grants.ts';
 import type { OAuthConfig } from '../../adapters/upstream/http/oauth/oauth-config.ts';
 import type { ToolAnswer } from '../../proxy/tool-server.ts';
+import { PLAIN_MANNER } from '../../proxy/tool-server.ts';
+import { QUIET } from '../support/hooks.ts';
 import { browse, newClientKey, ProtectedWorld } from '../support/protected-server.ts';
 
 const SECRET = new Uint8Array(32).fill(7);
@@ -72,7 +74,8 @@ async function logIn(oauth: OAuthConfig = {}): Promise<void> {
 
 function call(connection: Connection): Promise<ToolAnswer> {
   const body = '{"arguments":{},"name":"echo"}';
-  return connection.dispatch({ method: 'tools/call', meta: {}, body, outputBytesMax: 10_000 }, () => undefined).answer;
+  const dispatch = { method: 'tools/call', meta: {}, body, outputBytesMax: 10_000, manner: PLAIN_MANNER };
+  return connection.dispatch(dispatch, QUIET).answer;
 }
 
 const refusedStart = (how: How = { oauth: {}, consent: withBrowser }) =>

@@ -13,12 +13,14 @@ import type { Gate, Verification } from '../../proxy/gate.ts';
 import type { GateCrypto, Receipt } from '../../proxy/ports.ts';
 import { runCall } from '../../proxy/runner.ts';
 import type { ToolAnswer, ToolRun } from '../../proxy/tool-server.ts';
+import { PLAIN_MANNER } from '../../proxy/tool-server.ts';
 import { type EffectType, executionMachine } from '../../state-machines/execution.machine.ts';
 import type { ExecutionEventType } from '../../state-machines/execution-events.ts';
 import { begin, step } from '../../state-machines/step.ts';
 import { proves } from '../guarantees.ts';
 import { EVENTS, REQUESTED } from '../support/execution-events.ts';
 import { LIMITS, POLICY, PRINCIPAL, resultOf, settled } from '../support/gate-world.ts';
+import { QUIET } from '../support/hooks.ts';
 import { ManualClock } from '../support/ledger.ts';
 
 const TYPES = Object.keys(EVENTS) as ExecutionEventType[];
@@ -97,8 +99,8 @@ class Stage {
         onUnrecorded: () => this.performed.push('halt_gate'),
         onDefect: (defect) => this.defects.push(defect),
       },
-      captureCall(crypto, { ...parts, arguments: {}, meta: {} }),
-      { limits: LIMITS, onProgress: () => {} },
+      captureCall(crypto, { ...parts, method: 'tools/call', arguments: {}, rest: {}, meta: {}, manner: PLAIN_MANNER }),
+      { limits: LIMITS, hooks: QUIET, admitQuestions: async () => undefined },
     );
     void running.end.then((end) => {
       this.ends.push(end);

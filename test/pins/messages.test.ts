@@ -2,7 +2,8 @@
 
 import { expect, it } from 'vitest';
 import { canonicalJson } from '../../domain/canonical-json.ts';
-import { denialError, META_PREFIX, toolCallReply } from '../../proxy/client-view.ts';
+import { denialError, META_PREFIX } from '../../proxy/client-view.ts';
+import { toolCallReply } from '../support/call-reply.ts';
 import { pinned } from './pinned.ts';
 
 const CALL = '01KAJ0000000000000000000AA';
@@ -14,7 +15,12 @@ it('messages are exactly these', () => {
   const plain = { content: [{ type: 'text', text: 'hi' }] };
   const withMeta = { ...plain, _meta: { theirs: 1 } };
   const result = (value: typeof plain) =>
-    toolCallReply(1, 'x', { kind: 'result', result: value, resultJson: canonicalJson(value), receipt }, HINTS);
+    toolCallReply(
+      1,
+      'x',
+      { kind: 'result', type: 'complete', result: value, resultJson: canonicalJson(value), receipt },
+      HINTS,
+    );
   const denied = (code: Parameters<typeof denialError>[1], executed: 'no' | 'perhaps' | 'yes') =>
     toolCallReply('a', 'x', { kind: 'denied', call: CALL, code, executed, recorded: true }, HINTS);
   expect([

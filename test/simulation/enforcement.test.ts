@@ -8,6 +8,7 @@ import type { Receipt, Recorder } from '../../proxy/ports.ts';
 import { SpentPermits } from '../../proxy/spent-permits.ts';
 import { type GuaranteeId, proves } from '../guarantees.ts';
 import { intentOf, World, type WorldOptions } from '../support/gate-world.ts';
+import { QUIET } from '../support/hooks.ts';
 import { type SimulationReport, simulate } from './simulated-run.ts';
 
 const RUNS = 80;
@@ -115,7 +116,7 @@ describe('without its guard each promise is seen to break', () => {
         const verdict = await world.gate.verify(permit, captured);
         if ('code' in verdict) continue;
         const recorded = await world.gate.record(verdict.verified, intentOf(captured), []);
-        if ('recorded' in recorded) world.gate.execute(recorded.recorded, () => {});
+        if ('recorded' in recorded) world.gate.execute(recorded.recorded, QUIET);
       }
       return world.server.heard.length;
     };

@@ -18,6 +18,7 @@ import { emptyHead, type Head } from '../../ledger/head.ts';
 import type { LedgerWriter } from '../../ledger/writer.ts';
 import { type CapturedCall, captureCall } from '../../proxy/captured-call.ts';
 import { Catalogue } from '../../proxy/catalogue.ts';
+import { Channels } from '../../proxy/channels.ts';
 import type { CallEnd } from '../../proxy/client-view.ts';
 import { Enforcement } from '../../proxy/enforcement.ts';
 import { Gate, type GatePorts, type RecordedCall, type VerifiedPermit } from '../../proxy/gate.ts';
@@ -28,10 +29,12 @@ import type { Authority, GateCrypto, InstallResult } from '../../proxy/ports.ts'
 import type { RunningCall } from '../../proxy/runner.ts';
 import { SpentPermits } from '../../proxy/spent-permits.ts';
 import type { Dispatch, ServerDescription, ToolAnswer, ToolRun, ToolServer } from '../../proxy/tool-server.ts';
+import { type CallHooks, PLAIN_MANNER } from '../../proxy/tool-server.ts';
 import { closeOpen, replay } from '../../state-machines/replay.ts';
 import { begin, step } from '../../state-machines/step.ts';
 import { commitmentOf } from './commitments.ts';
 import { EVENTS } from './execution-events.ts';
+import { hooks } from './hooks.ts';
 import { ManualClock, ORIGIN, type TestKey, testKey } from './ledger.ts';
 import { linesOf, openMemoryLedger } from './memory-ledger.ts';
 
@@ -63,6 +66,7 @@ export interface HeardCall {
   readonly dispatch: Dispatch;
   readonly answer: (answer: ToolAnswer) => void;
   readonly progress: (params: JsonObject) => void;
+  readonly hooks: CallHooks;
   cancelled: string | undefined;
 }
 
@@ -89,13 +93,13 @@ export class ScriptedServer implements ToolServer {
     return this.description as ServerDescription;
   }
 
-  dispatch(dispatch: Dispatch, progress: (params: JsonObject) => void): ToolRun {
+  dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun {
     this.onDispatch(dispatch);
     let answer: (answer: ToolAnswer) => void = () => {};
     const answered = new Promise<ToolAnswer>((resolve) => {
       answer = resolve;
     });
-    const heard: HeardCall = { dispatch, answer, progress, cancelled: undefined };
+    const heard: HeardCall = { dispatch, answer, hooks, progress: hooks.onProgress, cancelled: undefined };
     this.heard.push(heard);
     const now = this.respond(dispatch);
     if (now !== undefined) answer(now);
@@ -108,6 +112,10 @@ export class ScriptedServer implements ToolServer {
   }
 
   onChange(): void {}
+  onNotice(): void {}
+  async list(): Promise<readonly JsonObject[]> {
+    return [];
+  }
   async stop(): Promise<void> {}
 }
 
@@ -206,6 +214,8 @@ export class World {
       open: () => this.#openGeneration(),
       onFailure: () => void this.enforcement.stopAll({ type: 'fault.occurred', code: 'GOV_LEDGER_UNWRITABLE' }),
     });
+    const channels = new Channels();
+    const serverNamed = (name: string) => (name === 'fs' && this.serverIsThere ? this.server : undefined);
     this.gatePorts = {
       issuer: permitIssuer(INSTANCE),
       audience: permitAudience(INSTANCE, this.boot),
@@ -219,7 +229,8 @@ export class World {
       policy: () => this.policy,
       limits: () => LIMITS,
       recorder: () => this.keeper.recorder(),
-      server: (name) => (name === 'fs' && this.serverIsThere ? this.server : undefined),
+      peer: ({ server, askedThrough }) =>
+        askedThrough === undefined ? serverNamed(server) : channels.get(askedThrough),
     };
     this.gate = options.makeGate?.(this.gatePorts) ?? new Gate(this.gatePorts);
     const ports: ConstructorParameters<typeof Enforcement>[0] = {
@@ -230,7 +241,7 @@ export class World {
         authority: this.authority,
         catalogue,
         governance,
-        server: this.gatePorts.server,
+        server: serverNamed,
         limits: () => LIMITS,
       },
       runner: {
@@ -247,6 +258,7 @@ export class World {
       },
       concurrency: () => options.concurrency,
       described: options.described ?? (async () => {}),
+      channels,
     };
     this.enforcement = options.makeEnforcement?.(ports) ?? new Enforcement(ports);
   }
@@ -343,10 +355,13 @@ export class World {
       at: this.clock.now(),
       atMonotonic: this.clock.monotonic(),
       principal: PRINCIPAL,
+      method: 'tools/call',
       server: 'fs',
       tool,
       arguments: args,
+      rest: {},
       meta,
+      manner: PLAIN_MANNER,
     });
   }
 
@@ -355,7 +370,8 @@ export class World {
     onProgress: (params: JsonObject) => void = () => {},
     sender: object = this,
   ): RunningCall {
-    return this.enforcement.start(captured, { limits: LIMITS, onProgress }, sender);
+    const options = { limits: LIMITS, hooks: hooks({ onProgress }), admitQuestions: async () => undefined };
+    return this.enforcement.start(captured, options, sender);
   }
 
   run(args: JsonObject = { path: '/w/a.txt' }, tool = 'write_file'): Promise<CallEnd> {

@@ -4,6 +4,7 @@ import type { EntryBody } from '../../domain/entry.ts';
 import type { CapturedCall } from '../../proxy/captured-call.ts';
 import type { Gate, RecordedCall, VerifiedPermit } from '../../proxy/gate.ts';
 import type { ToolServer } from '../../proxy/tool-server.ts';
+import { QUIET } from '../support/hooks.ts';
 
 declare const gate: Gate;
 declare const verified: VerifiedPermit;
@@ -14,16 +15,14 @@ declare const anything: unknown;
 declare const jws: string;
 declare const claims: { readonly jti: string; readonly aud: string };
 declare const servers: ReadonlyMap<string, ToolServer>;
-const quiet = (): void => {};
-
 // The way in.
-gate.execute(recorded, quiet);
+gate.execute(recorded, QUIET);
 gate.record(verified, intent, []);
 gate.conclude(recorded, intent, []);
 
 // Verified is not yet recorded, and recorded is not verified anew.
 // @ts-expect-error
-gate.execute(verified, quiet);
+gate.execute(verified, QUIET);
 // @ts-expect-error
 gate.conclude(verified, intent, []);
 // @ts-expect-error
@@ -31,11 +30,11 @@ gate.record(recorded, intent, []);
 
 // Neither the permit, nor what it says, nor a captured call opens the door.
 // @ts-expect-error
-gate.execute(jws, quiet);
+gate.execute(jws, QUIET);
 // @ts-expect-error
-gate.execute(claims, quiet);
+gate.execute(claims, QUIET);
 // @ts-expect-error
-gate.execute(captured, quiet);
+gate.execute(captured, QUIET);
 // @ts-expect-error
 gate.record(jws, intent, []);
 // @ts-expect-error
@@ -45,17 +44,17 @@ gate.record(captured, intent, []);
 
 // Nobody else can make one.
 // @ts-expect-error
-gate.execute({}, quiet);
+gate.execute({}, QUIET);
 // @ts-expect-error
 gate.record({}, intent, []);
 // @ts-expect-error
-gate.execute({ ...verified }, quiet);
+gate.execute({ ...verified }, QUIET);
 // @ts-expect-error
-gate.execute(Object.freeze({}), quiet);
+gate.execute(Object.freeze({}), QUIET);
 // @ts-expect-error
-gate.execute(anything, quiet);
+gate.execute(anything, QUIET);
 // @ts-expect-error
-gate.execute(undefined, quiet);
+gate.execute(undefined, QUIET);
 // @ts-expect-error
 const made: RecordedCall = {};
 // @ts-expect-error
@@ -75,7 +74,7 @@ const verification = await gate.verify(jws, captured);
 gate.record(verification.verified, intent, []);
 const recording = await gate.record(verified, intent, []);
 // @ts-expect-error
-gate.execute(recording.recorded, quiet);
+gate.execute(recording.recorded, QUIET);
 
 // The gate shows nothing of what it holds.
 // @ts-expect-error

@@ -14,11 +14,10 @@ import {
 import { callOf, textOf } from '../../contract/tool-server.contract.ts';
 import { fixtureServer } from '../../fixtures/servers/paths.ts';
 import { proves } from '../../guarantees.ts';
+import { QUIET } from '../../support/hooks.ts';
 
 const onLinux = process.platform === 'linux';
 const HOSTILE = fixtureServer('hostile.mjs');
-const ignore = (): void => undefined;
-
 /** Runs and is not a zombie that only its parent has not asked for yet. */
 function isRunning(pid: number): boolean {
   try {
@@ -190,13 +189,13 @@ describe('a killed server', () => {
     const server = stdioToolServer(config, { clientInfo: { name: 'portcullis', version: '0' } });
     await server.start();
     const pid = server.pid()!;
-    const run = server.dispatch(callOf('sleep', { ms: 60_000 }), ignore);
+    const run = server.dispatch(callOf('sleep', { ms: 60_000 }), QUIET);
     process.kill(pid, 'SIGKILL');
     expect(await run.answer).toEqual({ kind: 'lost', detail: 'it was ended by SIGKILL' });
     expect(isRunning(pid)).toBe(false);
     await server.start();
     expect(server.pid()).not.toBe(pid);
-    expect(textOf(await server.dispatch(callOf('echo', { text: 'again' }), ignore).answer)).toBe('again');
+    expect(textOf(await server.dispatch(callOf('echo', { text: 'again' }), QUIET).answer)).toBe('again');
     await server.stop();
   });
 });

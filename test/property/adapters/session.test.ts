@@ -6,6 +6,8 @@ import { UPSTREAM_LIMITS } from '../../../adapters/upstream/limits.ts';
 import type { MessagePipe, PipeHandlers } from '../../../adapters/upstream/ports.ts';
 import { Session } from '../../../adapters/upstream/session.ts';
 import type { ToolAnswer } from '../../../proxy/tool-server.ts';
+import { type Dispatch, PLAIN_MANNER } from '../../../proxy/tool-server.ts';
+import { QUIET } from '../../support/hooks.ts';
 
 interface Sent {
   readonly id?: number;
@@ -89,12 +91,19 @@ it('answers every call once, whatever the server writes', async () => {
         limits: UPSTREAM_LIMITS,
         nowMs: () => 0,
         onTools: () => undefined,
+        onNotice: () => undefined,
         onClosed: () => closed++,
         onRefusedRequest: () => undefined,
       });
       await session.start();
-      const dispatch = { method: 'tools/call', meta: {}, body: '{"name":"x"}', outputBytesMax: 10_000 } as const;
-      const runs = Array.from({ length: 4 }, () => session.dispatch(dispatch, () => undefined));
+      const dispatch: Dispatch = {
+        method: 'tools/call',
+        meta: {},
+        body: '{"name":"x"}',
+        outputBytesMax: 10_000,
+        manner: PLAIN_MANNER,
+      };
+      const runs = Array.from({ length: 4 }, () => session.dispatch(dispatch, QUIET));
       const calls = puppet.sent.filter((sent) => sent.method === 'tools/call');
       runs[cancelled]?.cancel('for the test');
       for (const [i, text] of texts.entries()) {

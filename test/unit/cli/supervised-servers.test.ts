@@ -11,6 +11,8 @@ function silent(name: string): ServerLaunch {
     description: undefined,
     start: () => new Promise<never>(() => {}),
     onChange: () => {},
+    onNotice: () => {},
+    list: async () => [],
     dispatch: () => {
       throw new Error('never called');
     },

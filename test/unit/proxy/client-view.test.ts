@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../../domain/canonical-json.ts';
 import { DENIALS, type DenialCode } from '../../../domain/denial.ts';
 import type { JsonObject } from '../../../domain/json.ts';
-import { type CallEnd, denialError, toolCallReply } from '../../../proxy/client-view.ts';
+import { type CallEnd, denialError } from '../../../proxy/client-view.ts';
 import { proves } from '../../guarantees.ts';
+import { toolCallReply } from '../../support/call-reply.ts';
 
 const CALL = '01KAJ0000000000000000000AA';
 const HINTS = { missingPolicy: 'edit /home/me/portcullis.yaml' };
@@ -11,7 +12,12 @@ const receipt = { call: CALL, entry: 3, permit: 'jti' };
 const CODES = Object.keys(DENIALS) as DenialCode[];
 
 function released(result: JsonObject): string {
-  return toolCallReply(1, 'x', { kind: 'result', result, resultJson: canonicalJson(result), receipt }, HINTS);
+  return toolCallReply(
+    1,
+    'x',
+    { kind: 'result', type: 'complete', result, resultJson: canonicalJson(result), receipt },
+    HINTS,
+  );
 }
 
 function denied(code: DenialCode, executed: 'no' | 'perhaps' | 'yes' = 'no'): Extract<CallEnd, { kind: 'denied' }> {

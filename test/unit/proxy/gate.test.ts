@@ -7,14 +7,14 @@ import type { JsonObject } from '../../../domain/json.ts';
 import { captureCall } from '../../../proxy/captured-call.ts';
 import type { RecordedCall, VerifiedPermit } from '../../../proxy/gate.ts';
 import { SpentPermits } from '../../../proxy/spent-permits.ts';
+import { PLAIN_MANNER } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
 import { endingOf, intentOf, PRINCIPAL, settled, World } from '../../support/gate-world.ts';
+import { QUIET } from '../../support/hooks.ts';
 import { lineAt, sources } from '../../support/sources.ts';
 
 /** The thumbprint of some key. */
 const KEY = 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs';
-
-const quiet = (): void => {};
 
 /** What somebody could try to pass for a value of the gate. */
 const FORGERIES: Record<string, (real: object) => unknown> = {
@@ -37,7 +37,7 @@ const FORGERIES: Record<string, (real: object) => unknown> = {
   null: () => null,
   'a number': () => 1,
   'a symbol': () => Symbol('recordedCall'),
-  'a function': () => quiet,
+  'a function': () => QUIET,
 };
 
 describe('what nobody can make by hand', () => {
@@ -45,7 +45,7 @@ describe('what nobody can make by hand', () => {
     proves('G1', `${what} does not open the door, and the tool hears nothing`, async () => {
       const world = await World.open();
       const forged = forge(await world.recorded());
-      expect(() => world.gate.execute(forged as RecordedCall, quiet)).toThrow(Defect);
+      expect(() => world.gate.execute(forged as RecordedCall, QUIET)).toThrow(Defect);
       expect(world.server.heard).toEqual([]);
     });
 
@@ -69,7 +69,7 @@ describe('what nobody can make by hand', () => {
   proves('G1', 'a verified permit that was not recorded does not open the door', async () => {
     const world = await World.open();
     const verified = await world.verified();
-    expect(() => world.gate.execute(verified as unknown as RecordedCall, quiet)).toThrow(Defect);
+    expect(() => world.gate.execute(verified as unknown as RecordedCall, QUIET)).toThrow(Defect);
     expect(world.server.heard).toEqual([]);
   });
 
@@ -83,7 +83,7 @@ describe('what nobody can make by hand', () => {
   proves('G1', 'a value of another gate means nothing here', async () => {
     const [here, there] = [await World.open(), await World.open()];
     const foreign = await there.recorded();
-    expect(() => here.gate.execute(foreign, quiet)).toThrow(Defect);
+    expect(() => here.gate.execute(foreign, QUIET)).toThrow(Defect);
     expect([...here.server.heard, ...there.server.heard]).toEqual([]);
     const captured = there.capture();
     const verified = await there.verified(captured);
@@ -113,8 +113,8 @@ describe('once', () => {
   proves('G3', 'a recorded call opens the door once', async () => {
     const world = await World.open();
     const recorded = await world.recorded();
-    expect(world.gate.execute(recorded, quiet)).toHaveProperty('answer');
-    expect(world.gate.execute(recorded, quiet)).toEqual({ code: 'PERMIT_SPENT' });
+    expect(world.gate.execute(recorded, QUIET)).toHaveProperty('answer');
+    expect(world.gate.execute(recorded, QUIET)).toEqual({ code: 'PERMIT_SPENT' });
     expect(world.server.heard).toHaveLength(1);
   });
 
@@ -122,9 +122,9 @@ describe('once', () => {
     const world = await World.open();
     const recorded = await world.recorded();
     world.governance.shut('operator', 'GOV_HALTED', 'a test');
-    expect(world.gate.execute(recorded, quiet)).toMatchObject({ code: 'GOV_HALTED' });
+    expect(world.gate.execute(recorded, QUIET)).toMatchObject({ code: 'GOV_HALTED' });
     world.governance.open('operator');
-    expect(world.gate.execute(recorded, quiet)).toEqual({ code: 'PERMIT_SPENT' });
+    expect(world.gate.execute(recorded, QUIET)).toEqual({ code: 'PERMIT_SPENT' });
     expect(world.server.heard).toEqual([]);
   });
 
@@ -235,7 +235,7 @@ describe('the door looks again, in the tick in which the bytes would leave', () 
       const world = await World.open();
       const recorded = await world.recorded();
       change(world);
-      expect(world.gate.execute(recorded, quiet)).toMatchObject({ code });
+      expect(world.gate.execute(recorded, QUIET)).toMatchObject({ code });
       expect(world.server.heard).toEqual([]);
     });
   }
@@ -253,7 +253,7 @@ describe('the door looks again, in the tick in which the bytes would leave', () 
       await settled();
       expect(world.generations).toBe(2);
       expect(world.governance.reason).toBeUndefined();
-      expect(world.gate.execute(recorded, quiet)).toMatchObject({ code: 'GOV_LEDGER_UNWRITABLE' });
+      expect(world.gate.execute(recorded, QUIET)).toMatchObject({ code: 'GOV_LEDGER_UNWRITABLE' });
       expect(world.server.heard).toEqual([]);
       // And the ending goes to the generation that holds the intent, or nowhere.
       await expect(world.gate.conclude(recorded, ending, [])).rejects.toThrow();
@@ -262,7 +262,7 @@ describe('the door looks again, in the tick in which the bytes would leave', () 
 
   it('nothing changed: the same call passes', async () => {
     const world = await World.open();
-    expect(world.gate.execute(await world.recorded(), quiet)).toHaveProperty('answer');
+    expect(world.gate.execute(await world.recorded(), QUIET)).toHaveProperty('answer');
     expect(world.server.heard).toHaveLength(1);
   });
 });
@@ -280,7 +280,7 @@ describe('the bytes', () => {
     (mine.z as unknown[]).push('more');
     delete mine['9'];
     (meta.trace as Record<string, unknown>).id = 'b';
-    world.gate.execute(recorded, quiet);
+    world.gate.execute(recorded, QUIET);
     const [heard] = world.server.heard;
     expect(heard?.dispatch.body).toBe(
       '{"arguments":{"10":1,"9":2,"path":"/w/a.txt","z":[1,{"a":null,"b":"ü"}]},"name":"write_file"}',
@@ -313,7 +313,7 @@ describe('the bytes', () => {
       });
       Object.assign(handMade.principal, { agent: 'somebody else' });
       handMade.salt.fill(0);
-      world.gate.execute(recorded, quiet);
+      world.gate.execute(recorded, QUIET);
       expect(world.server.heard).toMatchObject([{ dispatch: { body: honest.body, meta: {} } }]);
     },
   );
@@ -334,7 +334,7 @@ describe('the bytes', () => {
         if ('code' in verification) continue;
         const recorded = await world.gate.record(verification.verified, intentOf(honest), []);
         if ('code' in recorded) throw new Error(recorded.code);
-        world.gate.execute(recorded.recorded, quiet);
+        world.gate.execute(recorded.recorded, QUIET);
         expect(world.server.heard).toMatchObject([{ dispatch: { body: honest.body } }]);
       }
     },
@@ -345,12 +345,15 @@ describe('the bytes', () => {
     const { crypto } = world;
     const captured = world.capture();
     const { call, at, atMonotonic } = captured;
-    const same = { call, at, atMonotonic, principal: PRINCIPAL, server: 'fs', tool: 'write_file', meta: {} };
+    const plain = { method: 'tools/call', rest: {}, meta: {}, manner: PLAIN_MANNER } as const;
+    const same = { ...plain, call, at, atMonotonic, principal: PRINCIPAL, server: 'fs', tool: 'write_file' };
     const permit = world.permitFor(world.requestFor(captured));
     const others = [
       captureCall(crypto, { ...same, arguments: { path: '/w/b.txt' } }),
       captureCall(crypto, { ...same, arguments: { path: '/w/a.txt' }, tool: 'read_file' }),
       captureCall(crypto, { ...same, arguments: { path: '/w/a.txt' }, meta: { x: 1 } }),
+      captureCall(crypto, { ...same, arguments: { path: '/w/a.txt' }, rest: { task: {} } }),
+      captureCall(crypto, { ...same, arguments: { path: '/w/a.txt' }, method: 'prompts/get' }),
       captureCall(crypto, { ...same, arguments: { path: '/w/a.txt' }, principal: { ...PRINCIPAL, agent: 'x' } }),
     ];
     for (const other of others) expect(await world.gate.verify(permit, other)).toHaveProperty('code');

@@ -28,15 +28,23 @@ describe('classification', () => {
     ],
     [
       { ...v, id: 1, result: {} },
-      { kind: 'response', id: 1 },
+      { kind: 'response', id: 1, result: {} },
     ],
     [
       { ...v, id: 1, result: null },
-      { kind: 'response', id: 1 },
+      { kind: 'malformed', reason: 'result is not an object', id: 1 },
     ],
     [
       { ...v, id: 1, error: { code: 1, message: '' } },
-      { kind: 'response', id: 1 },
+      { kind: 'response', id: 1, error: { code: 1, message: '' } },
+    ],
+    [
+      { ...v, id: 1, error: { code: '1', message: '' } },
+      { kind: 'malformed', reason: 'error lacks a code or a message', id: 1 },
+    ],
+    [
+      { ...v, id: 1, error: 'no' },
+      { kind: 'malformed', reason: 'error is not an object', id: 1 },
     ],
     [[], { kind: 'batch', elements: [] }],
   ] satisfies [Json, object][])('%j', (message, expected) => {

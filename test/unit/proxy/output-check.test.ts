@@ -15,7 +15,8 @@ const check = outputCheck(catalogue, async (server, tool, json) => {
   asked.push(`${server}/${tool} ${json}`);
   return json === '{"bad":true}' ? deny('OUTPUT_INVALID', 'bad is not allowed') : undefined;
 });
-const of = (tool: string, result: JsonObject) => check({ server: 'fs', tool } as CapturedCall, result, '');
+const of = (tool: string, result: JsonObject) =>
+  check({ method: 'tools/call', server: 'fs', tool } as CapturedCall, 'complete', result);
 
 const text = [{ type: 'text', text: 'x' }];
 
@@ -49,7 +50,7 @@ describe('an answer', () => {
     { content: [] },
     { content: text },
     { content: text, isError: true },
-    { content: text, resultType: 'complete', _meta: {} },
+    { content: text, _meta: {} },
     { content: [{ type: 'audio', data: '' }], structuredContent: { any: 'thing' } },
   ] as JsonObject[])('%j is released', async (result) => {
     expect(await of('free', result)).toBeUndefined();

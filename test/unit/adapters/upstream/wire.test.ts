@@ -3,8 +3,10 @@
 import { describe, expect, it } from 'vitest';
 import { callText, guessId, outline } from '../../../../adapters/upstream/wire.ts';
 import { Defect } from '../../../../domain/defect.ts';
+import { PLAIN_MANNER } from '../../../../proxy/tool-server.ts';
 
-const call = (body: string, meta = {}) => callText(7, 'token', { method: 'tools/call', meta, body, outputBytesMax: 1 });
+const call = (body: string, meta = {}) =>
+  callText(7, 'token', { method: 'tools/call', meta, body, outputBytesMax: 1, manner: PLAIN_MANNER });
 
 describe('the text of a call', () => {
   for (const body of ['', '[]', 'null', '{"name":"x"', '{"name":"x"}\n{"id":8}', '{"name":\n"x"}']) {

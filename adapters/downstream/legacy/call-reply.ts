@@ -1,0 +1,75 @@
+// How the end of a governed message is told to a client of the older revisions.
+
+import { TOOL_METHOD } from '../../../domain/action.ts';
+import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
+import type { Principal } from '../../../domain/principal.ts';
+import type { BoundTasks } from '../../../proxy/bound-tasks.ts';
+import {
+  type CallEnd,
+  denialError,
+  deniedResult,
+  type OperatorHints,
+  releasedErrorData,
+  releasedJson,
+} from '../../../proxy/client-view.ts';
+import type { Operation } from '../../../proxy/conversation.ts';
+import { errorMessage, type RequestId, RPC, resultMessage, resultText } from '../../../proxy/jsonrpc.ts';
+
+/** "Resource not found" of the revisions up to 2025-11-25. */
+const RESOURCE_NOT_FOUND = -32002;
+
+export interface Surroundings {
+  readonly hints: OperatorHints;
+  readonly principal: Principal;
+  readonly tasks: BoundTasks;
+}
+
+export function callReply(
+  request: { readonly id: RequestId; readonly params: JsonObject | undefined },
+  operation: Operation,
+  end: CallEnd,
+  { hints, principal, tasks }: Surroundings,
+): string {
+  const { id, params = {} } = request;
+  const { method } = operation;
+  switch (end.kind) {
+    case 'result':
+      return resultText(
+        id,
+        releasedJson(end, end.type === 'task' ? renamedTask(operation, end, principal, tasks) : {}),
+      );
+    case 'error':
+      return errorMessage(id, end.error.code, end.error.message, releasedErrorData(end));
+    case 'denied':
+      // What is forbidden answers like what is missing, in every byte but the name that the client itself sent.
+      if (end.code === 'TOOL_UNKNOWN') return missing(id, method, params);
+      return method === TOOL_METHOD ? resultMessage(id, deniedResult(end, hints)) : denialError(id, end.code, end.call);
+  }
+}
+
+/** The task under the id by which its owner knows it. */
+function renamedTask(
+  { server, tool }: Operation,
+  { result, receipt }: Extract<CallEnd, { kind: 'result' }>,
+  { agent }: Principal,
+  tasks: BoundTasks,
+): JsonObject {
+  const task = isJsonObject(result.task) ? result.task : {};
+  const taskId = tasks.bind({ server, taskId: String(task.taskId), agent, tool, call: receipt.call });
+  return taskId === task.taskId ? {} : { task: { ...task, taskId } };
+}
+
+function missing(id: RequestId, method: string, params: JsonObject): string {
+  switch (method) {
+    case TOOL_METHOD:
+      return errorMessage(id, RPC.invalidParams, `Unknown tool: ${String(params.name)}`);
+    case 'prompts/get':
+      return errorMessage(id, RPC.invalidParams, `Unknown prompt: ${String(params.name)}`);
+    case 'resources/read':
+    case 'resources/subscribe':
+    case 'resources/unsubscribe':
+      return errorMessage(id, RESOURCE_NOT_FOUND, 'Resource not found', { uri: String(params.uri) });
+    default:
+      return errorMessage(id, RPC.invalidParams, `Unknown target of ${method}`);
+  }
+}

@@ -1,0 +1,306 @@
+// One conversation with a client of the revisions up to 2025-11-25: asks the method table, answers what is local, filters lists, and has
+// everything else governed. Whatever is refused is recorded first and answered then. The bytes were parsed by whoever hands a message over.
+
+import { isGovernedMethod } from '../../../domain/action.ts';
+import { type DenialCode, deny } from '../../../domain/denial.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
+import type { Principal } from '../../../domain/principal.ts';
+import type { CloseReason, Reply, ViewName } from '../../../proxy/client-port.ts';
+import { denialError, META_PREFIX, type OperatorHints } from '../../../proxy/client-view.ts';
+import { Conversation, type Participation } from '../../../proxy/conversation.ts';
+import type { Enforcement } from '../../../proxy/enforcement.ts';
+import {
+  type Classified,
+  classify,
+  errorMessage,
+  notificationMessage,
+  type RequestId,
+  RPC,
+  resultMessage,
+} from '../../../proxy/jsonrpc.ts';
+import { CALLS_IN_FLIGHT_PER_SESSION_MAX } from '../../../proxy/limits.ts';
+import { isLoggable, isLogLevel } from '../../../proxy/log-level.ts';
+import {
+  isOfOtherSide,
+  isServedRevision,
+  LATEST_REVISION,
+  lookupMethod,
+  type ServedRevision,
+} from '../../../proxy/method-table.ts';
+import { operationOf } from '../../../proxy/operation.ts';
+import { pageOf } from '../../../proxy/page.ts';
+import type { RunningCall } from '../../../proxy/runner.ts';
+import type { Manner, Notice, OfferKind } from '../../../proxy/tool-server.ts';
+import { AskedClient } from './asked-client.ts';
+import { callReply } from './call-reply.ts';
+import { runRounds } from './rounds.ts';
+
+type Request = Extract<Classified, { kind: 'request' }>;
+type Notification = Extract<Classified, { kind: 'notification' }>;
+
+export interface LegacySessionOptions {
+  readonly principal: Principal;
+  readonly view: ViewName;
+  readonly hints: OperatorHints;
+  readonly version: string;
+  /** Where messages go that belong to no request. */
+  readonly notify: Reply;
+}
+
+/** Where a batch is part of the protocol. */
+const BATCH_REVISION: ServedRevision = '2025-03-26';
+
+const LISTS: Readonly<Record<string, OfferKind>> = {
+  'prompts/list': 'prompts',
+  'resources/list': 'resources',
+  'resources/templates/list': 'resourceTemplates',
+};
+
+export class LegacySession {
+  readonly #gate: Enforcement;
+  readonly #options: LegacySessionOptions;
+  readonly #conversation: Conversation;
+  readonly #asked = new AskedClient();
+  readonly #running = new Map<RequestId, RunningCall>();
+  /** Calls that came before the servers were known: a client may send them right behind `initialize`. */
+  readonly #early = new Map<RequestId, symbol>();
+  /** Requests that the client withdrew: they get no reply. */
+  readonly #withdrawn = new Set<RequestId>();
+  #revision: ServedRevision | undefined;
+  #capabilities: JsonObject = {};
+  #logLevel: string | undefined;
+  /** The client has the answer to `initialize`: before it, it expects nothing else from us. */
+  #introduced = false;
+  #closed = false;
+
+  constructor(gate: Enforcement, options: LegacySessionOptions) {
+    this.#gate = gate;
+    this.#options = options;
+    const { principal, view } = options;
+    this.#conversation = new Conversation(gate, { principal, view, onNotice: (notice) => this.#noticed(notice) });
+  }
+
+  get revision(): ServedRevision | undefined {
+    return this.#revision;
+  }
+
+  /** Handles one parsed message of so many bytes. Never rejects. Resolves when nothing more will be sent for it. */
+  async handle(message: Json, bytes: number, reply: Reply): Promise<void> {
+    const classified = classify(message);
+    if (classified.kind !== 'batch') return this.#handle(classified, bytes, reply, reply);
+    if (this.#revision !== BATCH_REVISION) return this.refuse('MESSAGE_BATCH', 'an array of messages', reply);
+    return this.#handleBatch(classified.elements, bytes, reply);
+  }
+
+  /** Records a refusal, then answers it as an error of this protocol. */
+  async refuse(
+    code: DenialCode,
+    detail: string,
+    reply: Reply,
+    id: RequestId | null = null,
+    method = '(message)',
+  ): Promise<void> {
+    const call = await this.#conversation.refuse(deny(code, detail), method);
+    reply(denialError(id, code, call));
+  }
+
+  /** Records that bytes came which are no message that we read. Resolves with the id of the record. */
+  unreadable(detail: string): Promise<string> {
+    return this.#conversation.refuse(deny('MESSAGE_MALFORMED', detail), '(unreadable)');
+  }
+
+  async close(reason: CloseReason): Promise<void> {
+    this.#closed = true;
+    this.#asked.close();
+    await this.#conversation.close(reason === 'shutdown' ? 'shutdown' : 'disconnect');
+  }
+
+  /** Every element is governed by itself; the answers go back as one array, as 2025-03-26 says. */
+  async #handleBatch(elements: readonly Json[], bytes: number, reply: Reply): Promise<void> {
+    if (elements.length === 0) return this.refuse('MESSAGE_MALFORMED', 'an empty batch', reply);
+    if (elements.length > CALLS_IN_FLIGHT_PER_SESSION_MAX)
+      return this.refuse('OVERLOADED', 'a batch that is too long', reply);
+    const answers: string[] = [];
+    const collect = (answer: string): void => {
+      answers.push(answer);
+    };
+    await Promise.all(
+      elements.map((element) => {
+        const classified = classify(element);
+        if (classified.kind === 'batch') return this.refuse('MESSAGE_BATCH', 'a batch inside a batch', collect);
+        if (classified.kind === 'request' && classified.method === 'initialize')
+          return this.refuse('MESSAGE_BATCH', 'initialize inside a batch', collect, classified.id, 'initialize');
+        // The array holds answers only, and leaves when all are there: what is said meanwhile would come too late to mean anything.
+        return this.#handle(classified, bytes, collect, undefined);
+      }),
+    );
+    if (answers.length > 0) reply(`[${answers.join(',')}]`);
+  }
+
+  /** `meanwhile`: where messages go that belong to a request but are not its answer; undefined where there is no place for them. */
+  async #handle(
+    message: Exclude<Classified, { kind: 'batch' }>,
+    bytes: number,
+    reply: Reply,
+    meanwhile: Reply | undefined,
+  ): Promise<void> {
+    switch (message.kind) {
+      case 'malformed':
+        return this.refuse('MESSAGE_MALFORMED', message.reason, reply, message.id);
+      case 'response':
+        // A response is not answered, not even one that nobody waits for.
+        if (!this.#asked.answered(message, bytes))
+          await this.#record('MESSAGE_DIRECTION', 'a response to nothing', '(response)');
+        return;
+      case 'notification':
+        return this.#notification(message);
+      case 'request':
+        return this.#request(message, reply, meanwhile);
+    }
+  }
+
+  async #notification({ method, params = {} }: Notification): Promise<void> {
+    const row = lookupMethod('legacy', 'client', 'notification', method);
+    if (row === undefined || row.action === 'deny')
+      return this.#record(refusalOf(method, row !== undefined), 'a notification', method);
+    if (method === 'notifications/cancelled') this.#cancel(params);
+    if (method === 'notifications/progress') this.#asked.progressed(params);
+  }
+
+  #cancel({ requestId: id }: JsonObject): void {
+    if (typeof id !== 'string' && typeof id !== 'number') return;
+    this.#early.delete(id);
+    // A cancellation that crosses its answer finds nothing running and changes nothing.
+    const running = this.#running.get(id);
+    if (running === undefined) return;
+    this.#withdrawn.add(id);
+    running.stop({ type: 'call.cancelled', by: 'client' });
+  }
+
+  async #request(message: Request, reply: Reply, meanwhile: Reply | undefined): Promise<void> {
+    const { id, method, params = {} } = message;
+    const row = lookupMethod('legacy', 'client', 'request', method);
+    const refuse = (code: DenialCode, detail: string) => this.refuse(code, detail, reply, id, method);
+    if (row === undefined || row.action === 'deny') return refuse(refusalOf(method, row !== undefined), method);
+    const reserved = reservedMeta(params);
+    if (reserved !== undefined) return refuse('META_RESERVED', reserved);
+    if (method === 'initialize') return this.#initialize(message, reply);
+    if (method === 'ping') return reply(resultMessage(id, {}));
+    if (this.#revision === undefined) return refuse('NOT_INITIALIZED', method);
+    if (isGovernedMethod(method)) return this.#govern(message, reply, meanwhile);
+    if (method === 'logging/setLevel') return this.#setLevel(message, reply);
+    return this.#list(message, reply);
+  }
+
+  async #initialize({ id, params = {} }: Request, reply: Reply): Promise<void> {
+    const refuse = (detail: string) => this.refuse('MESSAGE_MALFORMED', detail, reply, id, 'initialize');
+    if (this.#revision !== undefined) return refuse('initialized twice');
+    const { protocolVersion, capabilities } = params;
+    if (typeof protocolVersion !== 'string') return refuse('no protocolVersion');
+    this.#revision = isServedRevision(protocolVersion) ? protocolVersion : LATEST_REVISION;
+    this.#capabilities = isJsonObject(capabilities) ? capabilities : {};
+    const offered = await this.#conversation.capabilities();
+    const instructions = this.#conversation.instructions();
+    reply(
+      resultMessage(id, {
+        protocolVersion: this.#revision,
+        capabilities: offered,
+        serverInfo: { name: 'portcullis', version: this.#options.version },
+        ...(instructions === undefined ? {} : { instructions }),
+      }),
+    );
+    this.#introduced = true;
+  }
+
+  #setLevel({ id, params = {} }: Request, reply: Reply): void {
+    const { level } = params;
+    if (!isLogLevel(level)) return reply(errorMessage(id, RPC.invalidParams, 'Invalid log level'));
+    this.#logLevel = level;
+    reply(resultMessage(id, {}));
+  }
+
+  async #list({ id, method, params = {} }: Request, reply: Reply): Promise<void> {
+    if (method === 'tasks/list') return reply(resultMessage(id, { tasks: this.#ownTasks() }));
+    const kind = LISTS[method];
+    const list = kind === undefined ? await this.#conversation.tools() : await this.#conversation.offers(kind);
+    const page = pageOf(this.#gate.crypto.sha256, list, params.cursor);
+    if (page === undefined) return reply(errorMessage(id, RPC.invalidParams, 'Invalid cursor'));
+    const { items, nextCursor } = page;
+    reply(resultMessage(id, { [kind ?? 'tools']: items, ...(nextCursor === undefined ? {} : { nextCursor }) }));
+  }
+
+  /** By id only: what state they are in is asked of their server one by one, governed. */
+  #ownTasks(): JsonObject[] {
+    return this.#gate.tasks.of(this.#options.principal.agent).map((taskId) => ({ taskId }));
+  }
+
+  async #govern(message: Request, reply: Reply, meanwhile: Reply | undefined): Promise<void> {
+    const { id, method } = message;
+    const refuse = (code: DenialCode, detail: string) => this.refuse(code, detail, reply, id, method);
+    if (this.#running.has(id) || this.#early.has(id)) return refuse('MESSAGE_MALFORMED', 'the id is in use');
+    if (this.#early.size >= CALLS_IN_FLIGHT_PER_SESSION_MAX)
+      return refuse('OVERLOADED', 'too many calls before the servers are known');
+    // Once withdrawn an id can be taken anew: which of two calls it stands for is told by the mark.
+    const mark = Symbol();
+    this.#early.set(id, mark);
+    await this.#gate.described();
+    const operation = await operationOf(this.#conversation, message, this.#manner());
+    if (this.#early.get(id) !== mark) return this.#record('CANCELLED', 'before the servers were known', method);
+    this.#early.delete(id);
+    if ('code' in operation) return refuse(operation.code, operation.detail ?? method);
+    if (this.#closed || !this.#conversation.hasRoom()) return refuse('OVERLOADED', 'too many calls in flight');
+    const end = await runRounds(this.#conversation, operation, {
+      participation: this.#participation(message, meanwhile),
+      began: (running) => this.#running.set(id, running),
+      isWithdrawn: () => this.#withdrawn.has(id),
+    });
+    this.#running.delete(id);
+    if (this.#withdrawn.delete(id)) return;
+    const { hints, principal } = this.#options;
+    reply(callReply(message, operation, end, { hints, principal, tasks: this.#gate.tasks }));
+  }
+
+  #participation({ id, params }: Request, meanwhile: Reply | undefined): Participation {
+    const token = isJsonObject(params?._meta) ? params._meta.progressToken : undefined;
+    const tell = (method: string, said: JsonObject): void => {
+      if (!this.#withdrawn.has(id)) meanwhile?.(notificationMessage(method, said));
+    };
+    return {
+      onProgress: (progress) => {
+        if (token !== undefined) tell('notifications/progress', { ...progress, progressToken: token });
+      },
+      onLog: (log) => {
+        if (isLoggable(log.level, this.#logLevel)) tell('notifications/message', log);
+      },
+      client: meanwhile === undefined ? undefined : this.#asked.through(meanwhile),
+    };
+  }
+
+  #manner(): Manner {
+    const logLevel = this.#logLevel === undefined ? {} : { logLevel: this.#logLevel };
+    return { era: 'legacy', capabilities: this.#capabilities, ...logLevel };
+  }
+
+  /** What a server said unasked, if this era has a word for it. */
+  #noticed({ method, params }: Notice): void {
+    if (!this.#introduced || this.#closed) return;
+    if (lookupMethod('legacy', 'server', 'notification', method) === undefined) return;
+    if (method === 'notifications/message' && !isLoggable(params.level, this.#logLevel)) return;
+    const isEmpty = Object.keys(params).length === 0;
+    this.#options.notify(notificationMessage(method, isEmpty ? undefined : params));
+  }
+
+  async #record(code: DenialCode, detail: string, method: string): Promise<void> {
+    await this.#conversation.refuse(deny(code, detail), method);
+  }
+}
+
+function refusalOf(method: string, known: boolean): DenialCode {
+  if (known) return 'METHOD_NOT_SERVED';
+  return isOfOtherSide('client', method) ? 'MESSAGE_DIRECTION' : 'METHOD_UNKNOWN';
+}
+
+/** The first `_meta` key that only this gate may set. */
+function reservedMeta({ _meta: meta }: JsonObject): string | undefined {
+  return isJsonObject(meta) ? Object.keys(meta).find((key) => key.startsWith(META_PREFIX)) : undefined;
+}

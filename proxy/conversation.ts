@@ -1,0 +1,321 @@
+// What one client may do here, in the neutral form: see what is offered to it, have a message governed, and be asked in turn. The eras are
+// wrapped around it (adapters/downstream): they know the words on the wire, this knows the principal, the view and what belongs to whom.
+
+import { actionId, type GovernedMethod } from '../domain/action.ts';
+import { DENIALS, type Denial, type DenialCode, deny, rpcCode } from '../domain/denial.ts';
+import { type CallId, ulid } from '../domain/ids.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { rootLineage } from '../domain/lineage.ts';
+import type { Principal } from '../domain/principal.ts';
+import type { CallRelation, CallRequested } from '../state-machines/execution-events.ts';
+import type { BoundTask } from './bound-tasks.ts';
+import { captureCall } from './captured-call.ts';
+import { canBeAsked } from './client-capabilities.ts';
+import type { ViewName } from './client-port.ts';
+import { type CallEnd, denialData } from './client-view.ts';
+import type { Enforcement } from './enforcement.ts';
+import { CALLS_IN_FLIGHT_PER_SESSION_MAX, SUBSCRIPTIONS_PER_SESSION_MAX } from './limits.ts';
+import type { Listener } from './notices.ts';
+import type { RunningCall } from './runner.ts';
+import { exposedName, resolveName, toolsOf } from './tool-names.ts';
+import type { Asking, Manner, Notice, OfferKind, Peer, Question, QuestionAnswer } from './tool-server.ts';
+import { couldMake } from './uri-template.ts';
+
+/** A governed message of a client, with its target found. */
+export interface Operation {
+  readonly method: GovernedMethod;
+  readonly server: string;
+  /** The tool of a tools/call. */
+  readonly tool: string;
+  /** What rules decide about: the arguments of a tool, the params of every other method, as the server knows them. */
+  readonly arguments: JsonObject;
+  /** Further params, forwarded as they are: answers and state of an earlier round, a task, whatever a later revision adds. */
+  readonly rest: JsonObject;
+  readonly meta: JsonObject;
+  readonly manner: Manner;
+  readonly relation?: CallRelation | undefined;
+}
+
+/** How a client takes part in its own call while it runs. */
+export interface Participation {
+  onProgress(params: JsonObject): void;
+  onLog(params: JsonObject): void;
+  /** Where questions to it go that belong to this call; undefined where it cannot be asked in the middle of one. */
+  readonly client: Peer | undefined;
+  /** See CallOptions. Without it questions pass: whoever continues the call puts them through `ask`, each governed by itself. */
+  readonly admitQuestions?: (questions: Readonly<Record<string, Question>>) => Promise<Denial | undefined>;
+}
+
+export interface ConversationOptions {
+  readonly principal: Principal;
+  readonly view: ViewName;
+  /** Told what a server in the view said unasked, as far as this client may hear it. */
+  readonly onNotice: (notice: Notice, server: string) => void;
+}
+
+/** The call for which somebody is asked. */
+export interface Within {
+  readonly call: CallId;
+  readonly server: string;
+  readonly manner: Manner;
+}
+
+/** The method by which what is listed is used. */
+const USED_BY: Record<OfferKind, GovernedMethod> = {
+  prompts: 'prompts/get',
+  resources: 'resources/read',
+  resourceTemplates: 'resources/read',
+};
+
+export class Conversation implements Listener {
+  readonly gate: Enforcement;
+  readonly principal: Principal;
+  readonly view: ViewName;
+  readonly #onNotice: ConversationOptions['onNotice'];
+  readonly #running = new Set<RunningCall>();
+  /** Resources it subscribed to, as `server uri`. */
+  readonly #subscriptions = new Set<string>();
+
+  constructor(gate: Enforcement, { principal, view, onNotice }: ConversationOptions) {
+    this.gate = gate;
+    this.principal = principal;
+    this.view = view;
+    this.#onNotice = onNotice;
+    gate.notices.join(this);
+  }
+
+  /** Ends what runs and hears nothing more. Resolves when every call has its ending. */
+  async close(by: 'disconnect' | 'shutdown'): Promise<void> {
+    this.gate.notices.leave(this);
+    const running = [...this.#running];
+    for (const call of running) call.stop({ type: 'call.cancelled', by });
+    await Promise.all(running.map((call) => call.end));
+  }
+
+  sees(server: string): boolean {
+    return this.view.kind === 'all' || this.view.server === server;
+  }
+
+  noticed(server: string, notice: Notice): void {
+    const { method, params } = notice;
+    switch (method) {
+      case 'notifications/resources/updated':
+        if (this.#subscriptions.has(`${server} ${String(params.uri)}`)) this.#onNotice(notice, server);
+        return;
+      case 'notifications/tasks':
+      case 'notifications/tasks/status': {
+        const bound = this.gate.tasks.named(server, String(params.taskId));
+        if (bound?.task.agent !== this.principal.agent) return;
+        return this.#onNotice({ method, params: { ...params, taskId: bound.name } }, server);
+      }
+      default:
+        this.#onNotice(notice, server);
+    }
+  }
+
+  /** Servers in the view, in the order of the configuration. Waits until they are described, or will not be in time. */
+  async servers(): Promise<readonly string[]> {
+    await this.gate.described();
+    const names = this.gate.catalogue.servers().map(({ name }) => name);
+    return names.filter((name) => this.sees(name));
+  }
+
+  /** What servers in the view can do and rules could ever allow this client, as a server declares it. */
+  async capabilities(): Promise<JsonObject> {
+    const servers = await this.servers();
+    const visible = await this.gate.visible(this.principal);
+    const able = new Set<string>();
+    for (const server of servers) {
+      const { capabilities = {} } = this.gate.server(server)?.description ?? {};
+      const { prompts, resources, completions, logging } = capabilities;
+      const may = (method: GovernedMethod) => visible.has(actionId(method, server, method));
+      if (isJsonObject(prompts) && may('prompts/get')) able.add('prompts');
+      if (isJsonObject(resources) && may('resources/read')) able.add('resources');
+      if (isJsonObject(resources) && resources.subscribe === true && may('resources/subscribe')) able.add('subscribe');
+      if (isJsonObject(completions) && may('completion/complete')) able.add('completions');
+      if (isJsonObject(logging)) able.add('logging');
+    }
+    return {
+      tools: { listChanged: true },
+      ...(able.has('prompts') ? { prompts: { listChanged: true } } : {}),
+      ...(able.has('resources') ? { resources: { listChanged: true, subscribe: able.has('subscribe') } } : {}),
+      ...(able.has('completions') ? { completions: {} } : {}),
+      ...(able.has('logging') ? { logging: {} } : {}),
+    };
+  }
+
+  /** A server's own words to the model, where the view is of one server. */
+  instructions(): string | undefined {
+    return this.view.kind === 'server' ? this.gate.catalogue.server(this.view.server)?.instructions : undefined;
+  }
+
+  /** The pinned tools that this client may know of, under the names of its view. */
+  async tools(): Promise<readonly JsonObject[]> {
+    await this.gate.described();
+    const { catalogue } = this.gate;
+    const visible = await this.gate.visible(this.principal);
+    return toolsOf(this.view, catalogue)
+      .filter(({ server, name }) => visible.has(`${server}/${name}`) && !catalogue.drifted(server, name))
+      .map(({ server, name, definition }) => ({ ...definition, name: exposedName(this.view, server, name) }));
+  }
+
+  /** What servers offer besides tools, as far as this client may know of it. */
+  async offers(kind: OfferKind): Promise<readonly JsonObject[]> {
+    const servers = await this.servers();
+    const visible = await this.gate.visible(this.principal);
+    const method = USED_BY[kind];
+    const shown = servers.filter((server) => visible.has(actionId(method, server, method)));
+    const lists = await Promise.all(
+      shown.map(async (server) => {
+        const items = await this.gate.offers.of(server, kind);
+        if (kind !== 'prompts' || this.view.kind === 'server') return items;
+        return items.map((item) => ({ ...item, name: exposedName(this.view, server, String(item.name)) }));
+      }),
+    );
+    return lists.flat();
+  }
+
+  /** What a client's name for a tool or a prompt means. */
+  named(name: string): { readonly server: string; readonly name: string } {
+    const target = resolveName(this.view, name);
+    // A name that cannot be resolved names no server; the catalogue will not find it.
+    return target === undefined ? { server: '', name } : { server: target.server, name: target.tool };
+  }
+
+  /** Whose resource this is: of the servers in the view the first that lists it, else the first with a template that could make it. */
+  async holderOf(uri: string): Promise<string> {
+    if (this.view.kind === 'server') return this.view.server;
+    const servers = await this.servers();
+    const { offers } = this.gate;
+    const resources = await Promise.all(servers.map((server) => offers.of(server, 'resources')));
+    const listed = resources.findIndex((list) => list.some((resource) => resource.uri === uri));
+    if (listed >= 0) return servers[listed] ?? '';
+    const templates = await Promise.all(servers.map((server) => offers.of(server, 'resourceTemplates')));
+    const made = templates.findIndex((list) =>
+      list.some(({ uriTemplate }) => typeof uriTemplate === 'string' && couldMake(uriTemplate, uri)),
+    );
+    return servers[made] ?? '';
+  }
+
+  /** The task that this client knows under an id. */
+  task(id: string): BoundTask | undefined {
+    const task = this.gate.tasks.find(id, this.principal.agent);
+    return task !== undefined && this.sees(task.server) ? task : undefined;
+  }
+
+  /** Whether one more call may begin. */
+  hasRoom(): boolean {
+    return this.#running.size < CALLS_IN_FLIGHT_PER_SESSION_MAX && this.gate.hasRoom();
+  }
+
+  /** Has a message governed. It ends by itself; whoever began it may stop it. */
+  begin(operation: Operation, participation: Participation): RunningCall {
+    const { gate } = this;
+    const { client, admitQuestions = async () => undefined } = participation;
+    const captured = captureCall(gate.crypto, { ...operation, ...this.#now(), principal: this.principal });
+    const hooks = {
+      onProgress: (params: JsonObject) => participation.onProgress(params),
+      onLog: (params: JsonObject) => participation.onLog(params),
+      ask: (question: Question) => this.ask(captured, question, client),
+    };
+    const running = gate.start(captured, { limits: gate.limits(captured), hooks, admitQuestions }, this);
+    this.#running.add(running);
+    void running.end.then((end) => {
+      this.#running.delete(running);
+      if (end.kind === 'result') this.#afterwards(operation);
+    });
+    return running;
+  }
+
+  /** Puts a server's question to a client: an execution of its own, which the client carries out. */
+  ask(within: Within, question: Question, client: Peer | undefined): Asking {
+    const { gate } = this;
+    const { server, manner } = within;
+    if (client === undefined || !canBeAsked(manner.capabilities, question)) {
+      const denial = deny('CLIENT_CANNOT_BE_ASKED', 'the client did not say that it can be asked this');
+      const refused = this.refuse(denial, question.method, server);
+      return { answer: refused.then((call) => refusedAnswer(denial.code, call)), cancel: () => {} };
+    }
+    const { _meta: meta, ...params } = question.params;
+    const captured = captureCall(gate.crypto, {
+      ...this.#now(),
+      principal: this.principal,
+      method: question.method,
+      server,
+      tool: question.method,
+      arguments: params,
+      rest: {},
+      meta: isJsonObject(meta) ? meta : {},
+      manner,
+      relation: { kind: 'within', call: within.call },
+      askedThrough: within.call,
+    });
+    const withdraw = gate.channels.open(within.call, client);
+    const hooks = { onProgress: () => {}, onLog: () => {}, ask: () => NOBODY };
+    const options = { limits: gate.limits(captured), hooks, admitQuestions: async () => undefined };
+    const running = gate.start(captured, options, this);
+    return {
+      answer: running.end.then((end) => {
+        withdraw();
+        return answerOf(end);
+      }),
+      cancel: () => running.stop({ type: 'call.cancelled', by: 'client' }),
+    };
+  }
+
+  /** Records that something was refused which was never governed. Resolves with the id under which it is found in the ledger. */
+  async refuse(denial: Denial, method: string, server?: string): Promise<CallId> {
+    const { call, at } = this.#now();
+    const requested: CallRequested = {
+      type: 'call.requested',
+      at,
+      call,
+      method,
+      server: server ?? (this.view.kind === 'server' ? this.view.server : null),
+      tool: null,
+      principal: this.principal,
+      args: null,
+      lineage: rootLineage(call),
+    };
+    await this.gate.refuse({ requested, denial }).end;
+    return call;
+  }
+
+  /** Subscriptions follow from what the server accepted. */
+  #afterwards({ method, server, arguments: { uri } }: Operation): void {
+    const subscription = `${server} ${String(uri)}`;
+    if (method === 'resources/unsubscribe') this.#subscriptions.delete(subscription);
+    if (method === 'resources/subscribe' && this.#subscriptions.size < SUBSCRIPTIONS_PER_SESSION_MAX)
+      this.#subscriptions.add(subscription);
+  }
+
+  #now(): { readonly call: CallId; readonly at: number; readonly atMonotonic: number } {
+    const { clock, crypto } = this.gate;
+    const at = clock.now();
+    return { call: ulid(at, crypto.randomBytes(10)), at, atMonotonic: clock.monotonic() };
+  }
+}
+
+const NOBODY: Asking = {
+  answer: Promise.resolve({
+    kind: 'error',
+    error: { code: rpcCode('CLIENT_CANNOT_BE_ASKED'), message: 'a client that is asked asks nobody' },
+  }),
+  cancel: () => {},
+};
+
+function refusedAnswer(code: DenialCode, call: CallId): QuestionAnswer {
+  return { kind: 'error', error: { code: rpcCode(code), message: DENIALS[code].told, data: denialData(code, call) } };
+}
+
+/** What the server hears of the client's answer. */
+function answerOf(end: CallEnd): QuestionAnswer {
+  switch (end.kind) {
+    case 'result':
+      return { kind: 'result', result: end.result };
+    case 'error':
+      return { kind: 'error', error: end.error };
+    case 'denied':
+      return refusedAnswer(end.code, end.call);
+  }
+}

@@ -1,0 +1,31 @@
+// Who hears what servers say unasked. A conversation hears of the servers in its view; of what a server says to one client it hears only if
+// it is that client, and where that cannot be told nobody does.
+
+import type { Notice } from './tool-server.ts';
+
+export interface Listener {
+  /** Whether this server is in its view. */
+  sees(server: string): boolean;
+  noticed(server: string, notice: Notice): void;
+}
+
+/** On a connection that several clients share nobody can say whose call such a message is about. */
+const ABOUT_ONE_CLIENT: ReadonlySet<string> = new Set(['notifications/message', 'notifications/elicitation/complete']);
+
+export class Notices {
+  readonly #listeners = new Set<Listener>();
+
+  join(listener: Listener): void {
+    this.#listeners.add(listener);
+  }
+
+  leave(listener: Listener): void {
+    this.#listeners.delete(listener);
+  }
+
+  tell(server: string, notice: Notice): void {
+    const concerned = [...this.#listeners].filter((listener) => listener.sees(server));
+    if (ABOUT_ONE_CLIENT.has(notice.method) && concerned.length > 1) return;
+    for (const listener of concerned) listener.noticed(server, notice);
+  }
+}
