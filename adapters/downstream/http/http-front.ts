@@ -1,7 +1,8 @@
 // Streamable HTTP for clients of the revisions with sessions (2025-03-26 to 2025-11-25), directly on node:http.
 // In this order, and before any byte of a body is read: method and path, Host, Origin, content type, framing, credential, session.
 // It never looks into a message: a POST without a session opens one if the message turns out to be `initialize`, and is refused if not.
-// A request for a WebSocket is checked the same way and goes on in ws/. Not offered: resumption of streams (no event carries an id), CORS (browser pages on other origins are not clients).
+// A request for a WebSocket is checked by the same rules and goes on in ws/.
+// Not offered: resumption of streams (no event carries an id), CORS (browser pages on other origins are not clients).
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
