@@ -56,10 +56,13 @@ it('a gate whose server is protected says what to do, and opens when somebody ha
   await gate.says('open: 1 server(s)');
   await client.initialize();
   expect(textOf(await client.call('echo', {}))).toBe('ran');
+  expect(await at.run(['policy', 'check'])).toMatchObject({ code: 0 });
   world.revoke(true);
   expect(denialOf(await client.call('echo', {}))).toContain('SERVER_UNAVAILABLE');
   await gate.says('invalid_grant: run portcullis login vault');
   expect(world.calls).toBe(1);
+  await client.call('echo', {});
+  expect((await at.run(['log', '--denied'])).stdout).toContain('run portcullis login vault');
   const { stdout, stderr } = await gate.stop();
   // No token is in what was said, nor in any file.
   const said = [shown, stdout, stderr, ...filesBelow(at.home)];
