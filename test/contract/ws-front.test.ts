@@ -255,6 +255,16 @@ describe('on an open connection, it ends with the code that says why', () => {
     await expect.poll(() => sessions.last.closedBy).toBe('disconnect');
   });
 
+  it('a client that answers pings and holds back the end of a message', async () => {
+    const { client, sessions } = await start({ limits: { heartbeatMs: 20 } });
+    const held = client();
+    await held.opened();
+    held.socket.send('x'.repeat(10_000), { fin: false });
+    expect(await held.end()).toBe(1008);
+    expect(sessions.last.received).toEqual([]);
+    await expect.poll(() => sessions.last.closedBy).toBe('disconnect');
+  });
+
   it('a client that does not read', async () => {
     const { rawOpen, sessions } = await start({ limits: { streamBufferBytesMax: 100_000 } });
     const connection = await rawOpen();
@@ -375,6 +385,7 @@ describe('a conversation', () => {
   it('lives while it answers pings', async () => {
     const { open, sessions } = await start({ limits: { heartbeatMs: 10 } });
     const client = await open();
+    client.send(call(1, 'echo', { text: 'x'.repeat(10_000) }));
     let pings = 0;
     client.socket.on('ping', () => pings++);
     await expect.poll(() => pings).toBeGreaterThan(6);

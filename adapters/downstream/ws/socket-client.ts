@@ -16,6 +16,12 @@ const IN_PROGRESS_MAX = 2 * CALLS_IN_FLIGHT_PER_SESSION_MAX;
 /** One may be late because we were: after a standstill of ours its answer is read after the next beat. */
 const PINGS_UNANSWERED_MAX = 2;
 
+/** More than control frames bring in between two beats: whoever sent so much has begun a message. */
+const BEGUN_BYTES = 4_096;
+
+/** Beats that a message may take to come in, from the one that finds it begun: one interval at least. */
+const BEATS_OF_MESSAGE_MAX = 2;
+
 /** From our close frame to the end of the connection, whatever the client does. */
 const CLOSE_GRACE_MS = 1_000;
 
@@ -29,6 +35,8 @@ const REFUSED_FRAMES: Readonly<Record<string, DenialCode>> = {
 export interface SocketClientOptions {
   readonly socket: WebSocket;
   readonly session: ClientSession;
+  /** What the connection has brought in so far. */
+  readonly bytesRead: () => number;
   /** How much may wait for a client that does not read. */
   readonly bufferBytesMax: number;
   readonly drainMs: number;
@@ -45,6 +53,9 @@ export class SocketClient {
   #deaf = false;
   /** Pings since we last heard anything. */
   #unanswered = 0;
+  /** Beats since one found that a message had been begun and had not come. */
+  #unfinished = 0;
+  #bytesRead = 0;
   #finished: Promise<void> | undefined;
 
   constructor(options: SocketClientOptions) {
@@ -63,11 +74,18 @@ export class SocketClient {
     });
   }
 
-  /** Called from time to time. A client that leaves two pings unanswered is gone, or holds back the rest of a frame. */
+  /**
+   * Called from time to time. A client that leaves two pings unanswered is gone, or holds back the rest of a frame; one that answers may
+   * still hold back the last frame of a message.
+   */
   beat(): void {
-    const { socket } = this.#options;
+    const { socket, bytesRead } = this.#options;
     // While we do not read, its answers wait as well.
     if (this.#deaf || socket.isPaused) return;
+    const came = bytesRead() - this.#bytesRead;
+    this.#bytesRead += came;
+    if (this.#unfinished > 0 || came > BEGUN_BYTES) this.#unfinished++;
+    if (this.#unfinished > BEATS_OF_MESSAGE_MAX) return this.#end(CLOSE.violation, 'a message without an end');
     if (this.#unanswered >= PINGS_UNANSWERED_MAX) return this.#end(CLOSE.violation, 'no answer to a ping');
     this.#unanswered++;
     socket.ping();
@@ -87,6 +105,8 @@ export class SocketClient {
 
   #receive(data: Buffer, isBinary: boolean): void {
     this.#heard();
+    this.#unfinished = 0;
+    this.#bytesRead = this.#options.bytesRead();
     if (this.#deaf) return;
     if (isBinary) {
       void this.#refuse('MESSAGE_MALFORMED', `a binary frame of ${data.length} bytes`).then(() =>

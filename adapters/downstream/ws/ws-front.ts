@@ -102,7 +102,7 @@ export class WsFront {
     let upgraded = false;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       upgraded = true;
-      this.#serve(webSocket, session, principal);
+      this.#serve(webSocket, session, principal, () => socket.bytesRead);
     });
     // The library found something that we did not, and has answered; a session without a client must not stay.
     if (!upgraded) await session.close('disconnect');
@@ -116,11 +116,12 @@ export class WsFront {
     return own < sessionsPerPrincipalMax && this.#clients.size < sessionsMax;
   }
 
-  #serve(socket: WebSocket, session: ClientSession, principal: Principal): void {
+  #serve(socket: WebSocket, session: ClientSession, principal: Principal, bytesRead: () => number): void {
     const { limits, onDefect } = this.#options;
     const client = new SocketClient({
       socket,
       session,
+      bytesRead,
       bufferBytesMax: limits.streamBufferBytesMax,
       drainMs: limits.drainMs,
       onDefect,
