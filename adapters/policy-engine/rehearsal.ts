@@ -10,7 +10,6 @@ import type { PolicySource } from '../../control-plane/policy/source.ts';
 import { withoutPlaces } from '../../control-plane/policy/without-places.ts';
 import { Defect } from '../../domain/defect.ts';
 import type { Digest } from '../../domain/digest.ts';
-import type { Json } from '../../domain/json.ts';
 import { rootLineage } from '../../domain/lineage.ts';
 import { sha256 } from '../crypto/node-crypto.ts';
 import { SchemaChecks } from '../json-schema/schema-checks.ts';
@@ -45,11 +44,6 @@ const SOURCE: Omit<PolicySource, 'manifest'> = {
 @reason("the cast may speak")
 permit (principal in Rehearsal::Role::"cast", action == Rehearsal::Action::"stage/speak", resource == Rehearsal::Server::"stage")
 when { context.input.line like "to be*" };
-
-@id("reads")
-@reason("the cast may read the play")
-permit (principal in Rehearsal::Role::"cast", action == Rehearsal::Action::"stage:resources/read", resource == Rehearsal::Server::"stage")
-when { context.input.uri == "play://hamlet" };
 `,
     },
   ],
@@ -66,27 +60,23 @@ export function rehearse(): void {
   if (!assembled.ok) throw new Defect('the rehearsal has no policy');
   const engine = new CedarEngine(assembled.bundle);
   const schemas = new SchemaChecks(new Map([['stage/speak', { inputSchema: INPUT }]]));
-  const decided = (method: string, tool: string, args: Json): string =>
-    decide(assembled.bundle, requestFor(method, tool, args), engine, fileSystemPaths).decision;
   const outcome = (line: string): string => {
     if (schemas.input('stage/speak', { line }) !== undefined) throw new Defect('the rehearsal has no schema');
-    return decided('tools/call', 'speak', { line });
+    return decide(assembled.bundle, requestFor(line), engine, fileSystemPaths).decision;
   };
   if (outcome('to be') !== 'allow') throw new Defect('the rehearsal was refused what its rule allows');
   if (outcome('or not') !== 'deny') throw new Defect('the rehearsal was allowed what no rule allows');
-  const read = decided('resources/read', 'resources/read', { uri: 'play://hamlet' });
-  if (read !== 'allow') throw new Defect('the rehearsal was refused a method that its rule allows');
 }
 
-function requestFor(method: string, tool: string, args: Json): AuthorizationRequest {
+function requestFor(line: string): AuthorizationRequest {
   return {
     call: NEVER,
     at: 0,
     principal: { agent: 'actor', roles: ['cast'], root: true, authentication: 'local', connection: NOBODY },
-    method,
+    method: 'tools/call',
     server: 'stage',
-    tool,
-    argumentsJson: JSON.stringify(args),
+    tool: 'speak',
+    argumentsJson: JSON.stringify({ line }),
     args: NOBODY,
     req: NOBODY,
     definition: NOBODY,
