@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { closeInstallations, type Installation, installation } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
+import { logIn, logInWhenAsked } from '../support/operator.ts';
 import { browse, ProtectedWorld } from '../support/protected-server.ts';
 import { denialOf, RawHttp, textOf } from '../support/raw-mcp.ts';
 import { play } from './session.ts';
@@ -32,16 +33,6 @@ function protectedGate(http: object = { url: world.url, oauth: {} }): Installati
   return at;
 }
 
-/** `portcullis login`, with a browser that goes where it is told. */
-async function logIn(at: Installation): Promise<{ code: number | null; shown: string }> {
-  const running = at.start(['login', 'vault', '--json']);
-  await running.until(({ stdout }) => stdout.includes('\n'));
-  const { open } = JSON.parse(running.stdout.split('\n', 1)[0] ?? '') as { open: string };
-  expect(await browse(new URL(open))).toBe(200);
-  const { code, stdout, stderr } = await running.ended;
-  return { code, shown: stdout + stderr };
-}
-
 it('a gate whose server is protected says what to do, and opens when somebody has logged in', async () => {
   const at = installation();
   at.configure(
@@ -51,7 +42,7 @@ it('a gate whose server is protected says what to do, and opens when somebody ha
   const gate = at.start(['serve', '--http', '127.0.0.1:0']);
   await gate.says('server vault: it needs a login: run portcullis login vault');
   const client = new RawHttp(await urlOf(gate, 'vault'));
-  const { code, shown } = await logIn(at);
+  const { code, shown } = await logIn(at, 'vault');
   expect(code).toBe(0);
   await gate.says('open: 1 server(s)');
   await client.initialize();
@@ -77,10 +68,30 @@ it('a gate whose server is protected says what to do, and opens when somebody ha
   expect(statSync(join(at.home, 'state/gates/serve/credentials.json')).mode & 0o777).toBe(0o600);
 }, 60_000);
 
+it('a call that needs a wider scope says so, and passes once somebody has consented to it', async () => {
+  world.server.challengedScope = 'read';
+  world.server.callScope = 'write';
+  const at = installation();
+  at.configure(
+    { agents: { me: { roles: [], auth: 'local' } }, servers: { vault: { http: { url: world.url } } } },
+    ALLOW_ALL,
+  );
+  const gate = at.start(['serve', '--http', '127.0.0.1:0']);
+  const done = logInWhenAsked(gate, at, 'vault');
+  await gate.says('open: 1 server(s)');
+  const client = new RawHttp(await urlOf(gate, 'vault'));
+  await client.initialize();
+  expect(denialOf(await client.call('echo', {}))).toContain('SERVER_UNAVAILABLE');
+  await expect.poll(async () => textOf(await client.call('echo', {})), { timeout: 20_000, interval: 100 }).toBe('ran');
+  expect(await done()).toBe(2);
+  expect(world.authorizations.map((asked) => asked.get('scope'))).toEqual(['read', 'read write']);
+  expect(world.calls).toBe(1);
+}, 60_000);
+
 it('a login that is not given leaves nothing behind', async () => {
   const at = protectedGate();
   world.authorization.iss = 'wrong';
-  const { code, shown } = await logIn(at);
+  const { code, shown } = await logIn(at, 'vault');
   expect(code).toBe(1);
   expect(shown).toContain('no token for vault: the issuer that answered is not the issuer that was asked');
   expect(filesBelow(at.home).filter((text) => text.includes('upstream-credentials'))).toEqual([]);

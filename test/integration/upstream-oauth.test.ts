@@ -250,6 +250,24 @@ describe('a token', () => {
     }
   });
 
+  it('of a new issuer is for a client of its own there', async () => {
+    const connection = server({ oauth: {}, consent: withBrowser });
+    await connection.start();
+    const other = await new ProtectedWorld().start();
+    try {
+      const [mine] = world.authorizations;
+      world.server.issuers = [other.issuer];
+      world.revoke();
+      await call(connection);
+      await expect.poll(() => other.tokenRequests.length, SOON).toBe(1);
+      expect(other.registrations).toHaveLength(1);
+      expect(other.tokenRequests[0]?.parameters.has('refresh_token')).toBe(false);
+      expect(mine?.get('resource')).toBe(world.url);
+    } finally {
+      await other.stop();
+    }
+  });
+
   it('is not used once the operator names another issuer', async () => {
     await logIn();
     const message = await refusedStart({ oauth: { issuer: 'https://issuer.example' } });
