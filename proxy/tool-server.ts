@@ -106,7 +106,7 @@ export type ToolAnswer =
   | { readonly kind: 'error'; readonly error: ToolError; readonly bytes: number }
   /**
    * Never released. OUTPUT_INVALID and OUTPUT_TOO_LARGE: the tool ran and answered badly. SERVER_UNAVAILABLE and OVERLOADED: nothing
-   * of this call was handed to the transport, so the tool did not hear of it.
+   * of this call was handed to the transport, or the server turned it away for want of authorisation, so the tool did not hear of it.
    */
   | { readonly kind: 'refused'; readonly code: DenialCode; readonly detail: string; readonly bytes?: number }
   /** The connection or the process ended first, or a cancelled call stayed silent: it may have run. */
