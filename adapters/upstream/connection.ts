@@ -12,9 +12,9 @@ import type {
   ToolRun,
   ToolServer,
 } from '../../proxy/tool-server.ts';
+import { Session } from './legacy/session.ts';
 import type { UpstreamLimits } from './limits.ts';
 import type { DroppedCounts, OpenPipe, RefusedRequest } from './ports.ts';
-import { Session } from './session.ts';
 
 /** The first failure may be an accident; from the second in a row on we wait, doubling. */
 const BACKOFF_FIRST_MS = 250;

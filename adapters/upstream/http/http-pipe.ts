@@ -4,7 +4,7 @@
 
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
-import { outline, quoted } from '../wire.ts';
+import { outline, quoted } from '../unparsed.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EventStream } from './event-stream.ts';
 import { mediaType, type OpenRequest, type RequestAuthorization, type RequestLimits, Requests } from './requests.ts';

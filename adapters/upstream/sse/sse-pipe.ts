@@ -7,7 +7,7 @@ import type { Endpoint } from '../http/endpoint.ts';
 import { EventStream } from '../http/event-stream.ts';
 import { mediaType, type RequestLimits, Requests } from '../http/requests.ts';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
-import { quoted } from '../wire.ts';
+import { quoted } from '../unparsed.ts';
 
 export interface SseLimits extends RequestLimits {
   /** From the answer to a POST to its end: nothing is expected in it. */

@@ -5,7 +5,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
-import { quoted } from '../wire.ts';
+import { quoted } from '../unparsed.ts';
 import { Lines } from './lines.ts';
 import { withParentDeathSignal } from './parent-death.ts';
 import { StderrTail } from './stderr-tail.ts';

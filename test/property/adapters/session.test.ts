@@ -2,9 +2,9 @@
 
 import fc from 'fast-check';
 import { it } from 'vitest';
+import { Session } from '../../../adapters/upstream/legacy/session.ts';
 import { UPSTREAM_LIMITS } from '../../../adapters/upstream/limits.ts';
 import type { MessagePipe, PipeHandlers } from '../../../adapters/upstream/ports.ts';
-import { Session } from '../../../adapters/upstream/session.ts';
 import type { ToolAnswer } from '../../../proxy/tool-server.ts';
 import { type Dispatch, PLAIN_MANNER } from '../../../proxy/tool-server.ts';
 import { QUIET } from '../../support/hooks.ts';

@@ -1,9 +1,9 @@
 // All pages of tools/list, or a plain reason why the list cannot be believed. A list is taken whole or not at all.
 
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import type { ToolDefinition } from '../../proxy/tool-server.ts';
-import type { UpstreamLimits } from './limits.ts';
-import { quoted } from './wire.ts';
+import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
+import type { ToolDefinition } from '../../../proxy/tool-server.ts';
+import type { UpstreamLimits } from '../limits.ts';
+import { quoted } from '../unparsed.ts';
 
 /** Asks for one page; rejects with a plain explanation. */
 export type AskForPage = (params: JsonObject, bytesMax: number) => Promise<JsonObject>;

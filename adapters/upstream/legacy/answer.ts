@@ -1,7 +1,7 @@
 // An answer to a request, judged by its shape alone: a result, an error, or refused. What a result means is for the gate to judge.
 
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import type { ToolAnswer } from '../../proxy/tool-server.ts';
+import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
+import type { ToolAnswer } from '../../../proxy/tool-server.ts';
 
 const MEMBERS: readonly string[] = ['id', 'jsonrpc', 'result', 'error'];
 

@@ -1,9 +1,10 @@
 // The text of a call, and the guess whose an unread answer is.
 
 import { describe, expect, it } from 'vitest';
-import { callText, guessId, outline } from '../../../../adapters/upstream/wire.ts';
-import { Defect } from '../../../../domain/defect.ts';
-import { PLAIN_MANNER } from '../../../../proxy/tool-server.ts';
+import { callText } from '../../../../../adapters/upstream/legacy/wire.ts';
+import { guessId, outline } from '../../../../../adapters/upstream/unparsed.ts';
+import { Defect } from '../../../../../domain/defect.ts';
+import { PLAIN_MANNER } from '../../../../../proxy/tool-server.ts';
 
 const call = (body: string, meta = {}) =>
   callText(7, 'token', { method: 'tools/call', meta, body, outputBytesMax: 1, manner: PLAIN_MANNER });

@@ -3,8 +3,8 @@
 // the server writes is believed before it was parsed strictly. It does not reconnect (connection.ts) and judges no result (the gate does).
 
 import { randomUUID } from 'node:crypto';
-import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import { type JsonLimits, parseStrictJson } from '../../domain/strict-json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
+import { type JsonLimits, parseStrictJson } from '../../../domain/strict-json.ts';
 import type {
   CallHooks,
   Dispatch,
@@ -14,9 +14,8 @@ import type {
   ToolAnswer,
   ToolDefinition,
   ToolRun,
-} from '../../proxy/tool-server.ts';
-import { answerOf } from './answer.ts';
-import { jsonLimits, type UpstreamLimits } from './limits.ts';
+} from '../../../proxy/tool-server.ts';
+import { jsonLimits, type UpstreamLimits } from '../limits.ts';
 import type {
   DroppedCounts,
   Exchange,
@@ -25,7 +24,9 @@ import type {
   PipeHandlers,
   RefusedRequest,
   TooLarge,
-} from './ports.ts';
+} from '../ports.ts';
+import { guessId, outline, quoted } from '../unparsed.ts';
+import { answerOf } from './answer.ts';
 import { ProgressGuard } from './progress.ts';
 import { readToolList } from './tool-list.ts';
 import * as wire from './wire.ts';
@@ -112,7 +113,7 @@ export class Session {
       const hello = await this.#ask('initialize', params, limits.messageBytesMax);
       const { protocolVersion, capabilities, serverInfo, instructions } = hello;
       if (typeof protocolVersion !== 'string' || !SPOKEN.includes(protocolVersion)) {
-        throw new Error(`it answered initialize with the unknown revision ${wire.quoted(String(protocolVersion))}`);
+        throw new Error(`it answered initialize with the unknown revision ${quoted(String(protocolVersion))}`);
       }
       if (!isJsonObject(capabilities) || !isJsonObject(serverInfo)) {
         throw new Error('its answer to initialize lacks capabilities or serverInfo');
@@ -216,7 +217,7 @@ export class Session {
     if (answer.kind === 'result') return answer.result;
     if (answer.kind === 'refused' && answer.code === 'SERVER_UNAVAILABLE') throw new Error(answer.detail);
     if (answer.kind === 'error')
-      throw new Error(`it answered ${method} with the error ${wire.quoted(answer.error.message)}`);
+      throw new Error(`it answered ${method} with the error ${quoted(answer.error.message)}`);
     throw new Error(answer.kind === 'lost' ? answer.detail : `its answer to ${method} was refused: ${answer.detail}`);
   }
 
@@ -350,13 +351,13 @@ export class Session {
 
   /** The strict parser refused the bytes. Lenient eyes may still tell which call they belong to. */
   #notStrict(bytes: Uint8Array, exchange: number | undefined, reason: string): void {
-    const seen = wire.outline(bytes);
+    const seen = outline(bytes);
     if (seen === undefined) {
       const start = new TextDecoder('latin1').decode(bytes.subarray(0, 120));
       this.#misplaced(
         exchange,
         bytes.length,
-        `it wrote something that is not a JSON message (${reason}): ${wire.quoted(start)}`,
+        `it wrote something that is not a JSON message (${reason}): ${quoted(start)}`,
       );
       return;
     }
@@ -386,7 +387,7 @@ export class Session {
     let id: number | undefined;
     if ('exchange' in what) id = what.exchange;
     else {
-      id = wire.guessId(what.head, what.tail);
+      id = guessId(what.head, what.tail);
       // With one request open there is nobody else it could concern.
       if (id === undefined && this.#pending.size === 1) id = this.#pending.keys().next().value;
     }
@@ -424,7 +425,7 @@ export class Session {
   /** An answer larger than every open request allows is refused without being parsed, if it shows whose it is. */
   #refuseUnparsed(bytes: Uint8Array, exchange: number | undefined): boolean {
     const latin1 = new TextDecoder('latin1');
-    const id = exchange ?? wire.guessId(latin1.decode(bytes.subarray(0, 256)), latin1.decode(bytes.subarray(-256)));
+    const id = exchange ?? guessId(latin1.decode(bytes.subarray(0, 256)), latin1.decode(bytes.subarray(-256)));
     const pending = id === undefined ? undefined : this.#take(id);
     if (pending === undefined) return false;
     const detail = `the answer is larger than ${pending.exchange.bytesMax} bytes`;

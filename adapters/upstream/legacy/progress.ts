@@ -1,7 +1,7 @@
 // The progress of one call: strictly increasing, well-typed, and no more of it a second than anybody can look at.
 // What passes is rebuilt from the members that the protocol names; the token stays behind.
 
-import type { JsonObject } from '../../domain/json.ts';
+import type { JsonObject } from '../../../domain/json.ts';
 
 export class ProgressGuard {
   readonly #forward: (params: JsonObject) => void;
