@@ -12,9 +12,10 @@ import type {
   ToolRun,
   ToolServer,
 } from '../../proxy/tool-server.ts';
-import { Session } from './legacy/session.ts';
+import { Session, type SessionOptions } from './legacy/session.ts';
 import type { UpstreamLimits } from './limits.ts';
-import type { DroppedCounts, OpenPipe, RefusedRequest } from './ports.ts';
+import { OtherEra } from './other-era.ts';
+import type { DroppedCounts, OpenPipe, RefusedRequest, UpstreamSession } from './ports.ts';
 
 /** The first failure may be an accident; from the second in a row on we wait, doubling. */
 const BACKOFF_FIRST_MS = 250;
@@ -37,6 +38,8 @@ export interface ConnectionOptions {
   readonly clientInfo: JsonObject;
   readonly limits: UpstreamLimits;
   readonly listener: ConnectionListener;
+  /** Opens the pipe and speaks on it; throws what the pipe throws. The revisions up to 2025-11-25 when absent. */
+  readonly begin?: (options: SessionOptions) => UpstreamSession;
   /** Makes ready what a conversation needs before it begins. Its failure is nobody's fault and is not waited out here. */
   readonly prepare?: (signal: AbortSignal) => Promise<void>;
   /** Stopped: nothing that `prepare` began may be left. */
@@ -51,7 +54,7 @@ export class Connection implements ToolServer {
   readonly #nowMs: () => number;
   readonly #listeners: ((change: ServerChange) => void)[] = [];
   readonly #noticeListeners: ((notice: Notice) => void)[] = [];
-  #session: Session | undefined;
+  #session: UpstreamSession | undefined;
   #starting: Promise<ServerDescription> | undefined;
   #ended: Promise<void> = Promise.resolve();
   #preparing: AbortController | undefined;
@@ -130,14 +133,15 @@ export class Connection implements ToolServer {
     await this.#prepare();
     if (stops !== this.#stops) throw this.#explained('it was stopped');
     const startedMs = this.#nowMs();
-    let session: Session | undefined;
+    const begin = this.#options.begin ?? ((options: SessionOptions) => new Session(options));
+    let session: UpstreamSession | undefined;
     let hasEnded: () => void = () => undefined;
     const ended = new Promise<void>((resolve) => {
       hasEnded = resolve;
     });
     let wasUp = false;
     try {
-      session = new Session({
+      session = begin({
         name: this.name,
         open: this.#options.open,
         clientInfo: this.#options.clientInfo,
@@ -164,10 +168,11 @@ export class Connection implements ToolServer {
       return description;
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);
-      this.#failed(detail, startedMs);
+      // To speak another era is no failure, and need not be waited out.
+      if (!(error instanceof OtherEra)) this.#failed(detail, startedMs);
       // A start has failed only when nothing of it is left.
       if (session !== undefined) await ended;
-      throw this.#explained(detail);
+      throw this.#explained(detail, error);
     }
   }
 
@@ -191,8 +196,8 @@ export class Connection implements ToolServer {
     this.#notBeforeMs = now + delayMs;
   }
 
-  #explained(detail: string): Error {
-    return new Error(`the server ${this.name} is not available: ${detail}`);
+  #explained(detail: string, cause?: unknown): Error {
+    return new Error(`the server ${this.name} is not available: ${detail}`, { cause });
   }
 
   #tell(change: ServerChange): void {

@@ -1,11 +1,16 @@
 // What a conversation with a tool server needs from its transport: whole messages in, whole messages out, and a true word about the end.
 // A pipe knows nothing of JSON-RPC beyond the id of the request that a message belongs to.
 
+import type { JsonObject } from '../../domain/json.ts';
+import type { CallHooks, Dispatch, OfferKind, ServerDescription, ToolRun } from '../../proxy/tool-server.ts';
+
 /** The request that a message carries, for transports that answer each request on its own stream. */
 export interface Exchange {
   readonly id: number;
   /** The most bytes the answer may have. */
   readonly bytesMax: number;
+  /** What a transport with headers says of the message besides its text. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Turns false when the answer came or nobody waits for it any more. */
   awaited: boolean;
   /** The pipe's own: what it holds open for this request. Kept here, because a map that is written with every call is dear to collect. */
@@ -38,8 +43,8 @@ export interface PipeHandlers {
   messageBytesMax(): number;
   /** Answers true once it is clear whom it concerns; until then it is asked again at the end of the message. */
   onTooLarge(what: TooLarge): boolean;
-  /** The stream of this request ended without an answer; the connection lives on. */
-  onExchangeLost(id: number, detail: string): void;
+  /** The stream of this request ended without an answer; the connection lives on. `status`: what HTTP said, if it said something. */
+  onExchangeLost(id: number, detail: string, status?: number): void;
   /** Nothing of this request left, or the server turned it away before it did anything. Never within `send`. */
   onExchangeRefused(id: number, detail: string): void;
   /** What belongs to no request may have been missed, such as the word that the list of tools changed. */
@@ -64,4 +69,19 @@ export interface DroppedCounts {
   notifications: number;
   progress: number;
   requests: number;
+}
+
+/** One conversation on one pipe, in the words of one era. */
+export interface UpstreamSession {
+  /** Undefined before it was started and after it ended. */
+  readonly description: ServerDescription | undefined;
+  readonly dropped: Readonly<DroppedCounts>;
+  /** Rejects with a plain explanation, and has ended the pipe then; with OtherEra when the peer made plain that it speaks another era. */
+  start(): Promise<ServerDescription>;
+  /** Hands the request over before it returns. What was not handed over is answered `refused`. */
+  dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun;
+  /** One of its lists besides tools, whole. */
+  offers(kind: OfferKind): Promise<readonly JsonObject[]>;
+  /** Ends in order. */
+  close(): Promise<void>;
 }

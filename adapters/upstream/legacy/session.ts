@@ -16,6 +16,7 @@ import type {
   ToolRun,
 } from '../../../proxy/tool-server.ts';
 import { jsonLimits, type UpstreamLimits } from '../limits.ts';
+import { OtherEra } from '../other-era.ts';
 import type {
   DroppedCounts,
   Exchange,
@@ -134,7 +135,7 @@ export class Session {
       // The reason is ours to tell; the end of the connection that follows is not news.
       const detail = error instanceof Error ? error.message : String(error);
       this.#violate(detail);
-      throw new Error(detail);
+      throw error instanceof OtherEra ? error : new Error(detail);
     } finally {
       clearTimeout(timer);
     }
@@ -216,8 +217,10 @@ export class Session {
     });
     if (answer.kind === 'result') return answer.result;
     if (answer.kind === 'refused' && answer.code === 'SERVER_UNAVAILABLE') throw new Error(answer.detail);
-    if (answer.kind === 'error')
-      throw new Error(`it answered ${method} with the error ${quoted(answer.error.message)}`);
+    if (answer.kind === 'error') {
+      const detail = `it answered ${method} with the error ${quoted(answer.error.message)}`;
+      throw method === 'initialize' ? new OtherEra(detail) : new Error(detail);
+    }
     throw new Error(answer.kind === 'lost' ? answer.detail : `its answer to ${method} was refused: ${answer.detail}`);
   }
 
