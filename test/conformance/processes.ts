@@ -2,12 +2,14 @@
 
 import { fileURLToPath } from 'node:url';
 import { Installation, RunningCommand } from '../support/cli.ts';
+import { logInWhenAsked } from '../support/operator.ts';
 import type { Eras } from './fixture/eras.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const TYPESCRIPT = fileURLToPath(new URL('../support/typescript.mjs', import.meta.url));
 const FIXTURE = fileURLToPath(new URL('fixture/main.ts', import.meta.url));
 const START_MS = 60_000;
+const OPEN_MS = 8_000;
 
 export interface Started {
   readonly url: string;
@@ -30,11 +32,16 @@ export async function startFixture(eras: Eras): Promise<Started> {
   return { url: running.stdout.trim(), close: () => running.stop().then(() => undefined) };
 }
 
-export type Upstream = { readonly url: string } | { readonly command: readonly string[] };
+export type Upstream =
+  | { readonly http: { readonly url: string; readonly oauth?: object } }
+  | { readonly command: readonly string[] };
 
 export interface GateOptions {
   /** Instead of the rule that allows everything. */
   readonly rules?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Somebody logs in when the gate asks for it. */
+  readonly operator?: boolean;
   /** Keeps the installation when it ends, and says where it is. */
   readonly keep?: (folder: string) => void;
 }
@@ -44,32 +51,52 @@ const ALLOW_ALL = `
 permit (principal, action, resource);
 `;
 
-/** Portcullis as a user starts it, on HTTP, for the local user, in front of one server called \`it\`. */
+/** An installation whose user has more in the environment: the gate and the logins get it alike. */
+class Equipped extends Installation {
+  readonly #more: Readonly<Record<string, string>>;
+
+  constructor(more: Readonly<Record<string, string>>) {
+    super();
+    this.#more = more;
+  }
+
+  override get env(): Record<string, string> {
+    return { ...super.env, ...this.#more };
+  }
+}
+
+/**
+ * Portcullis as a user starts it, on HTTP, for the local user, in front of one server called \`it\`. A gate that has not opened after a while is
+ * handed out as it is: what its clients get then is measured too.
+ */
 export async function startGate(upstream: Upstream, options: GateOptions = {}): Promise<Started> {
-  const at = new Installation();
-  const close = async (running?: RunningCommand): Promise<void> => {
-    await running?.stop();
+  const at = new Equipped(options.env ?? {});
+  let endWatch: (() => Promise<unknown>) | undefined;
+  const close = async (running: RunningCommand): Promise<void> => {
+    await endWatch?.();
+    await running.stop();
     if (options.keep) options.keep(at.folder);
     else await at.close();
   };
   const [command, ...args] = 'command' in upstream ? upstream.command : [];
-  const server = 'url' in upstream ? { http: { url: upstream.url } } : { stdio: { command, args } };
   const config = at.configure(
     {
       namespace: 'Suite',
       agents: { suite: { roles: ['dev'], auth: 'local' } },
-      servers: { it: server },
+      servers: { it: 'http' in upstream ? { http: upstream.http } : { stdio: { command, args } } },
     },
     options.rules ?? ALLOW_ALL,
   );
   const running = at.start(['serve', '--config', config, '--http', '127.0.0.1:0']);
+  if (options.operator) endWatch = logInWhenAsked(running, at, 'it');
   try {
-    await running.until(({ stderr }) => /listening on \S+/.test(stderr) && /: (open: |shut )/.test(stderr), START_MS);
+    await running.until(({ stderr }) => /listening on \S+/.test(stderr), START_MS);
   } catch (error) {
     await close(running);
     throw error;
   }
+  await running.until(({ stderr }) => /: (open: |shut )/.test(stderr), OPEN_MS).catch(() => undefined);
+  if (!/: open: /.test(running.stderr)) process.stderr.write(running.stderr);
   const url = /listening on (\S+)/.exec(running.stderr)?.[1] ?? '';
-  if (/: shut /.test(running.stderr)) process.stderr.write(running.stderr);
   return { url: `${url}/it`, close: () => close(running) };
 }

@@ -54,7 +54,7 @@ async function serverUrl(leg: ServerLeg, options: LegOptions, started: Started[]
   const fixture = await startFixture(leg.eras);
   started.push(fixture);
   if (leg.via === 'direct') return fixture.url;
-  const gate = await startGate({ url: fixture.url }, keep);
+  const gate = await startGate({ http: { url: fixture.url } }, keep);
   started.push(gate);
   return gate.url;
 }
