@@ -99,7 +99,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
   });
 
-  const catalogue = new Catalogue(sha256);
+  const catalogue = new Catalogue(
+    sha256,
+    launches.map(({ name }) => name),
+  );
   const channels = new Channels();
   const servers = new SupervisedServers(launches, {
     version: options.version,

@@ -40,8 +40,12 @@ export class Catalogue {
   /** Digests of governed methods that are no tools. The list of them is closed, and so is this. */
   readonly #methods = new Map<string, Digest>();
 
-  constructor(sha256: Sha256) {
+  readonly #order: readonly string[];
+
+  /** `order`: servers in the order in which they are listed; one that is not named comes behind, as it was first seen. */
+  constructor(sha256: Sha256, order: readonly string[] = []) {
     this.#sha256 = sha256;
+    this.#order = order;
   }
 
   /** Pins what a server offers. `launch` is how it is reached, without secrets. A server that is pinned already is compared instead. */
@@ -69,7 +73,11 @@ export class Catalogue {
   }
 
   servers(): readonly PinnedServer[] {
-    return [...this.#servers.values()];
+    const place = ({ name }: PinnedServer): number => {
+      const index = this.#order.indexOf(name);
+      return index < 0 ? this.#order.length : index;
+    };
+    return [...this.#servers.values()].sort((a, b) => place(a) - place(b));
   }
 
   server(name: string): PinnedServer | undefined {

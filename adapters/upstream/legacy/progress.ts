@@ -1,5 +1,5 @@
 // The progress of one call: strictly increasing, well-typed, and no more of it a second than anybody can look at.
-// What passes is rebuilt from the members that the protocol names; the token stays behind.
+// What passes keeps every member but the token, which is ours.
 
 import type { JsonObject } from '../../../domain/json.ts';
 
@@ -31,11 +31,8 @@ export class ProgressGuard {
     if (this.#inWindow >= this.#perSecondMax) return false;
     this.#inWindow++;
     this.#last = progress;
-    this.#forward({
-      progress,
-      ...(total === undefined ? {} : { total }),
-      ...(message === undefined ? {} : { message }),
-    });
+    const { progressToken: _token, ...said } = params;
+    this.#forward(said);
     return true;
   }
 }
