@@ -248,6 +248,8 @@ export class LegacySession {
     if (this.#early.get(id) !== mark) return this.#record('CANCELLED', 'before the servers were known', method);
     this.#early.delete(id);
     if ('code' in operation) return refuse(operation.code, operation.detail ?? method);
+    if (operation.rest.task !== undefined && !this.#hasTasks(operation.server))
+      return refuse('METHOD_NOT_SERVED', 'a call as a task of a server without tasks');
     if (this.#closed || !this.#conversation.hasRoom()) return refuse('OVERLOADED', 'too many calls in flight');
     const end = await runRounds(this.#conversation, operation, {
       participation: this.#participation(message, meanwhile),
@@ -258,6 +260,10 @@ export class LegacySession {
     if (this.#withdrawn.delete(id)) return;
     const { hints, principal } = this.#options;
     reply(callReply(message, operation, end, { hints, principal, tasks: this.#gate.tasks }));
+  }
+
+  #hasTasks(server: string): boolean {
+    return isJsonObject(this.#gate.server(server)?.description?.capabilities.tasks);
   }
 
   #participation({ id, params }: Request, meanwhile: Reply | undefined): Participation {

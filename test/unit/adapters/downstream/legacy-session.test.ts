@@ -507,6 +507,7 @@ describe('tools/call', () => {
     ['a name that is no text', { name: 7 }, 'MESSAGE_MALFORMED'],
     ['arguments that are a list', { name: 'write_file', arguments: [] }, 'MESSAGE_MALFORMED'],
     ['arguments that are null', { name: 'write_file', arguments: null }, 'MESSAGE_MALFORMED'],
+    ['a task', { name: 'write_file', task: { ttl: 60_000 } }, 'METHOD_NOT_SERVED'],
     ['a reserved _meta key', { name: 'write_file', _meta: { 'dev.portcullis/lineage': 'x' } }, 'META_RESERVED'],
     ['a reserved prefix alone', { name: 'write_file', _meta: { 'dev.portcullis/': 1 } }, 'META_RESERVED'],
   ];
@@ -518,7 +519,7 @@ describe('tools/call', () => {
     expect(conversation.world.server.heard).toEqual([]);
   });
 
-  it.each([{ task: { ttl: 60_000 } }, { 'a.example/later': [1] }])(
+  it.each([{ inputResponses: {} }, { 'a.example/later': [1] }])(
     'forwards params that it does not know: %j',
     async (more) => {
       const conversation = await Conversation.begin();
