@@ -31,6 +31,7 @@ import { MESSAGE_BYTES_MAX, QUESTION_TIMEOUT_MS } from '../proxy/limits.ts';
 import { outputCheck } from '../proxy/output-check.ts';
 import type { Authority, GateCrypto } from '../proxy/ports.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
+import type { OfferKind } from '../proxy/tool-server.ts';
 import type { Configuration } from './configuration.ts';
 import { GateFacts } from './gate-facts.ts';
 import { credentialsFile, type GateFolder } from './home.ts';
@@ -76,6 +77,12 @@ export interface RunningGate {
 /** A question has the client's time, and an answer as large as any message. */
 const QUESTION_LIMITS: CallLimits = { timeoutMs: QUESTION_TIMEOUT_MS, outputBytes: MESSAGE_BYTES_MAX };
 
+/** Lists that are not what they were once a server said so. */
+const CHANGED_BY: Readonly<Record<string, readonly OfferKind[]>> = {
+  'notifications/prompts/list_changed': ['prompts'],
+  'notifications/resources/list_changed': ['resources', 'resourceTemplates'],
+};
+
 /** After the ledger refused a fact of the gate itself. */
 const OPEN_AGAIN_MS = 1_000;
 
@@ -115,6 +122,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       announce(launch.name);
     },
     onUnavailable: (server, reason) => governance.shut('servers', 'SERVER_UNAVAILABLE', `${server}: ${reason}`),
+    onNotice: (server, notice) => {
+      for (const kind of CHANGED_BY[notice.method] ?? []) enforcement.offers.changed(server, kind);
+      enforcement.notices.tell(server, notice);
+    },
     onRefusedRequest: (server, method) => {
       const call = ulid(clock.now(), randomBytes(10));
       const requested = {

@@ -2,7 +2,7 @@
 // that is the adapters' promise, and nothing here holds a call.
 
 import { visibleText } from '../domain/visible-text.ts';
-import type { ServerDescription, ToolServer } from '../proxy/tool-server.ts';
+import type { Notice, ServerDescription, ToolServer } from '../proxy/tool-server.ts';
 import { reasonOf } from './output.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 
@@ -12,6 +12,8 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   /** A server said what it offers. Rejects when that could not be recorded; it is then told again. */
   readonly onDescribed: (launch: ServerLaunch, description: ServerDescription) => Promise<void>;
   readonly onUnavailable: (server: string, reason: string) => void;
+  /** A server said something that belongs to no call. */
+  readonly onNotice: (server: string, notice: Notice) => void;
   /** A server asked the client side for something and was refused. */
   readonly onRefusedRequest: (server: string, method: string) => void;
 }
@@ -62,6 +64,7 @@ export class SupervisedServers {
         consent: this.#hooks.consent,
       });
       this.#servers.set(launch.name, server);
+      server.onNotice((notice) => this.#hooks.onNotice(launch.name, notice));
       server.onChange((change) => {
         if (this.#stopped || change === 'up') return;
         void this.#bring(launch, server, RESTART_FIRST_MS);

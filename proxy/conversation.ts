@@ -212,7 +212,8 @@ export class Conversation implements Listener {
   begin(operation: Operation, participation: Participation): RunningCall {
     const { gate } = this;
     const { client, admitQuestions = async () => undefined } = participation;
-    const captured = captureCall(gate.crypto, { ...operation, ...this.#now(), principal: this.principal });
+    const manner = { ...operation.manner, sender: this };
+    const captured = captureCall(gate.crypto, { ...operation, ...this.#now(), principal: this.principal, manner });
     const hooks = {
       onProgress: (params: JsonObject) => participation.onProgress(params),
       onLog: (params: JsonObject) => participation.onLog(params),
@@ -251,7 +252,8 @@ export class Conversation implements Listener {
       askedThrough: within.call,
     });
     const withdraw = gate.channels.open(within.call, client);
-    const hooks = { onProgress: () => {}, onLog: () => {}, ask: () => NOBODY };
+    const onProgress = (progress: JsonObject) => question.onProgress?.(progress);
+    const hooks = { onProgress, onLog: () => {}, ask: () => NOBODY };
     const options = { limits: gate.limits(captured), hooks, admitQuestions: async () => undefined };
     const running = gate.start(captured, options, this);
     return {

@@ -49,6 +49,8 @@ export interface Manner {
   readonly capabilities: ClientCapabilities;
   /** The least severe log message that the client wants; none was named when absent. */
   readonly logLevel?: string;
+  /** Stands for the client and says nothing about it: two calls with the same one are of one client. */
+  readonly sender?: object;
 }
 
 export const PLAIN_MANNER: Manner = { era: 'legacy', capabilities: {} };
@@ -59,6 +61,8 @@ export interface Question {
   readonly method: string;
   /** With its `_meta`, if it has one. */
   readonly params: JsonObject;
+  /** Told how far the client has come, where the server wants to know: progress, without its token. */
+  readonly onProgress?: (params: JsonObject) => void;
 }
 
 /** What the client answered, or why it was not asked. */

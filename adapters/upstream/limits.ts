@@ -27,6 +27,18 @@ export interface UpstreamLimits {
   readonly progressBytesMax: number;
   /** Of one call. More are dropped: nobody can look at more than this. */
   readonly progressPerSecondMax: number;
+  /** One log message, and how many of one call or of no call. Some servers put whole documents into them. */
+  readonly logBytesMax: number;
+  readonly logsPerSecondMax: number;
+  /** What belongs to no call: resources that were updated, the state of tasks. More are dropped. */
+  readonly noticeBytesMax: number;
+  readonly noticesPerSecondMax: number;
+  /** Questions of the server that wait for a client's answer. */
+  readonly questionsOpenMax: number;
+  /** How long a call that was given up still counts as one that the server may work on, when it asks without saying for whom. */
+  readonly givenUpMs: number;
+  /** Prompts, resources or templates. */
+  readonly listOffersMax: number;
   /** Messages that answer nothing. More is an attack on the event loop and ends the connection. */
   readonly unsolicitedPerSecondMax: number;
   readonly callsInFlightMax: number;
@@ -49,6 +61,13 @@ export const UPSTREAM_LIMITS: UpstreamLimits = {
   messageBytesMax: MIB,
   progressBytesMax: 16 * KIB,
   progressPerSecondMax: 50,
+  logBytesMax: 64 * KIB,
+  logsPerSecondMax: 100,
+  noticeBytesMax: 64 * KIB,
+  noticesPerSecondMax: 200,
+  questionsOpenMax: 64,
+  givenUpMs: 60_000,
+  listOffersMax: 10_000,
   unsolicitedPerSecondMax: 5_000,
   callsInFlightMax: 1_024,
   cancelGraceMs: 500,

@@ -4,6 +4,9 @@
 import type { JsonObject } from '../../domain/json.ts';
 import type { CallHooks, Dispatch, OfferKind, ServerDescription, ToolRun } from '../../proxy/tool-server.ts';
 
+/** In place of a request's id: the message came on a stream that belongs to no request. No request of ours has this id. */
+export const NO_EXCHANGE = 0;
+
 /** The request that a message carries, for transports that answer each request on its own stream. */
 export interface Exchange {
   readonly id: number;
@@ -37,7 +40,7 @@ export interface MessagePipe {
 export type TooLarge = { readonly exchange: number } | { readonly head: string; readonly tail?: string };
 
 export interface PipeHandlers {
-  /** One whole message. The bytes are good during this call only. `exchange` says on whose stream it came. */
+  /** One whole message. The bytes are good during this call only. `exchange` says on whose stream it came; absent where there is one for all. */
   onMessage(bytes: Uint8Array, exchange?: number): void;
   /** The most bytes the message being read may have. More are counted and thrown away, not kept. */
   messageBytesMax(): number;

@@ -2,16 +2,19 @@
 
 import { httpToolServer } from '../../adapters/upstream/http/http-tool-server.ts';
 import { startHttpCounter } from '../fixtures/servers/http-counter.ts';
-import { toolServerContract } from './tool-server.contract.ts';
+import { speakingServerContract } from './speaking-server.contract.ts';
+import { type TransportUnderTest, toolServerContract } from './tool-server.contract.ts';
 
 for (const mode of ['json', 'sse', 'polling'] as const) {
-  toolServerContract({
+  const transport: TransportUnderTest = {
     name: `Streamable HTTP answering by ${mode}`,
     writesInTheTick: false,
-    open: async ({ file, revision, pages, listener, limits }) => {
+    tellsWhose: true,
+    open: async ({ file, revision, pages, offers, listener, limits }) => {
       const env: Record<string, string> = { COUNTER_HTTP: mode, COUNTER_FILE: file };
       if (revision !== undefined) env.COUNTER_REVISION = revision;
       if (pages !== undefined) env.COUNTER_TOOL_PAGES = String(pages);
+      if (offers !== undefined) env.COUNTER_OFFERS = offers;
       let counter = await startHttpCounter(env);
       const url = `http://127.0.0.1:${counter.port}/mcp`;
       const surroundings = { clientInfo: { name: 'portcullis', version: '0' }, listener, ...(limits && { limits }) };
@@ -23,5 +26,7 @@ for (const mode of ['json', 'sse', 'polling'] as const) {
         release: () => counter.stop(),
       };
     },
-  });
+  };
+  toolServerContract(transport);
+  speakingServerContract(transport);
 }

@@ -2,15 +2,17 @@
 
 import { sseToolServer } from '../../adapters/upstream/sse/sse-tool-server.ts';
 import { startHttpCounter } from '../fixtures/servers/http-counter.ts';
-import { toolServerContract } from './tool-server.contract.ts';
+import { speakingServerContract } from './speaking-server.contract.ts';
+import { type TransportUnderTest, toolServerContract } from './tool-server.contract.ts';
 
-toolServerContract({
+const TRANSPORT: TransportUnderTest = {
   name: 'HTTP+SSE',
   writesInTheTick: false,
-  open: async ({ file, revision, pages, listener, limits }) => {
+  open: async ({ file, revision, pages, offers, listener, limits }) => {
     const env: Record<string, string> = { COUNTER_FILE: file };
     if (revision !== undefined) env.COUNTER_REVISION = revision;
     if (pages !== undefined) env.COUNTER_TOOL_PAGES = String(pages);
+    if (offers !== undefined) env.COUNTER_OFFERS = offers;
     let counter = await startHttpCounter(env, 'sse-counter.mjs');
     const { port } = counter;
     const surroundings = { clientInfo: { name: 'portcullis', version: '0' }, listener, ...(limits && { limits }) };
@@ -22,4 +24,7 @@ toolServerContract({
       release: () => counter.stop(),
     };
   },
-});
+};
+
+toolServerContract(TRANSPORT);
+speakingServerContract(TRANSPORT);

@@ -27,6 +27,8 @@ export interface SubjectOptions {
   readonly file: string;
   readonly revision?: string;
   readonly pages?: number;
+  /** How it lists what it offers besides tools; it has no such lists where this is absent. */
+  readonly offers?: 'pages' | 'endless' | 'bad' | 'none' | 'mute';
   readonly listener: ConnectionListener;
   readonly limits?: Partial<UpstreamLimits>;
 }
@@ -36,6 +38,8 @@ export interface TransportUnderTest {
   open(options: SubjectOptions): Promise<Subject>;
   /** Whether the tool hears a call although our event loop does not run again after dispatch(). */
   readonly writesInTheTick: boolean;
+  /** Whether a server can say on behalf of which call it speaks. */
+  readonly tellsWhose?: true;
 }
 
 export function callOf(name: string, args: JsonObject, outputBytesMax = 1_000_000, meta: JsonObject = {}): Dispatch {
@@ -308,7 +312,7 @@ export function toolServerContract(transport: TransportUnderTest): void {
       expect(textOf(await ask(server, 'echo', { text: 'again' }))).toBe('again');
     });
 
-    for (const method of ['sampling/createMessage', 'elicitation/create', 'roots/list', 'vendor/anything']) {
+    for (const method of ['tasks/get', 'tasks/list', 'tasks/result', 'tasks/cancel', 'tools/call', 'vendor/anything']) {
       proves(
         'G8',
         `a server that asks for ${method} over ${transport.name} is refused, and that is reported`,

@@ -2,16 +2,18 @@
 
 import { wsToolServer } from '../../adapters/upstream/ws/ws-tool-server.ts';
 import { startHttpCounter } from '../fixtures/servers/http-counter.ts';
-import { toolServerContract } from './tool-server.contract.ts';
+import { speakingServerContract } from './speaking-server.contract.ts';
+import { type TransportUnderTest, toolServerContract } from './tool-server.contract.ts';
 
 for (const mode of ['whole', 'fragments'] as const) {
-  toolServerContract({
+  const transport: TransportUnderTest = {
     name: `WebSocket in ${mode}`,
     writesInTheTick: true,
-    open: async ({ file, revision, pages, listener, limits }) => {
+    open: async ({ file, revision, pages, offers, listener, limits }) => {
       const env: Record<string, string> = { COUNTER_WS: mode, COUNTER_FILE: file };
       if (revision !== undefined) env.COUNTER_REVISION = revision;
       if (pages !== undefined) env.COUNTER_TOOL_PAGES = String(pages);
+      if (offers !== undefined) env.COUNTER_OFFERS = offers;
       let counter = await startHttpCounter(env, 'ws-counter.mjs');
       const { port } = counter;
       const surroundings = { clientInfo: { name: 'portcullis', version: '0' }, listener, ...(limits && { limits }) };
@@ -23,5 +25,7 @@ for (const mode of ['whole', 'fragments'] as const) {
         release: () => counter.stop(),
       };
     },
-  });
+  };
+  toolServerContract(transport);
+  speakingServerContract(transport);
 }

@@ -3,7 +3,7 @@
 // up again where the server gave event ids; that asks for the rest of an answer, never for the call.
 
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
-import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
+import { type Exchange, type Handover, type MessagePipe, NO_EXCHANGE, type PipeHandlers } from '../ports.ts';
 import { outline, quoted } from '../unparsed.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EventStream } from './event-stream.ts';
@@ -35,8 +35,6 @@ export const HTTP_LIMITS: HttpLimits = {
   resumeDelayMaxMs: 30_000,
 };
 
-/** No request of ours has this id: answers on a stream that belongs to no request are foreign. */
-const NO_EXCHANGE = 0;
 const SESSION_ID = /^[\x21-\x7e]{1,1024}$/;
 
 type Method = 'POST' | 'GET' | 'DELETE';

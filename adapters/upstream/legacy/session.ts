@@ -3,8 +3,7 @@
 // the server writes is believed before it was parsed strictly. It does not reconnect (connection.ts) and judges no result (the gate does).
 
 import { randomUUID } from 'node:crypto';
-import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
-import { type JsonLimits, parseStrictJson } from '../../../domain/strict-json.ts';
+import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
 import type {
   CallHooks,
   Dispatch,
@@ -12,35 +11,27 @@ import type {
   OfferKind,
   ServerDescription,
   ToolAnswer,
-  ToolDefinition,
   ToolRun,
 } from '../../../proxy/tool-server.ts';
-import { jsonLimits, type UpstreamLimits } from '../limits.ts';
+import type { UpstreamLimits } from '../limits.ts';
 import { OtherEra } from '../other-era.ts';
-import type {
-  DroppedCounts,
-  Exchange,
-  MessagePipe,
-  OpenPipe,
-  PipeHandlers,
-  RefusedRequest,
-  TooLarge,
-} from '../ports.ts';
-import { guessId, outline, quoted } from '../unparsed.ts';
-import { answerOf } from './answer.ts';
+import type { DroppedCounts, Exchange, MessagePipe, OpenPipe, RefusedRequest } from '../ports.ts';
+import { quoted } from '../unparsed.ts';
+import { helloOf, readHello } from './handshake.ts';
+import { Inbox } from './inbox.ts';
+import { LogLevel } from './log-level.ts';
+import { Notifications } from './notifications.ts';
+import { OFFER_LISTS, readOffers } from './offer-list.ts';
+import { type OpenCall, OpenRequests } from './open-requests.ts';
 import { ProgressGuard } from './progress.ts';
-import { readToolList } from './tool-list.ts';
+import { Rate } from './rate.ts';
+import { ServerRequests } from './server-requests.ts';
+import { ToolList } from './tool-list.ts';
 import * as wire from './wire.ts';
 
-const OFFERED = '2025-11-25';
-const SPOKEN: readonly string[] = [OFFERED, '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
 /** The one revision in which a message may be an array of messages. */
 const BATCHING = '2025-03-26';
-const BATCH_MAX = 100;
-/** Ids of a server's requests are sent back; longer ones are an attack. */
-const FOREIGN_ID_CHARACTERS_MAX = 256;
-/** Below this, an answer that is too large is parsed first, which costs less than looking for its id. */
-const WORTH_A_GUESS_BYTES = 64 * 1024;
+const METHOD_NOT_FOUND = -32601;
 
 export interface SessionOptions {
   readonly name: string;
@@ -57,45 +48,84 @@ export interface SessionOptions {
   onRefusedRequest(request: RefusedRequest): void;
 }
 
-interface Pending {
-  readonly exchange: Exchange;
-  settle(answer: ToolAnswer): void;
-  readonly progress?: ProgressGuard;
-  cancelled: boolean;
+/** The server answered a request of our own with an error. */
+class ServerError extends Error {
+  readonly code: number;
+
+  constructor(method: string, { code, message }: { readonly code: number; readonly message: string }) {
+    super(`it answered ${method} with the error ${quoted(message)}`);
+    this.code = code;
+  }
 }
 
 export class Session {
   readonly dropped: DroppedCounts = { answers: 0, notifications: 0, progress: 0, requests: 0 };
   readonly #options: SessionOptions;
   readonly #pipe: MessagePipe;
-  readonly #pending = new Map<number, Pending>();
-  readonly #byToken = new Map<string, Pending>();
-  readonly #messageJson: JsonLimits;
+  readonly #requests: OpenRequests;
+  readonly #asked: ServerRequests;
+  readonly #notifications: Notifications;
+  readonly #tools: ToolList;
+  readonly #logLevel: LogLevel;
   #description: ServerDescription | undefined;
   #protocolVersion = '';
-  #nextId = 1;
   #ended = false;
-  #listing = false;
-  #listAgain = false;
   #probing = false;
-  #windowStartMs = 0;
-  #windowMessages = 0;
 
   /** Opens the pipe; throws what the pipe throws. */
   constructor(options: SessionOptions) {
+    const { limits, nowMs } = options;
+    const { dropped } = this;
     this.#options = options;
-    this.#messageJson = jsonLimits(options.limits, options.limits.messageBytesMax);
-    const handlers: PipeHandlers = {
-      onMessage: (bytes, exchange) => this.#receive(bytes, exchange),
-      messageBytesMax: () => Math.max(options.limits.messageBytesMax, this.#largestAnswer()),
-      onTooLarge: (what) => this.#tooLarge(what),
+    const requests = new OpenRequests(limits.givenUpMs);
+    this.#requests = requests;
+    const hasEnded = () => this.#ended;
+    const violate = (detail: string) => this.#violate(detail);
+    const send = (text: string) => this.#pipe.send(text);
+    const onRefused = (request: RefusedRequest) => options.onRefusedRequest(request);
+    this.#asked = new ServerRequests({ limits, requests, dropped, nowMs, send, onRefused, violate });
+    this.#tools = new ToolList({
+      limits,
+      ask: (params, bytesMax) => this.#ask('tools/list', params, bytesMax),
+      hasEnded,
+      violate,
+      onRead: (tools) => {
+        if (this.#description === undefined) return;
+        this.#description = { ...this.#description, tools };
+        options.onTools();
+      },
+    });
+    this.#logLevel = new LogLevel((params) => this.#ask('logging/setLevel', params, limits.messageBytesMax));
+    this.#notifications = new Notifications({
+      limits,
+      requests,
+      dropped,
+      nowMs,
+      onNotice: (notice) => options.onNotice(notice),
+      onToolsChanged: () => this.#tools.changed(),
+      onCancelled: (params) => this.#asked.cancelled(params),
+    });
+    const inbox = new Inbox({
+      limits,
+      requests,
+      dropped,
+      nowMs,
+      hasEnded,
+      violate,
+      takesBatches: () => this.#protocolVersion === BATCHING,
+      onRequest: (request) => this.#asked.receive(request),
+      onNotification: (notification) => this.#notifications.receive(notification),
+    });
+    this.#pipe = options.open({
+      onMessage: (bytes, exchange) => inbox.receive(bytes, exchange),
+      messageBytesMax: () => Math.max(limits.messageBytesMax, requests.largestAnswer()),
+      onTooLarge: (what) => inbox.tooLarge(what),
       onExchangeLost: (id, detail) => this.#exchangeLost(id, detail),
       onExchangeRefused: (id, detail) =>
-        this.#take(id)?.settle({ kind: 'refused', code: 'SERVER_UNAVAILABLE', detail }),
-      onGap: () => void this.#relist(),
+        requests.take(id)?.settle({ kind: 'refused', code: 'SERVER_UNAVAILABLE', detail }),
+      onGap: () => this.#gap(),
       onClose: (detail) => this.#close(detail),
-    };
-    this.#pipe = options.open(handlers);
+    });
   }
 
   get description(): ServerDescription | undefined {
@@ -104,32 +134,16 @@ export class Session {
 
   /** The handshake and the first list of tools. Rejects with a plain explanation, and has ended the connection then. */
   async start(): Promise<ServerDescription> {
-    const { limits, name } = this.#options;
-    const timer = setTimeout(
-      () => this.#violate(`it was not ready after ${limits.startTimeoutMs} ms`),
-      limits.startTimeoutMs,
-    );
+    const { limits, name, clientInfo } = this.#options;
+    const late = () => this.#violate(`it was not ready after ${limits.startTimeoutMs} ms`);
+    const timer = setTimeout(late, limits.startTimeoutMs);
     try {
-      const params = { capabilities: {}, clientInfo: this.#options.clientInfo, protocolVersion: OFFERED };
-      const hello = await this.#ask('initialize', params, limits.messageBytesMax);
-      const { protocolVersion, capabilities, serverInfo, instructions } = hello;
-      if (typeof protocolVersion !== 'string' || !SPOKEN.includes(protocolVersion)) {
-        throw new Error(`it answered initialize with the unknown revision ${quoted(String(protocolVersion))}`);
-      }
-      if (!isJsonObject(capabilities) || !isJsonObject(serverInfo)) {
-        throw new Error('its answer to initialize lacks capabilities or serverInfo');
-      }
-      if (instructions !== undefined && typeof instructions !== 'string')
-        throw new Error('its instructions are not text');
-      this.#protocolVersion = protocolVersion;
-      this.#pipe.agreed(protocolVersion);
+      const hello = readHello(await this.#ask('initialize', helloOf(clientInfo), limits.messageBytesMax));
+      this.#protocolVersion = hello.protocolVersion;
+      this.#pipe.agreed(hello.protocolVersion);
       this.#pipe.send(wire.notificationText('notifications/initialized'));
-      this.#listing = true;
-      const tools = isJsonObject(capabilities.tools) ? await this.#list() : [];
-      this.#listing = false;
-      const said = instructions === undefined ? {} : { instructions };
-      this.#description = { name, protocolVersion, serverInfo, capabilities, ...said, tools };
-      if (this.#listAgain) this.#listLater();
+      const tools = await this.#tools.first(isJsonObject(hello.capabilities.tools));
+      this.#description = { name, ...hello, tools };
       return this.#description;
     } catch (error) {
       // The reason is ours to tell; the end of the connection that follows is not news.
@@ -144,7 +158,8 @@ export class Session {
   /** Hands the request over before it returns. What was not handed over is answered `refused`. */
   dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun {
     const { limits, nowMs } = this.#options;
-    const id = this.#nextId++;
+    const { manner, outputBytesMax: bytesMax } = dispatch;
+    const id = this.#requests.nextId();
     const token = randomUUID();
     const text = wire.callText(id, token, dispatch);
     let settle: (answer: ToolAnswer) => void = () => undefined;
@@ -157,24 +172,27 @@ export class Session {
     };
     if (this.#ended || this.#description === undefined)
       return refuse('SERVER_UNAVAILABLE', 'the server is not connected');
-    if (this.#pending.size >= limits.callsInFlightMax)
+    if (this.#requests.size >= limits.callsInFlightMax)
       return refuse('OVERLOADED', 'too many calls of this server are in flight');
-    const progress = new ProgressGuard((params) => hooks.onProgress(params), limits.progressPerSecondMax, nowMs);
-    const pending: Pending = {
-      exchange: { id, bytesMax: dispatch.outputBytesMax, awaited: true },
-      progress,
-      cancelled: false,
-      settle: (final) => {
-        this.#byToken.delete(token);
-        settle(final);
-      },
+    if (isJsonObject(this.#description.capabilities.logging)) this.#logLevel.wanted(manner.logLevel);
+    const call: OpenCall = {
+      sender: manner.sender,
+      hooks,
+      progress: new ProgressGuard((params) => hooks.onProgress(params), limits.progressPerSecondMax, nowMs),
+      logs: new Rate(limits.logsPerSecondMax, nowMs),
+      wantsTask: wire.asksForTask(dispatch),
     };
-    this.#pending.set(id, pending);
-    this.#byToken.set(token, pending);
-    const handover = this.#pipe.send(text, pending.exchange);
+    const exchange: Exchange = { id, bytesMax, awaited: true };
+    const ended = (final: ToolAnswer): void => {
+      this.#requests.forgetToken(token);
+      this.#asked.callEnded(call);
+      settle(final);
+    };
+    this.#requests.add({ exchange, call, cancelled: false, settle: ended }, token);
+    const handover = this.#pipe.send(text, exchange);
     if (handover !== 'sent') {
-      this.#pending.delete(id);
-      this.#byToken.delete(token);
+      this.#requests.take(id);
+      this.#requests.forgetToken(token);
       return handover === 'full'
         ? refuse('OVERLOADED', 'the server does not read what it is sent')
         : refuse('SERVER_UNAVAILABLE', 'the connection to the server has ended');
@@ -182,9 +200,33 @@ export class Session {
     return { answer, cancel: (reason) => this.#cancel(id, reason) };
   }
 
-  /** One of its lists besides tools, whole. */
-  async offers(_kind: OfferKind): Promise<readonly JsonObject[]> {
-    return [];
+  /** One of its lists besides tools, whole. Rejects with a plain explanation. */
+  async offers(kind: OfferKind): Promise<readonly JsonObject[]> {
+    const { limits } = this.#options;
+    const { method, capability, called } = OFFER_LISTS[kind];
+    if (!isJsonObject(this.#description?.capabilities[capability])) return [];
+    let isLate = false;
+    let open: number | undefined;
+    const timer = setTimeout(() => {
+      isLate = true;
+      if (open !== undefined) this.#cancel(open, 'it takes too long');
+    }, limits.listTimeoutMs);
+    const late = () => new Error(`${called} was not read within ${limits.listTimeoutMs} ms`);
+    try {
+      const ask = (params: JsonObject, bytesMax: number): Promise<JsonObject> => {
+        if (isLate) throw late();
+        return this.#ask(method, params, bytesMax, (id) => {
+          open = id;
+        });
+      };
+      return await readOffers(kind, ask, limits);
+    } catch (error) {
+      // With resources, templates are optional, and nothing but this says so.
+      if (error instanceof ServerError && error.code === METHOD_NOT_FOUND) return [];
+      throw isLate ? late() : error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Ends in order. */
@@ -193,226 +235,54 @@ export class Session {
   }
 
   #cancel(id: number, reason: string): void {
-    const pending = this.#pending.get(id);
-    if (pending === undefined || pending.cancelled) return;
-    pending.cancelled = true;
+    const request = this.#requests.get(id);
+    if (request === undefined || request.cancelled) return;
+    request.cancelled = true;
     this.#pipe.send(wire.notificationText('notifications/cancelled', { reason: reason.slice(0, 200), requestId: id }));
     const { cancelGraceMs } = this.#options.limits;
     const timer = setTimeout(() => {
-      if (this.#pending.get(id) !== pending) return;
-      this.#pipe.abandon(pending.exchange);
-      this.#take(id)?.settle({ kind: 'lost', detail: `cancelled, and no answer within ${cancelGraceMs} ms` });
+      if (this.#requests.get(id) !== request) return;
+      this.#pipe.abandon(request.exchange);
+      const detail = `cancelled, and no answer within ${cancelGraceMs} ms`;
+      this.#requests.giveUp(id)?.settle({ kind: 'lost', detail });
     }, cancelGraceMs);
     timer.unref();
   }
 
   /** A request of our own. Rejects with a plain explanation on anything but a result. */
-  async #ask(method: string, params: JsonObject, bytesMax: number): Promise<JsonObject> {
-    const id = this.#nextId++;
+  async #ask(method: string, params: JsonObject, bytesMax: number, opened?: (id: number) => void): Promise<JsonObject> {
+    const id = this.#requests.nextId();
+    opened?.(id);
     const answer = await new Promise<ToolAnswer>((settle) => {
       const exchange: Exchange = { id, bytesMax, awaited: true };
-      this.#pending.set(id, { exchange, settle, cancelled: false });
+      this.#requests.add({ exchange, settle, cancelled: false });
       const handover = this.#pipe.send(wire.requestText(id, method, params), exchange);
-      if (handover !== 'sent') this.#take(id)?.settle({ kind: 'lost', detail: 'the connection has ended' });
+      if (handover !== 'sent') this.#requests.take(id)?.settle({ kind: 'lost', detail: 'the connection has ended' });
     });
     if (answer.kind === 'result') return answer.result;
     if (answer.kind === 'refused' && answer.code === 'SERVER_UNAVAILABLE') throw new Error(answer.detail);
     if (answer.kind === 'error') {
-      const detail = `it answered ${method} with the error ${quoted(answer.error.message)}`;
-      throw method === 'initialize' ? new OtherEra(detail) : new Error(detail);
+      const fault = new ServerError(method, answer.error);
+      throw method === 'initialize' ? new OtherEra(fault.message) : fault;
     }
     throw new Error(answer.kind === 'lost' ? answer.detail : `its answer to ${method} was refused: ${answer.detail}`);
   }
 
-  #list(): Promise<readonly ToolDefinition[]> {
-    return readToolList((params, bytesMax) => this.#ask('tools/list', params, bytesMax), this.#options.limits);
-  }
-
-  /** The server says its list changed. Whatever goes wrong now ends the connection: an old list must not be taken for the new one. */
-  async #relist(): Promise<void> {
-    if (this.#listing || this.#description === undefined) {
-      this.#listAgain = true;
-      return;
-    }
-    this.#listing = true;
-    this.#listAgain = false;
-    const { listTimeoutMs } = this.#options.limits;
-    const timer = setTimeout(
-      () => this.#violate(`it did not list its tools within ${listTimeoutMs} ms`),
-      listTimeoutMs,
-    );
-    try {
-      const tools = await this.#list();
-      if (this.#ended) return;
-      this.#description = { ...this.#description, tools };
-    } catch (error) {
-      this.#violate(error instanceof Error ? error.message : String(error));
-      return;
-    } finally {
-      clearTimeout(timer);
-      this.#listing = false;
-    }
-    this.#options.onTools();
-    if (this.#listAgain) this.#listLater();
-  }
-
-  #listLater(): void {
-    setTimeout(() => {
-      if (!this.#ended) void this.#relist();
-    }, this.#options.limits.listIntervalMs).unref();
-  }
-
-  #receive(bytes: Uint8Array, exchange: number | undefined): void {
-    if (this.#ended) return;
-    let limits = this.#messageJson;
-    if (bytes.length > WORTH_A_GUESS_BYTES) {
-      const largest = this.#largestAnswer();
-      if (bytes.length > largest && this.#refuseUnparsed(bytes, exchange)) return;
-      limits = jsonLimits(this.#options.limits, Math.max(largest, this.#options.limits.messageBytesMax));
-    }
-    const parsed = parseStrictJson(bytes, limits);
-    if (!parsed.ok) {
-      this.#notStrict(bytes, exchange, `${parsed.reason} at byte ${parsed.offset}`);
-      return;
-    }
-    const { value } = parsed;
-    if (Array.isArray(value) && this.#protocolVersion === BATCHING && value.length <= BATCH_MAX) {
-      for (const element of value as readonly Json[]) this.#message(element, bytes.length, exchange);
-    } else {
-      this.#message(value, bytes.length, exchange);
-    }
-  }
-
-  #message(value: Json, bytes: number, exchange: number | undefined): void {
-    if (this.#ended) return;
-    if (!isJsonObject(value)) {
-      this.#misplaced(exchange, bytes, 'it wrote a message that is not a JSON object');
-      return;
-    }
-    if (Object.hasOwn(value, 'result') || Object.hasOwn(value, 'error')) {
-      const { id } = value;
-      // An answer on another request's stream is foreign, whatever its id says.
-      const pending = typeof id === 'number' && (exchange ?? id) === id ? this.#take(id) : undefined;
-      if (pending === undefined) {
-        this.dropped.answers++;
-        this.#countUnsolicited();
-      } else {
-        pending.settle(answerOf(value, bytes, pending.exchange.bytesMax));
-      }
-      return;
-    }
-    if (!this.#countUnsolicited()) return;
-    const { id, method, jsonrpc } = value;
-    if (jsonrpc !== '2.0' || typeof method !== 'string') {
-      // Not an answer, a request or a notification. Where it names an open call, that call pays; else nobody can say what it was.
-      const named = typeof id === 'number' ? id : undefined;
-      this.#misplaced(exchange ?? named, bytes, 'it wrote a message that is not JSON-RPC');
-      return;
-    }
-    if (id === undefined) this.#notification(method, value.params, bytes);
-    else this.#request(id, method);
-  }
-
-  #notification(method: string, params: Json | undefined, bytes: number): void {
-    switch (method) {
-      case 'notifications/progress': {
-        const token = isJsonObject(params) ? params.progressToken : undefined;
-        const guard = typeof token === 'string' ? this.#byToken.get(token)?.progress : undefined;
-        if (
-          guard === undefined ||
-          !isJsonObject(params) ||
-          bytes > this.#options.limits.progressBytesMax ||
-          !guard.offer(params)
-        ) {
-          this.dropped.progress++;
-        }
-        return;
-      }
-      case 'notifications/tools/list_changed':
-        void this.#relist();
-        return;
-      default:
-        this.dropped.notifications++;
-    }
-  }
-
-  /** We declared no capability, so all a server may ask is whether we live. */
-  #request(id: Json, method: string): void {
-    const isId = typeof id === 'string' ? id.length <= FOREIGN_ID_CHARACTERS_MAX : Number.isSafeInteger(id);
-    if (!isId) {
-      this.#violate('it wrote a request whose id is neither text nor a number');
-      return;
-    }
-    if (method === 'ping') {
-      if (this.#pipe.send(wire.resultText(id, {})) !== 'sent') this.dropped.requests++;
-      return;
-    }
-    const refusal = wire.errorText(id, -32601, 'this client does not carry that method');
-    if (this.#pipe.send(refusal) !== 'sent') this.dropped.requests++;
-    this.#options.onRefusedRequest({ method, detail: `${this.#pending.size} requests in flight` });
-  }
-
-  /** The strict parser refused the bytes. Lenient eyes may still tell which call they belong to. */
-  #notStrict(bytes: Uint8Array, exchange: number | undefined, reason: string): void {
-    const seen = outline(bytes);
-    if (seen === undefined) {
-      const start = new TextDecoder('latin1').decode(bytes.subarray(0, 120));
-      this.#misplaced(
-        exchange,
-        bytes.length,
-        `it wrote something that is not a JSON message (${reason}): ${quoted(start)}`,
-      );
-      return;
-    }
-    if (seen.hasMethod) {
-      if (this.#countUnsolicited()) this.dropped.notifications++;
-      return;
-    }
-    const pending = seen.id === undefined || (exchange ?? seen.id) !== seen.id ? undefined : this.#take(seen.id);
-    if (pending === undefined) {
-      this.dropped.answers++;
-      this.#countUnsolicited();
-      return;
-    }
-    const detail = `the answer is not strict JSON: ${reason}`;
-    pending.settle({ kind: 'refused', code: 'OUTPUT_INVALID', detail, bytes: bytes.length });
-  }
-
-  /** Not a message at all. The call it came for pays, if there is one; else nobody can say what it was, and the connection ends. */
-  #misplaced(id: number | undefined, bytes: number, detail: string): void {
-    const pending = id === undefined ? undefined : this.#take(id);
-    if (pending === undefined) this.#violate(detail);
-    else pending.settle({ kind: 'refused', code: 'OUTPUT_INVALID', detail, bytes });
-  }
-
-  #tooLarge(what: TooLarge): boolean {
-    if (this.#ended) return true;
-    let id: number | undefined;
-    if ('exchange' in what) id = what.exchange;
-    else {
-      id = guessId(what.head, what.tail);
-      // With one request open there is nobody else it could concern.
-      if (id === undefined && this.#pending.size === 1) id = this.#pending.keys().next().value;
-    }
-    const pending = id === undefined ? undefined : this.#take(id);
-    if (pending !== undefined) {
-      const detail = `the answer is larger than ${pending.exchange.bytesMax} bytes`;
-      pending.settle({ kind: 'refused', code: 'OUTPUT_TOO_LARGE', detail });
-      return true;
-    }
-    if ('exchange' in what) return true;
-    if (what.tail === undefined) return false;
-    this.#violate('it wrote a message that is too large and answers no request');
-    return true;
+  /** Whatever the server said of its lists may have been missed. */
+  #gap(): void {
+    this.#tools.changed();
+    const { prompts, resources } = this.#description?.capabilities ?? {};
+    if (isJsonObject(prompts)) this.#notifications.listChanged('notifications/prompts/list_changed');
+    if (isJsonObject(resources)) this.#notifications.listChanged('notifications/resources/list_changed');
   }
 
   /** One stream broke. Whether the server is still there is asked, so that the next call does not have to find out. */
   #exchangeLost(id: number, detail: string): void {
     // Once the protocol was broken, the end of the connection answers for all.
     if (this.#ended) return;
-    const pending = this.#take(id);
-    if (pending === undefined) return;
-    pending.settle({ kind: 'lost', detail });
+    const request = this.#requests.giveUp(id);
+    if (request === undefined) return;
+    request.settle({ kind: 'lost', detail });
     if (this.#probing || this.#description === undefined) return;
     this.#probing = true;
     const { pingTimeoutMs, messageBytesMax } = this.#options.limits;
@@ -425,47 +295,6 @@ export class Session {
       });
   }
 
-  /** An answer larger than every open request allows is refused without being parsed, if it shows whose it is. */
-  #refuseUnparsed(bytes: Uint8Array, exchange: number | undefined): boolean {
-    const latin1 = new TextDecoder('latin1');
-    const id = exchange ?? guessId(latin1.decode(bytes.subarray(0, 256)), latin1.decode(bytes.subarray(-256)));
-    const pending = id === undefined ? undefined : this.#take(id);
-    if (pending === undefined) return false;
-    const detail = `the answer is larger than ${pending.exchange.bytesMax} bytes`;
-    pending.settle({ kind: 'refused', code: 'OUTPUT_TOO_LARGE', detail, bytes: bytes.length });
-    return true;
-  }
-
-  /** Counts a message that answers nothing; false once there were too many, and the connection has ended. */
-  #countUnsolicited(): boolean {
-    const now = this.#options.nowMs();
-    if (now - this.#windowStartMs >= 1_000) {
-      this.#windowStartMs = now;
-      this.#windowMessages = 0;
-    }
-    this.#windowMessages++;
-    if (this.#windowMessages <= this.#options.limits.unsolicitedPerSecondMax) return true;
-    this.#violate(
-      `it wrote more than ${this.#options.limits.unsolicitedPerSecondMax} unsolicited messages in a second`,
-    );
-    return false;
-  }
-
-  #largestAnswer(): number {
-    let largest = 0;
-    for (const pending of this.#pending.values())
-      if (pending.exchange.bytesMax > largest) largest = pending.exchange.bytesMax;
-    return largest;
-  }
-
-  #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(id);
-    pending.exchange.awaited = false;
-    return pending;
-  }
-
   /** Reads nothing more. Calls in flight stay open until the peer has ended: only then nothing of them can still happen unseen. */
   #violate(detail: string): void {
     if (this.#ended) return;
@@ -476,7 +305,7 @@ export class Session {
   #close(detail: string): void {
     this.#ended = true;
     this.#description = undefined;
-    for (const id of [...this.#pending.keys()]) this.#take(id)?.settle({ kind: 'lost', detail });
+    for (const request of this.#requests.takeAll()) request.settle({ kind: 'lost', detail });
     this.#options.onClosed(detail);
   }
 }

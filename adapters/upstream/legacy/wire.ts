@@ -3,8 +3,8 @@
 
 import { canonicalJson } from '../../../domain/canonical-json.ts';
 import { Defect } from '../../../domain/defect.ts';
-import type { Json, JsonObject } from '../../../domain/json.ts';
-import type { Dispatch } from '../../../proxy/tool-server.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
+import type { Dispatch, ToolError } from '../../../proxy/tool-server.ts';
 
 /** The request of one call. Throws a Defect when the body is not one JSON object on one line. */
 export function callText(id: number, progressToken: string, dispatch: Dispatch): string {
@@ -29,6 +29,12 @@ export function resultText(id: Json, result: JsonObject): string {
   return canonicalJson({ id, jsonrpc: '2.0', result });
 }
 
-export function errorText(id: Json, code: number, message: string): string {
-  return canonicalJson({ error: { code, message }, id, jsonrpc: '2.0' });
+export function errorText(id: Json, error: ToolError): string {
+  return canonicalJson({ error: { ...error }, id, jsonrpc: '2.0' });
+}
+
+/** Whether the request of a call asks for a task instead of a result. */
+export function asksForTask({ body }: Dispatch): boolean {
+  // Nearly none does, and bodies can be large.
+  return body.includes('"task":') && isJsonObject((JSON.parse(body) as JsonObject).task);
 }

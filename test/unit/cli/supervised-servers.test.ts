@@ -29,6 +29,7 @@ describe('clients of a gate whose servers do not come', () => {
       note: () => {},
       onDescribed: async () => {},
       onUnavailable: () => {},
+      onNotice: () => {},
       onRefusedRequest: () => {},
     });
     servers.start();
