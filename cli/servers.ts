@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path';
 import type { ConnectionListener } from '../adapters/upstream/connection.ts';
+import { inEra } from '../adapters/upstream/era-choice.ts';
 import type { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import type { Consent } from '../adapters/upstream/http/oauth/grants.ts';
 import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
@@ -47,15 +48,17 @@ export function unlistedServer(line: CommandLine): ManifestServer {
 export async function launchOf(name: string, server: ManifestServer, baseFolder: string): Promise<ServerLaunch> {
   const { concurrency, ...limits } = server.limits;
   if (server.stdio !== undefined) {
-    const { command, args, cwd, env } = server.stdio;
+    const { command, args, cwd, env, era: chosen = 'auto' } = server.stdio;
     const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);
     return {
       name,
       limits,
       concurrency,
       description: { stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort() } },
-      start: (surroundings) =>
-        stdioToolServer({ name, command, args, cwd: folder, env: env.set, inherit: env.allow }, surroundings),
+      start: (surroundings) => {
+        const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow };
+        return inEra(name, chosen, 'legacy-first', (era) => stdioToolServer(config, surroundings, era));
+      },
     };
   }
   const { http, sse, ws } = server;
@@ -67,7 +70,10 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
       limits,
       concurrency,
       description: { ws: { url: ws.url, headers: Object.keys(headers).sort() } },
-      start: (surroundings) => wsToolServer({ name, url: ws.url, headers }, surroundings),
+      start: (surroundings) =>
+        inEra(name, ws.era ?? 'auto', 'legacy-first', (era) =>
+          wsToolServer({ name, url: ws.url, headers }, surroundings, era),
+        ),
     };
   }
   if (sse !== undefined) {
@@ -82,8 +88,8 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     };
   }
   if (http === undefined) throw new Error(`servers.${name} does not say how it is reached`);
-  const { httpToolServer } = await import('../adapters/upstream/http/http-tool-server.ts');
-  const { url, oauth } = http;
+  const { httpLinks } = await import('../adapters/upstream/http/http-tool-server.ts');
+  const { url, oauth, era: chosen = 'auto' } = http;
   const fromEnvironment = headersOf(http);
   return {
     name,
@@ -92,7 +98,8 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     description: {
       http: { url, headers: Object.keys(fromEnvironment).sort(), ...(oauth === undefined ? {} : { oauth: true }) },
     },
-    start: (surroundings) => httpToolServer({ name, url, headers: fromEnvironment, oauth }, surroundings),
+    start: (surroundings) =>
+      inEra(name, chosen, 'modern-first', httpLinks({ name, url, headers: fromEnvironment, oauth }, surroundings)),
   };
 }
 

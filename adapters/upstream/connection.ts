@@ -14,7 +14,6 @@ import type {
 } from '../../proxy/tool-server.ts';
 import { Session, type SessionOptions } from './legacy/session.ts';
 import type { UpstreamLimits } from './limits.ts';
-import { OtherEra } from './other-era.ts';
 import type { DroppedCounts, OpenPipe, RefusedRequest, UpstreamSession } from './ports.ts';
 
 /** The first failure may be an accident; from the second in a row on we wait, doubling. */
@@ -168,8 +167,7 @@ export class Connection implements ToolServer {
       return description;
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);
-      // To speak another era is no failure, and need not be waited out.
-      if (!(error instanceof OtherEra)) this.#failed(detail, startedMs);
+      this.#failed(detail, startedMs);
       // A start has failed only when nothing of it is left.
       if (session !== undefined) await ended;
       throw this.#explained(detail, error);

@@ -5,6 +5,8 @@
 export interface Outline {
   readonly id: number | undefined;
   readonly hasMethod: boolean;
+  /** Whether it is an error of JSON-RPC, whosever it is. */
+  readonly hasError: boolean;
 }
 
 /** Undefined when the bytes are not even lenient JSON with an object in it. */
@@ -17,7 +19,12 @@ export function outline(bytes: Uint8Array): Outline | undefined {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const id = Object.hasOwn(value, 'id') ? (value as { id: unknown }).id : undefined;
-  return { id: typeof id === 'number' ? id : undefined, hasMethod: Object.hasOwn(value, 'method') };
+  const { error, jsonrpc } = value as { error?: unknown; jsonrpc?: unknown };
+  return {
+    id: typeof id === 'number' ? id : undefined,
+    hasMethod: Object.hasOwn(value, 'method'),
+    hasError: jsonrpc === '2.0' && typeof error === 'object' && error !== null,
+  };
 }
 
 const HEAD_ID = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,15})\s*,/;

@@ -124,6 +124,9 @@ const headers = z.record(
 
 const remote = z.strictObject({ url: text, auth: bearer.optional(), headers: headers.default({}) });
 
+/** Which of the protocol's eras are tried with a server; found out when absent. */
+const era = z.enum(['auto', 'legacy', 'modern', 'both']).optional();
+
 const server = z.strictObject({
   stdio: z
     .strictObject({
@@ -136,6 +139,7 @@ const server = z.strictObject({
           set: z.record(environmentName, z.string().max(4096)).default({}),
         })
         .prefault({}),
+      era,
     })
     .optional(),
   http: z
@@ -145,10 +149,11 @@ const server = z.strictObject({
       /** Tokens of our own from the server's authorization server. */
       oauth: oauth.optional(),
       headers: headers.default({}),
+      era,
     })
     .optional(),
   sse: remote.optional(),
-  ws: remote.optional(),
+  ws: remote.extend({ era }).optional(),
   limits: limits.prefault({}),
 });
 

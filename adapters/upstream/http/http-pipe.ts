@@ -1,8 +1,9 @@
-// Streamable HTTP (2025-03-26 to 2025-11-25) as a pipe of messages: a POST for each, the answer on its own response, a stream for the rest.
+// Streamable HTTP (2025-03-26 to 2026-07-28) as a pipe of messages: a POST for each, the answer on its own response, a stream for the rest.
 // It follows no redirect, sends nothing a second time, and keeps no more of an answer than the call allows. A stream that breaks is taken
 // up again where the server gave event ids; that asks for the rest of an answer, never for the call.
 
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { MODERN_REVISION } from '../../../proxy/method-table.ts';
 import { type Exchange, type Handover, type MessagePipe, NO_EXCHANGE, type PipeHandlers } from '../ports.ts';
 import { outline, quoted } from '../unparsed.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -37,12 +38,19 @@ export const HTTP_LIMITS: HttpLimits = {
 
 const SESSION_ID = /^[\x21-\x7e]{1,1024}$/;
 
+/** The revision that knows neither sessions nor streams of their own, and whose every request says so; undefined for those before it. */
+export type Stateless = typeof MODERN_REVISION | undefined;
+
+/** Where a stateless server's error is told by its body. Who is not let in, or not now, was told nothing about the request. */
+const EXPLAINED: readonly number[] = [404, 405, 406, 409, 410, 413, 415, 422];
+
 type Method = 'POST' | 'GET' | 'DELETE';
 
 export class HttpPipe implements MessagePipe {
   readonly #requests: Requests;
   readonly #limits: HttpLimits;
   readonly #handlers: PipeHandlers;
+  readonly #stateless: boolean;
   #sessionId: string | undefined;
   #protocolVersion: string | undefined;
   #closing: Promise<void> | undefined;
@@ -50,7 +58,15 @@ export class HttpPipe implements MessagePipe {
   /** The stream for what belongs to no request was open once. */
   #listened = false;
 
-  constructor(endpoint: Endpoint, limits: HttpLimits, handlers: PipeHandlers, authorization?: RequestAuthorization) {
+  constructor(
+    endpoint: Endpoint,
+    limits: HttpLimits,
+    handlers: PipeHandlers,
+    authorization?: RequestAuthorization,
+    stateless?: Stateless,
+  ) {
+    this.#stateless = stateless !== undefined;
+    this.#protocolVersion = stateless;
     this.#requests = new Requests(endpoint, limits, authorization);
     this.#limits = limits;
     this.#handlers = handlers;
@@ -72,11 +88,13 @@ export class HttpPipe implements MessagePipe {
     }
     const answered = (response: IncomingMessage) => this.#answer(response, exchange, 0);
     const refused = (detail: string) => this.#refused(exchange, detail);
-    exchange.held = this.#request('POST', {}, text, answered, (detail) => this.#lost(exchange, detail), refused);
+    const lost = (detail: string) => this.#lost(exchange, detail);
+    exchange.held = this.#request('POST', { ...exchange.headers }, text, answered, lost, refused);
     return 'sent';
   }
 
   agreed(protocolVersion: string): void {
+    if (this.#stateless) return;
     this.#protocolVersion = protocolVersion;
     // The server learns of `initialized` first.
     setImmediate(() => this.#listen(undefined, this.#limits.resumeDelayMs));
@@ -117,9 +135,9 @@ export class HttpPipe implements MessagePipe {
   }
 
   /** Says nothing when the answer has come. */
-  #lost(exchange: Exchange, detail: string): void {
+  #lost(exchange: Exchange, detail: string, status?: number): void {
     exchange.held = undefined;
-    if (!this.#closed && exchange.awaited) this.#handlers.onExchangeLost(exchange.id, detail);
+    if (!this.#closed && exchange.awaited) this.#handlers.onExchangeLost(exchange.id, detail, status);
   }
 
   #refused(exchange: Exchange, detail: string): void {
@@ -169,15 +187,15 @@ export class HttpPipe implements MessagePipe {
     const refuse = (detail: string) => {
       response.on('error', () => undefined);
       response.destroy();
-      this.#lost(exchange, detail);
+      this.#lost(exchange, detail, status);
     };
     if (status >= 300 && status < 400)
       return refuse(`it answered with a redirect (HTTP ${status}), and none is followed`);
     const encoding = response.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity')
       return refuse('it answered with an encoding that was not asked for');
-    if (status === 400 && type === 'application/json')
-      return this.#body(response, exchange, `it answered with HTTP ${status}`);
+    const mayExplain = status === 400 || (this.#stateless && EXPLAINED.includes(status));
+    if (mayExplain && type === 'application/json') return this.#body(response, exchange, status);
     if (status !== 200) return refuse(`it answered with HTTP ${status}`);
     if (!this.#keepSessionId(response)) return refuse('it gave a session id that is not one');
     if (type === 'application/json') return this.#body(response, exchange, undefined);
@@ -194,8 +212,8 @@ export class HttpPipe implements MessagePipe {
     return true;
   }
 
-  /** `fault` set: an answer of failure, which counts only if it names the request. */
-  #body(response: IncomingMessage, exchange: Exchange, fault: string | undefined): void {
+  /** `fault` set: an answer of failure, which counts only if it names the request, or says that it could not read which it was. */
+  #body(response: IncomingMessage, exchange: Exchange, fault: number | undefined): void {
     const { id } = exchange;
     const bytesMax = Math.max(exchange.bytesMax, fault === undefined ? 0 : this.#limits.messageBytesMax);
     const chunks: Buffer[] = [];
@@ -221,14 +239,19 @@ export class HttpPipe implements MessagePipe {
       if (tooLarge) return;
       const [only] = chunks;
       const whole = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
-      if (fault !== undefined && outline(whole)?.id !== id) detail = fault;
+      if (fault !== undefined && !this.#isAbout(whole, id)) detail = `it answered with HTTP ${fault}`;
       else if (bytes > 0 && !this.#closed) {
         detail = 'its answer was to another request';
         this.#handlers.onMessage(whole, id);
       } else detail = 'it answered with an empty body';
     });
     // After an answer was delivered the exchange is settled, and this says nothing new.
-    response.on('close', () => this.#lost(exchange, detail));
+    response.on('close', () => this.#lost(exchange, detail, fault));
+  }
+
+  #isAbout(body: Uint8Array, id: number): boolean {
+    const seen = outline(body);
+    return this.#stateless ? seen?.hasError === true && (seen.id ?? id) === id : seen?.id === id;
   }
 
   #stream(response: IncomingMessage, exchange: Exchange, resumed: number): void {
@@ -249,7 +272,7 @@ export class HttpPipe implements MessagePipe {
     response.on('close', () => {
       const { lastEventId, retryMs } = events;
       if (this.#closed || !exchange.awaited) return;
-      if (lastEventId === undefined || lastEventId === '' || resumed >= this.#limits.resumesMax) {
+      if (this.#stateless || lastEventId === undefined || lastEventId === '' || resumed >= this.#limits.resumesMax) {
         this.#lost(exchange, 'its stream ended without an answer');
         return;
       }

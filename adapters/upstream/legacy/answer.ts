@@ -5,11 +5,14 @@ import type { ToolAnswer } from '../../../proxy/tool-server.ts';
 
 const MEMBERS: readonly string[] = ['id', 'jsonrpc', 'result', 'error'];
 
-/**
- * `bytes` is the length of the whole message, which may not be more than `bytesMax`. `wantsTask`: the request asked for a task, so that an
- * answer can be one; to any other request the same object is a result like every other.
- */
+/** See answerWithin. `wantsTask`: the request asked for a task, so that an answer can be one; to any other request it is a result. */
 export function answerOf(message: JsonObject, bytes: number, bytesMax: number, wantsTask = false): ToolAnswer {
+  const answer = answerWithin(message, bytes, bytesMax);
+  return answer.kind === 'result' ? resultOf(answer.result, bytes, wantsTask) : answer;
+}
+
+/** `bytes` is the length of the whole message, which may not be more than `bytesMax`. A result is as it came, its kind included. */
+export function answerWithin(message: JsonObject, bytes: number, bytesMax: number): ToolAnswer {
   if (bytes > bytesMax) {
     return { kind: 'refused', code: 'OUTPUT_TOO_LARGE', detail: `the answer is larger than ${bytesMax} bytes`, bytes };
   }
@@ -20,7 +23,7 @@ export function answerOf(message: JsonObject, bytes: number, bytesMax: number, w
   const { result, error } = message;
   if (result !== undefined && error !== undefined) return invalid('the answer is both a result and an error');
   if (result !== undefined)
-    return isJsonObject(result) ? resultOf(result, bytes, wantsTask) : invalid('the result is not an object');
+    return isJsonObject(result) ? { kind: 'result', result, bytes } : invalid('the result is not an object');
   if (!isJsonObject(error)) return invalid('the error is not an object');
   const { code, message: text, data } = error;
   if (typeof code !== 'number' || !Number.isSafeInteger(code))

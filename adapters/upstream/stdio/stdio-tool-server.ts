@@ -2,8 +2,10 @@
 // Each start is a new process; a call that was handed over is never handed over again.
 
 import type { JsonObject } from '../../../domain/json.ts';
+import type { Era } from '../../../proxy/tool-server.ts';
 import { Connection, type ConnectionListener } from '../connection.ts';
 import { UPSTREAM_LIMITS, type UpstreamLimits } from '../limits.ts';
+import { ModernSession } from '../modern/modern-session.ts';
 import type { OpenPipe } from '../ports.ts';
 import { resolveCommand, whyNotFolder } from './command.ts';
 import { serverEnvironment, type Variables } from './environment.ts';
@@ -36,7 +38,12 @@ export interface StdioToolServer extends Connection {
   pid(): number | undefined;
 }
 
-export function stdioToolServer(config: StdioServerConfig, surroundings: StdioServerSurroundings): StdioToolServer {
+/** The server in the words of one era. */
+export function stdioToolServer(
+  config: StdioServerConfig,
+  surroundings: StdioServerSurroundings,
+  era: Era = 'legacy',
+): StdioToolServer {
   const { clientInfo, listener = {}, ourEnvironment = process.env } = surroundings;
   const setpriv = 'setpriv' in surroundings ? surroundings.setpriv : findParentDeathSignal();
   const limits = { ...PROCESS_LIMITS, ...surroundings.processLimits };
@@ -60,6 +67,7 @@ export function stdioToolServer(config: StdioServerConfig, surroundings: StdioSe
     clientInfo,
     limits: { ...UPSTREAM_LIMITS, ...surroundings.limits },
     listener,
+    ...(era === 'modern' ? { begin: (options) => new ModernSession({ ...options, streams: false }) } : {}),
   });
   return Object.assign(connection, { pid: () => (connection.description === undefined ? undefined : pipe?.pid) });
 }

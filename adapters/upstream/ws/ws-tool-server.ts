@@ -2,9 +2,11 @@
 // The headers it gets are ours and the configuration's; nothing of a client is passed on.
 
 import type { JsonObject } from '../../../domain/json.ts';
+import type { Era } from '../../../proxy/tool-server.ts';
 import { Connection, type ConnectionListener } from '../connection.ts';
 import { type EndpointConfig, resolveEndpoint } from '../http/endpoint.ts';
 import { UPSTREAM_LIMITS, type UpstreamLimits } from '../limits.ts';
+import { ModernSession } from '../modern/modern-session.ts';
 import { WS_LIMITS, type WsLimits, WsPipe } from './ws-pipe.ts';
 
 export interface WsServerConfig extends EndpointConfig {
@@ -19,7 +21,12 @@ export interface WsServerSurroundings {
   readonly wsLimits?: Partial<WsLimits>;
 }
 
-export function wsToolServer(config: WsServerConfig, surroundings: WsServerSurroundings): Connection {
+/** The server in the words of one era. */
+export function wsToolServer(
+  config: WsServerConfig,
+  surroundings: WsServerSurroundings,
+  era: Era = 'legacy',
+): Connection {
   const { clientInfo, listener = {}, ourEnvironment = process.env } = surroundings;
   const wsLimits = { ...WS_LIMITS, ...surroundings.wsLimits };
   return new Connection({
@@ -27,6 +34,7 @@ export function wsToolServer(config: WsServerConfig, surroundings: WsServerSurro
     clientInfo,
     limits: { ...UPSTREAM_LIMITS, ...surroundings.limits },
     listener,
+    ...(era === 'modern' ? { begin: (options) => new ModernSession({ ...options, streams: false }) } : {}),
     open: (handlers) => {
       const endpoint = resolveEndpoint(config, ourEnvironment, 'ws');
       if (!endpoint.ok) throw new Error(endpoint.reason);
