@@ -2,7 +2,8 @@
 // credential: it is good only together with the agent whose call made it. In memory: after a start of the gate no task is known.
 
 import type { CallId } from '../domain/ids.ts';
-import { TASKS_REMEMBERED_MAX } from './limits.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { TASKS_PER_AGENT_MAX, TASKS_REMEMBERED_MAX } from './limits.ts';
 
 export interface BoundTask {
   readonly server: string;
@@ -15,50 +16,91 @@ export interface BoundTask {
   readonly call: CallId;
 }
 
-export class BoundTasks {
-  readonly #tasks = new Map<string, BoundTask>();
-  readonly #names = new Map<string, string>();
+interface Kept {
+  readonly task: BoundTask;
+  /** What its server said of it last, without anything that it has come to. */
+  state: JsonObject;
+}
 
-  /** Remembers a task and says under which id the client is to know it: the server's own, unless somebody else's task has that one. */
-  bind(task: BoundTask): string {
+/** What is kept of what a server says of a task. */
+const STATE = ['status', 'createdAt', 'lastUpdatedAt', 'ttl', 'pollInterval'];
+const STATE_CHARACTERS_MAX = 64;
+
+export class BoundTasks {
+  /** Of each agent, by the name under which it knows them. What one agent has does not show in the names of another. */
+  readonly #ofAgent = new Map<string, Map<string, Kept>>();
+  /** By server and its id, oldest first. */
+  readonly #names = new Map<string, { readonly agent: string; readonly name: string }>();
+
+  /** Remembers a task and says under which id the client is to know it: the server's own, unless another task of that agent has that one. */
+  bind(task: BoundTask, said: JsonObject = {}): string {
     const key = keyOf(task.server, task.taskId);
     const known = this.#names.get(key);
-    if (known !== undefined && this.#tasks.get(known)?.agent === task.agent) return known;
-    if (this.#tasks.size >= TASKS_REMEMBERED_MAX) this.#forgetOldest();
-    const name = this.#tasks.has(task.taskId) ? `${task.taskId}.${task.call}` : task.taskId;
-    this.#tasks.set(name, task);
-    this.#names.set(key, name);
+    if (known?.agent === task.agent) return known.name;
+    // A server that gives an id away anew has forgotten whose it was. It must not be the task of both.
+    if (known !== undefined) this.#forget(key);
+    const own = this.#ofAgent.get(task.agent) ?? new Map<string, Kept>();
+    if (own.size >= TASKS_PER_AGENT_MAX) this.#forgetOldest(task.agent);
+    if (this.#names.size >= TASKS_REMEMBERED_MAX) this.#forgetOldest();
+    this.#ofAgent.set(task.agent, own);
+    const name = own.has(task.taskId) ? `${task.taskId}.${task.call}` : task.taskId;
+    own.set(name, { task, state: stateOf(said) });
+    this.#names.set(key, { agent: task.agent, name });
     return name;
+  }
+
+  /** What the server says of a task now. Of a task that is not known nothing is kept. */
+  learn(server: string, taskId: string, said: JsonObject): void {
+    const known = this.#names.get(keyOf(server, taskId));
+    const kept = known === undefined ? undefined : this.#ofAgent.get(known.agent)?.get(known.name);
+    if (kept !== undefined) kept.state = { ...kept.state, ...stateOf(said) };
   }
 
   /** The task that this agent knows under this id. */
   find(name: string, agent: string): BoundTask | undefined {
-    const task = this.#tasks.get(name);
-    return task?.agent === agent ? task : undefined;
+    return this.#ofAgent.get(agent)?.get(name)?.task;
   }
 
   /** Under which id the owner knows a server's task, and who that is. */
   named(server: string, taskId: string): { readonly name: string; readonly task: BoundTask } | undefined {
-    const name = this.#names.get(keyOf(server, taskId));
-    const task = name === undefined ? undefined : this.#tasks.get(name);
-    return name === undefined || task === undefined ? undefined : { name, task };
+    const known = this.#names.get(keyOf(server, taskId));
+    const kept = known === undefined ? undefined : this.#ofAgent.get(known.agent)?.get(known.name);
+    return known === undefined || kept === undefined ? undefined : { name: known.name, task: kept.task };
   }
 
   /** Ids under which this agent knows its tasks, oldest first. */
   of(agent: string): readonly string[] {
-    return [...this.#tasks].filter(([, task]) => task.agent === agent).map(([name]) => name);
+    return [...(this.#ofAgent.get(agent)?.keys() ?? [])];
+  }
+
+  /** What was last said of a task, under the name that this agent knows. */
+  state(name: string, agent: string): JsonObject {
+    return this.#ofAgent.get(agent)?.get(name)?.state ?? {};
   }
 
   /** Its owner will hear that there is no such task. */
-  #forgetOldest(): void {
-    for (const [name, { server, taskId }] of this.#tasks) {
-      this.#tasks.delete(name);
-      this.#names.delete(keyOf(server, taskId));
-      return;
+  #forgetOldest(agent?: string): void {
+    for (const [key, known] of this.#names) {
+      if (agent === undefined || known.agent === agent) return this.#forget(key);
     }
+  }
+
+  #forget(key: string): void {
+    const known = this.#names.get(key);
+    if (known === undefined) return;
+    this.#names.delete(key);
+    const own = this.#ofAgent.get(known.agent);
+    own?.delete(known.name);
+    if (own?.size === 0) this.#ofAgent.delete(known.agent);
   }
 }
 
 function keyOf(server: string, taskId: string): string {
   return `${server} ${taskId}`;
+}
+
+function stateOf(said: JsonObject): JsonObject {
+  const isSmall = (value: unknown) =>
+    value === null || typeof value === 'number' || (typeof value === 'string' && value.length <= STATE_CHARACTERS_MAX);
+  return Object.fromEntries(Object.entries(said).filter(([key, value]) => STATE.includes(key) && isSmall(value)));
 }

@@ -30,6 +30,8 @@ export interface CapturedCall {
   readonly relation: CallRelation | undefined;
   /** Undefined when the server executes; else the call whose client does. */
   readonly askedThrough: CallId | undefined;
+  /** The tool whose result the answer may hold, where a message asks for that later. */
+  readonly resultOf: string | undefined;
   /** What rules decide about: the arguments of a tool, the params of everything else. Canonical JSON. */
   readonly argumentsJson: string;
   /** Canonical JSON of the forwarded `_meta`. */
@@ -59,6 +61,7 @@ export interface CallParts {
   readonly manner: Manner;
   readonly relation?: CallRelation | undefined;
   readonly askedThrough?: CallId | undefined;
+  readonly resultOf?: string | undefined;
 }
 
 /** Commitment to the request as a whole: method, params and forwarded `_meta`. */
@@ -90,6 +93,7 @@ export function captureCall(crypto: GateCrypto, parts: CallParts): CapturedCall 
     lineage: rootLineage(parts.call),
     relation: parts.relation,
     askedThrough: parts.askedThrough,
+    resultOf: parts.resultOf,
     argumentsJson,
     metaJson,
     body,

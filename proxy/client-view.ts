@@ -8,7 +8,7 @@ import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
 import { errorMessage, type RequestId, RPC } from './jsonrpc.ts';
 import type { ResultType, ToolError } from './tool-server.ts';
 
-/** Keys that we set in `_meta`. Clients may not use this prefix. */
+/** Keys that we set in `_meta`. No peer may use this prefix. */
 export const META_PREFIX = 'dev.portcullis/';
 
 /** Where a released result can be found again. */

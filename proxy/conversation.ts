@@ -1,7 +1,7 @@
 // What one client may do here, in the neutral form: see what is offered to it, have a message governed, and be asked in turn. The eras are
 // wrapped around it (adapters/downstream): they know the words on the wire, this knows the principal, the view and what belongs to whom.
 
-import { actionId, type GovernedMethod } from '../domain/action.ts';
+import { actionId, type GovernedMethod, serverOfAction } from '../domain/action.ts';
 import { DENIALS, type Denial, type DenialCode, deny, rpcCode } from '../domain/denial.ts';
 import { type CallId, ulid } from '../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
@@ -14,9 +14,11 @@ import { canBeAsked } from './client-capabilities.ts';
 import type { ViewName } from './client-port.ts';
 import { type CallEnd, denialData } from './client-view.ts';
 import type { Enforcement } from './enforcement.ts';
-import { CALLS_IN_FLIGHT_PER_SESSION_MAX, SUBSCRIPTIONS_PER_SESSION_MAX } from './limits.ts';
+import { forwarded, forwardedMeta } from './forwarded-meta.ts';
+import { CALLS_IN_FLIGHT_PER_SESSION_MAX, QUESTIONS_AT_ONCE_PER_SESSION_MAX } from './limits.ts';
 import type { Listener } from './notices.ts';
 import type { RunningCall } from './runner.ts';
+import { Subscriptions } from './subscriptions.ts';
 import { exposedName, resolveName, toolsOf } from './tool-names.ts';
 import type { Asking, Manner, Notice, OfferKind, Peer, Question, QuestionAnswer } from './tool-server.ts';
 import { couldMake } from './uri-template.ts';
@@ -34,6 +36,8 @@ export interface Operation {
   readonly meta: JsonObject;
   readonly manner: Manner;
   readonly relation?: CallRelation | undefined;
+  /** The tool whose result the answer may hold, where a message asks for that later. */
+  readonly resultOf?: string | undefined;
 }
 
 /** How a client takes part in its own call while it runs. */
@@ -67,14 +71,22 @@ const USED_BY: Record<OfferKind, GovernedMethod> = {
   resourceTemplates: 'resources/read',
 };
 
+/** Members of a message about a task that are more than its state. */
+const OUTCOME_OF_TASK = ['result', 'error', 'inputRequests'];
+
 export class Conversation implements Listener {
   readonly gate: Enforcement;
   readonly principal: Principal;
   readonly view: ViewName;
   readonly #onNotice: ConversationOptions['onNotice'];
   readonly #running = new Set<RunningCall>();
-  /** Resources it subscribed to, as `server uri`. */
-  readonly #subscriptions = new Set<string>();
+  /** Questions to it that are open. */
+  readonly #asked = new Set<RunningCall>();
+  readonly #subscriptions = new Subscriptions();
+  /** Tasks of it whose outcome is being fetched. */
+  readonly #fetching = new Set<string>();
+  /** Why nothing begins any more. */
+  #closedBy: 'disconnect' | 'shutdown' | undefined;
 
   constructor(gate: Enforcement, { principal, view, onNotice }: ConversationOptions) {
     this.gate = gate;
@@ -86,31 +98,81 @@ export class Conversation implements Listener {
 
   /** Ends what runs and hears nothing more. Resolves when every call has its ending. */
   async close(by: 'disconnect' | 'shutdown'): Promise<void> {
+    this.#closedBy ??= by;
     this.gate.notices.leave(this);
-    const running = [...this.#running];
+    const running = [...this.#running, ...this.#asked];
     for (const call of running) call.stop({ type: 'call.cancelled', by });
     await Promise.all(running.map((call) => call.end));
+  }
+
+  get isClosed(): boolean {
+    return this.#closedBy !== undefined;
   }
 
   sees(server: string): boolean {
     return this.view.kind === 'all' || this.view.server === server;
   }
 
-  noticed(server: string, notice: Notice): void {
-    const { method, params } = notice;
+  noticed(server: string, { method, params: said }: Notice): void {
+    const params = forwarded(said);
     switch (method) {
       case 'notifications/resources/updated':
-        if (this.#subscriptions.has(`${server} ${String(params.uri)}`)) this.#onNotice(notice, server);
+        if (this.#subscriptions.concern(server, String(params.uri), () => this.#tell({ method, params }, server)))
+          this.#tell({ method, params }, server);
         return;
       case 'notifications/tasks':
-      case 'notifications/tasks/status': {
-        const bound = this.gate.tasks.named(server, String(params.taskId));
-        if (bound?.task.agent !== this.principal.agent) return;
-        return this.#onNotice({ method, params: { ...params, taskId: bound.name } }, server);
-      }
+      case 'notifications/tasks/status':
+        return this.#taskNoticed(server, { method, params });
+      case 'notifications/message':
+      case 'notifications/elicitation/complete':
+        // Text of the server's own: only for those who may know of the server at all.
+        void this.#mayKnowOf(server).then((may) => may && this.#tell({ method, params }, server));
+        return;
       default:
-        this.#onNotice(notice, server);
+        this.#tell({ method, params }, server);
     }
+  }
+
+  #tell(notice: Notice, server: string): void {
+    if (!this.isClosed) this.#onNotice(notice, server);
+  }
+
+  async #mayKnowOf(server: string): Promise<boolean> {
+    const visible = await this.gate.visible(this.principal);
+    return [...visible].some((action) => serverOfAction(action) === server);
+  }
+
+  /**
+   * Only its owner hears of a task. Of what a task has come to the message is a hint and no more: a result goes to nobody before it was decided
+   * about, checked and recorded, so it is fetched as the owner would, and what that yields is told.
+   */
+  #taskNoticed(server: string, { method, params }: Notice): void {
+    const { tasks } = this.gate;
+    const bound = tasks.named(server, String(params.taskId));
+    if (bound?.task.agent !== this.principal.agent) return;
+    const { name, task } = bound;
+    if (!OUTCOME_OF_TASK.some((member) => Object.hasOwn(params, member))) {
+      tasks.learn(server, task.taskId, params);
+      return this.#tell({ method, params: { ...params, taskId: name } }, server);
+    }
+    if (this.#fetching.has(name) || !this.hasRoom()) return;
+    this.#fetching.add(name);
+    const fetch: Operation = {
+      method: 'tasks/get',
+      server,
+      tool: 'tasks/get',
+      arguments: { taskId: task.taskId },
+      rest: {},
+      meta: {},
+      manner: { era: 'modern', capabilities: {} },
+      relation: { kind: 'continues', call: task.call },
+      resultOf: task.tool,
+    };
+    const { end } = this.begin(fetch, { onProgress: () => {}, onLog: () => {}, client: undefined });
+    void end.then((ended) => {
+      this.#fetching.delete(name);
+      if (ended.kind === 'result') this.#tell({ method, params: { ...forwarded(ended.result), taskId: name } }, server);
+    });
   }
 
   /** Servers in the view, in the order of the configuration. Waits until they are described, or will not be in time. */
@@ -185,8 +247,12 @@ export class Conversation implements Listener {
   /** Whose resource this is: of the servers in the view the first that lists it, else the first with a template that could make it. */
   async holderOf(uri: string): Promise<string> {
     if (this.view.kind === 'server') return this.view.server;
-    const servers = await this.servers();
     const { offers } = this.gate;
+    // What it may not know of must not stand before what it may.
+    const visible = await this.gate.visible(this.principal);
+    const servers = (await this.servers()).filter((server) =>
+      visible.has(actionId(USED_BY.resources, server, USED_BY.resources)),
+    );
     const resources = await Promise.all(servers.map((server) => offers.of(server, 'resources')));
     const listed = resources.findIndex((list) => list.some((resource) => resource.uri === uri));
     if (listed >= 0) return servers[listed] ?? '';
@@ -214,17 +280,18 @@ export class Conversation implements Listener {
     const { client, admitQuestions = async () => undefined } = participation;
     const manner = { ...operation.manner, sender: this };
     const captured = captureCall(gate.crypto, { ...operation, ...this.#now(), principal: this.principal, manner });
+    const within: Within = captured;
     const hooks = {
-      onProgress: (params: JsonObject) => participation.onProgress(params),
-      onLog: (params: JsonObject) => participation.onLog(params),
-      ask: (question: Question) => this.ask(captured, question, client),
+      onProgress: (params: JsonObject) => participation.onProgress(forwarded(params)),
+      onLog: (params: JsonObject) => participation.onLog(forwarded(params)),
+      ask: (question: Question) => this.ask(within, question, client),
     };
-    const running = gate.start(captured, { limits: gate.limits(captured), hooks, admitQuestions }, this);
-    this.#running.add(running);
-    void running.end.then((end) => {
-      this.#running.delete(running);
-      if (end.kind === 'result') this.#afterwards(operation);
-    });
+    const refuseQuestion = (question: Question, denial: Denial) => this.#refuseQuestion(within, question, denial);
+    const options = { limits: gate.limits(captured), hooks, refuseQuestion, admitQuestions };
+    this.#subscriptions.requested(operation);
+    const running = gate.start(captured, options, this);
+    this.#keep(running, this.#running);
+    void running.end.then((end) => this.#subscriptions.ended(operation, end.kind === 'result'));
     return running;
   }
 
@@ -233,11 +300,13 @@ export class Conversation implements Listener {
     const { gate } = this;
     const { server, manner } = within;
     if (client === undefined || !canBeAsked(manner.capabilities, question)) {
-      const denial = deny('CLIENT_CANNOT_BE_ASKED', 'the client did not say that it can be asked this');
-      const refused = this.refuse(denial, question.method, server);
-      return { answer: refused.then((call) => refusedAnswer(denial.code, call)), cancel: () => {} };
+      const detail = 'the client did not say that it can be asked this';
+      return this.#refuseQuestion(within, question, deny('CLIENT_CANNOT_BE_ASKED', detail));
     }
-    const { _meta: meta, ...params } = question.params;
+    if (this.#asked.size >= QUESTIONS_AT_ONCE_PER_SESSION_MAX || !gate.hasRoomToAsk())
+      return this.#refuseQuestion(within, question, deny('OVERLOADED', 'too many questions at once'));
+    // We told no server that a client answers with a task, so a client never hears that one was wanted.
+    const { _meta: meta, task: _, ...params } = question.params;
     const captured = captureCall(gate.crypto, {
       ...this.#now(),
       principal: this.principal,
@@ -246,16 +315,17 @@ export class Conversation implements Listener {
       tool: question.method,
       arguments: params,
       rest: {},
-      meta: isJsonObject(meta) ? meta : {},
+      meta: isJsonObject(meta) ? forwardedMeta(meta) : {},
       manner,
       relation: { kind: 'within', call: within.call },
       askedThrough: within.call,
     });
     const withdraw = gate.channels.open(within.call, client);
-    const onProgress = (progress: JsonObject) => question.onProgress?.(progress);
+    const onProgress = (progress: JsonObject) => question.onProgress?.(forwarded(progress));
     const hooks = { onProgress, onLog: () => {}, ask: () => NOBODY };
-    const options = { limits: gate.limits(captured), hooks, admitQuestions: async () => undefined };
-    const running = gate.start(captured, options, this);
+    const nothing = { refuseQuestion: () => NOBODY, admitQuestions: async () => undefined };
+    const running = gate.start(captured, { limits: gate.limits(captured), hooks, ...nothing }, this);
+    this.#keep(running, this.#asked);
     return {
       answer: running.end.then((end) => {
         withdraw();
@@ -265,8 +335,19 @@ export class Conversation implements Listener {
     };
   }
 
+  #keep(running: RunningCall, among: Set<RunningCall>): void {
+    among.add(running);
+    void running.end.then(() => among.delete(running));
+    if (this.#closedBy !== undefined) running.stop({ type: 'call.cancelled', by: this.#closedBy });
+  }
+
+  #refuseQuestion({ call: within, server }: Within, { method }: Question, denial: Denial): Asking {
+    const refused = this.refuse(denial, method, server, { kind: 'within', call: within });
+    return { answer: refused.then((call) => refusedAnswer(denial.code, call)), cancel: () => {} };
+  }
+
   /** Records that something was refused which was never governed. Resolves with the id under which it is found in the ledger. */
-  async refuse(denial: Denial, method: string, server?: string): Promise<CallId> {
+  async refuse(denial: Denial, method: string, server?: string, relation?: CallRelation): Promise<CallId> {
     const { call, at } = this.#now();
     const requested: CallRequested = {
       type: 'call.requested',
@@ -278,17 +359,10 @@ export class Conversation implements Listener {
       principal: this.principal,
       args: null,
       lineage: rootLineage(call),
+      ...(relation === undefined ? {} : { relation }),
     };
     await this.gate.refuse({ requested, denial }).end;
     return call;
-  }
-
-  /** Subscriptions follow from what the server accepted. */
-  #afterwards({ method, server, arguments: { uri } }: Operation): void {
-    const subscription = `${server} ${String(uri)}`;
-    if (method === 'resources/unsubscribe') this.#subscriptions.delete(subscription);
-    if (method === 'resources/subscribe' && this.#subscriptions.size < SUBSCRIPTIONS_PER_SESSION_MAX)
-      this.#subscriptions.add(subscription);
   }
 
   #now(): { readonly call: CallId; readonly at: number; readonly atMonotonic: number } {
@@ -314,7 +388,7 @@ function refusedAnswer(code: DenialCode, call: CallId): QuestionAnswer {
 function answerOf(end: CallEnd): QuestionAnswer {
   switch (end.kind) {
     case 'result':
-      return { kind: 'result', result: end.result };
+      return { kind: 'result', result: forwarded(end.result) };
     case 'error':
       return { kind: 'error', error: end.error };
     case 'denied':

@@ -11,7 +11,12 @@ import type { Catalogue, PinnedServer } from './catalogue.ts';
 import type { Channels } from './channels.ts';
 import type { CallEnd } from './client-view.ts';
 import type { Governance } from './governance.ts';
-import { CALLS_IN_FLIGHT_MAX, PRINCIPALS_REMEMBERED_MAX, REFUSALS_AT_ONCE_MAX } from './limits.ts';
+import {
+  CALLS_IN_FLIGHT_MAX,
+  PRINCIPALS_REMEMBERED_MAX,
+  QUESTIONS_AT_ONCE_MAX,
+  REFUSALS_AT_ONCE_MAX,
+} from './limits.ts';
 import { Notices } from './notices.ts';
 import { Offers } from './offers.ts';
 import type { Clock, GateCrypto } from './ports.ts';
@@ -46,6 +51,8 @@ export class Enforcement {
   readonly #runner: RunnerPorts;
   readonly #turns: ServerTurns;
   readonly #inFlight = new Set<RunningCall>();
+  /** Of those, the questions to clients. */
+  #questions = 0;
   readonly offers: Offers;
   readonly notices = new Notices();
   readonly tasks = new BoundTasks();
@@ -92,15 +99,30 @@ export class Enforcement {
 
   /** Whether the gate as a whole takes one more call. Refusals have a bound of their own: nonsense from one must not crowd out others. */
   hasRoom(): boolean {
-    return this.#inFlight.size - this.#refusing < CALLS_IN_FLIGHT_MAX;
+    return this.#inFlight.size - this.#refusing - this.#questions < CALLS_IN_FLIGHT_MAX;
+  }
+
+  /** Whether one more question may be put. They have a bound of their own: what servers ask must not crowd out what clients call. */
+  hasRoomToAsk(): boolean {
+    return this.#questions < QUESTIONS_AT_ONCE_MAX;
   }
 
   /** Runs a captured call through the machine. `sender` is whoever shares its turns with nobody else: a session. */
   start(captured: CapturedCall, options: Omit<CallOptions, 'turn'>, sender: object): RunningCall {
-    // A question is part of a call that has its turn already.
-    const turn = captured.askedThrough === undefined ? this.#turns.of(captured.server, sender) : undefined;
+    if (captured.askedThrough !== undefined) return this.#startQuestion(captured, options);
+    const turn = this.#turns.of(captured.server, sender);
     const inTurn = turn === undefined ? options : { ...options, turn: this.#forWhoMayWait(captured, turn) };
     return this.#track(runCall(this.#runner, captured, inTurn));
+  }
+
+  /** A question waits for no turn: it is part of a call that has its turn already. */
+  #startQuestion(captured: CapturedCall, options: Omit<CallOptions, 'turn'>): RunningCall {
+    this.#questions += 1;
+    const question = this.#track(runCall(this.#runner, captured, options));
+    void question.end.then(() => {
+      this.#questions -= 1;
+    });
+    return question;
   }
 
   /** A call that could not go whatever the rules say is denied at once. That must not tell how busy a server is, nor hold up anybody. */

@@ -22,8 +22,16 @@ export type Classified =
       readonly error?: { readonly code: number; readonly message: string; readonly data?: Json };
     }
   | { readonly kind: 'batch'; readonly elements: readonly Json[] }
-  /** `id` where it could be read, so that the answer finds its request. */
-  | { readonly kind: 'malformed'; readonly reason: string; readonly id: RequestId | null };
+  /**
+   * `id` where it could be read, so that the answer finds its request. Of a response it is `answers` instead: an error sent back under that
+   * id would seem to answer a request of the other side.
+   */
+  | {
+      readonly kind: 'malformed';
+      readonly reason: string;
+      readonly id: RequestId | null;
+      readonly answers?: RequestId;
+    };
 
 const REQUEST_MEMBERS = new Set(['jsonrpc', 'id', 'method', 'params']);
 const RESPONSE_MEMBERS = new Set(['jsonrpc', 'id', 'result', 'error']);
@@ -60,7 +68,11 @@ export function classify(message: Json): Classified {
     : { kind: 'request', id: id as RequestId, method, params };
 }
 
-function classifyResponse(message: JsonObject, malformed: (reason: string) => Classified): Classified {
+function classifyResponse(message: JsonObject, malformedOf: (reason: string) => Classified): Classified {
+  const { id: answers } = message;
+  const isResponse = (message.result !== undefined || message.error !== undefined) && isId(answers);
+  const malformed = (reason: string): Classified =>
+    isResponse ? { kind: 'malformed', reason, id: null, answers } : malformedOf(reason);
   for (const member of Object.keys(message)) {
     if (!RESPONSE_MEMBERS.has(member)) return malformed(`unknown member ${JSON.stringify(member)}`);
   }

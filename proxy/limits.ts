@@ -91,6 +91,10 @@ export const RECORDED_DECISION_BYTES_MAX = 24 * KiB;
 /** Questions that a server may put to the client within one call. A dialogue of a few steps; more is a server that asks in a loop. */
 export const QUESTIONS_PER_CALL_MAX = 64;
 
+/** Questions open at once: to one client, of which a person answers each; and to all, as many as there can be calls that ask one. */
+export const QUESTIONS_AT_ONCE_PER_SESSION_MAX = 64;
+export const QUESTIONS_AT_ONCE_MAX = 1024;
+
 /** Questions that one answer may hold, and the characters of the state that comes with them. */
 export const QUESTIONS_PER_ANSWER_MAX = 16;
 export const REQUEST_STATE_CHARACTERS_MAX = 64 * KiB;
@@ -111,5 +115,6 @@ export const PAGE_ITEMS_MAX = 1_000;
 /** Resources that one conversation is subscribed to at once. */
 export const SUBSCRIPTIONS_PER_SESSION_MAX = 1_000;
 
-/** Tasks whose owner is remembered. */
+/** Tasks whose owner is remembered: of all agents, and of one, so that one alone cannot make the others' be forgotten. */
 export const TASKS_REMEMBERED_MAX = 10_000;
+export const TASKS_PER_AGENT_MAX = 1_000;

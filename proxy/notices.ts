@@ -12,6 +12,17 @@ export interface Listener {
 /** On a connection that several clients share nobody can say whose call such a message is about. */
 const ABOUT_ONE_CLIENT: ReadonlySet<string> = new Set(['notifications/message', 'notifications/elicitation/complete']);
 
+/** What a server may say unasked. Everything else belongs to a call, or is nothing that a client ever hears. */
+const UNASKED: ReadonlySet<string> = new Set([
+  ...ABOUT_ONE_CLIENT,
+  'notifications/tools/list_changed',
+  'notifications/prompts/list_changed',
+  'notifications/resources/list_changed',
+  'notifications/resources/updated',
+  'notifications/tasks',
+  'notifications/tasks/status',
+]);
+
 export class Notices {
   readonly #listeners = new Set<Listener>();
 
@@ -24,6 +35,7 @@ export class Notices {
   }
 
   tell(server: string, notice: Notice): void {
+    if (!UNASKED.has(notice.method)) return;
     const concerned = [...this.#listeners].filter((listener) => listener.sees(server));
     if (ABOUT_ONE_CLIENT.has(notice.method) && concerned.length > 1) return;
     for (const listener of concerned) listener.noticed(server, notice);

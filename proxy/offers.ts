@@ -11,6 +11,8 @@ interface Kept {
   /** By the monotonic clock; -Infinity once the server said that the list changed. */
   readAt: number;
   reading: Promise<void> | undefined;
+  /** Somebody has waited for this reading in vain already. */
+  late: boolean;
 }
 
 /** The capability that a server declares when it has such a list. */
@@ -37,7 +39,7 @@ export class Offers {
     const key = `${kind} ${server}`;
     let kept = this.#kept.get(key);
     if (kept === undefined) {
-      kept = { items: [], readAt: Number.NEGATIVE_INFINITY, reading: undefined };
+      kept = { items: [], readAt: Number.NEGATIVE_INFINITY, reading: undefined, late: false };
       this.#kept.set(key, kept);
     }
     if (this.#clock.monotonic() - kept.readAt > LIST_FRESH_MS) await this.#read(live, kind, kept);
@@ -51,8 +53,8 @@ export class Offers {
   }
 
   async #read(server: ToolServer, kind: OfferKind, kept: Kept): Promise<void> {
-    kept.reading ??= server
-      .list(kind)
+    kept.reading ??= Promise.resolve()
+      .then(() => server.list(kind))
       .then(
         (items) => {
           kept.items = items;
@@ -63,14 +65,18 @@ export class Offers {
       )
       .finally(() => {
         kept.reading = undefined;
+        kept.late = false;
       });
-    await this.#withinPatience(kept.reading);
+    if (!kept.late) await this.#withinPatience(kept, kept.reading);
   }
 
-  async #withinPatience(reading: Promise<void>): Promise<void> {
+  async #withinPatience(kept: Kept, reading: Promise<void>): Promise<void> {
     let stop: () => void = () => {};
     const late = new Promise<void>((resolve) => {
-      stop = this.#clock.timer(LIST_WAIT_MS, resolve);
+      stop = this.#clock.timer(LIST_WAIT_MS, () => {
+        kept.late = kept.reading === reading;
+        resolve();
+      });
     });
     await Promise.race([reading, late]);
     stop();

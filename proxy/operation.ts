@@ -5,15 +5,13 @@ import type { GovernedMethod } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { Conversation, Operation } from './conversation.ts';
+import { forwardedMeta } from './forwarded-meta.ts';
 import type { Manner } from './tool-server.ts';
 
 export interface GovernedRequest {
   readonly method: string;
   readonly params: JsonObject | undefined;
 }
-
-/** The protocol's own keys describe one hop and are set anew for the next; what relates a message to a task stays. */
-const HOP_KEYS = /^io\.modelcontextprotocol\/(?!related-task$)/;
 
 /** Answers and state of an earlier round: no rule decides about them, the permit binds them. */
 const OF_ROUNDS = ['inputResponses', 'requestState'];
@@ -27,7 +25,7 @@ export async function operationOf(
   const method = request.method as GovernedMethod;
   const { _meta: said = {}, ...all } = request.params ?? {};
   if (!isJsonObject(said)) return deny('MESSAGE_MALFORMED', '_meta is not an object');
-  const meta = without(said, (key) => key === 'progressToken' || HOP_KEYS.test(key));
+  const meta = without(forwardedMeta(said), (key) => key === 'progressToken');
   const params = without(all, (key) => OF_ROUNDS.includes(key));
   const rest = without(all, (key) => !OF_ROUNDS.includes(key));
   const common = { method, tool: method, rest, meta, manner } as const;
@@ -67,7 +65,8 @@ export async function operationOf(
       const task = typeof params.taskId === 'string' ? conversation.task(params.taskId) : undefined;
       if (task === undefined) return deny('TOOL_UNKNOWN', 'no such task of this agent');
       const answers = method === 'tasks/update' ? rest : {};
-      return { ...common, rest: answers, server: task.server, arguments: { ...params, taskId: task.taskId } };
+      const target = { server: task.server, arguments: { ...params, taskId: task.taskId }, resultOf: task.tool };
+      return { ...common, ...target, rest: answers };
     }
     default:
       return deny('MESSAGE_DIRECTION', method);

@@ -3,9 +3,11 @@
 
 import { TOOL_METHOD } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
-import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
+import { checkClientAnswer } from './client-answer-check.ts';
+import { isListOf } from './json-shapes.ts';
 import { QUESTIONS_PER_ANSWER_MAX, REQUEST_STATE_CHARACTERS_MAX } from './limits.ts';
 import type { Question, ResultType } from './tool-server.ts';
 
@@ -14,6 +16,8 @@ export type OutputCheck = (call: CapturedCall, type: ResultType, result: JsonObj
 
 /** Validates structured content against a tool's output schema; undefined when it fits. Never rejects. */
 export type SchemaCheck = (server: string, tool: string, structuredJson: string) => Promise<Denial | undefined>;
+
+type Target = Pick<CapturedCall, 'server' | 'tool'>;
 
 /** What a server may ask of a client. */
 const QUESTIONS: ReadonlySet<string> = new Set(['sampling/createMessage', 'elicitation/create', 'roots/list']);
@@ -36,14 +40,48 @@ export function outputCheck(catalogue: Catalogue, matchesSchema: SchemaCheck): O
           ? checkTask(result)
           : deny('OUTPUT_UNSUPPORTED', 'a task instead of an answer');
       case 'complete':
-        return call.method === TOOL_METHOD
-          ? checkToolResult(catalogue, matchesSchema, call, result)
-          : checkPlainResult(call, result);
+        switch (call.method) {
+          case TOOL_METHOD:
+            return checkToolResult(catalogue, matchesSchema, call, result);
+          case 'tasks/result':
+            return checkToolResult(catalogue, matchesSchema, madeBy(call), result);
+          case 'tasks/get':
+          case 'tasks/cancel':
+          case 'tasks/update':
+            return checkTaskState(catalogue, matchesSchema, call, result);
+          default:
+            return checkPlainResult(call, result);
+        }
     }
   };
 }
 
-/** The questions of a result that was checked to have some. */
+/** The tool whose result a task has: another name for it than the pinned one has no schema, and an unknown one is refused below. */
+function madeBy({ server, resultOf = '' }: CapturedCall): Target {
+  return { server, tool: resultOf };
+}
+
+/** What a server says of a task, and what the task has come to: that passes the same checks as if the tool had answered at once. */
+async function checkTaskState(
+  catalogue: Catalogue,
+  matchesSchema: SchemaCheck,
+  call: CapturedCall,
+  state: JsonObject,
+): Promise<Denial | undefined> {
+  const { taskId, result, inputRequests } = state;
+  const asked = (JSON.parse(call.argumentsJson) as JsonObject).taskId;
+  if (call.method === 'tasks/get' && taskId === undefined) return deny('OUTPUT_INVALID', 'a task without an id');
+  if (taskId !== undefined && taskId !== asked) return deny('OUTPUT_INVALID', 'another task than the one asked for');
+  if (inputRequests !== undefined) {
+    const refused = checkQuestions(state);
+    if (refused !== undefined) return refused;
+  }
+  if (result === undefined) return undefined;
+  if (!isJsonObject(result)) return deny('OUTPUT_INVALID', 'the result of the task is not an object');
+  return checkToolResult(catalogue, matchesSchema, madeBy(call), result);
+}
+
+/** The questions of a result that was checked; none where it has none. */
 export function questionsOf(result: JsonObject): Readonly<Record<string, Question>> {
   const questions: Record<string, Question> = {};
   for (const [key, value] of Object.entries(isJsonObject(result.inputRequests) ? result.inputRequests : {})) {
@@ -56,7 +94,7 @@ export function questionsOf(result: JsonObject): Readonly<Record<string, Questio
 async function checkToolResult(
   catalogue: Catalogue,
   matchesSchema: SchemaCheck,
-  call: CapturedCall,
+  call: Target,
   result: JsonObject,
 ): Promise<Denial | undefined> {
   const { content, structuredContent, isError } = result;
@@ -65,6 +103,7 @@ async function checkToolResult(
   if (!isListOf(content, (block) => typeof block.type === 'string'))
     return deny('OUTPUT_INVALID', 'content is not a list of blocks with a type');
   const pinned = catalogue.tool(call.server, call.tool);
+  if (call.tool === '') return deny('OUTPUT_INVALID', 'a result of no tool');
   if (pinned?.definition.outputSchema === undefined || isError === true) return undefined;
   if (structuredContent === undefined)
     return deny('OUTPUT_INVALID', 'the tool has an output schema and sent no structured content');
@@ -91,20 +130,9 @@ function checkPlainResult(call: CapturedCall, result: JsonObject): Denial | unde
         'completion has no list of values',
       );
     case 'sampling/createMessage':
-      return unless(
-        typeof result.role === 'string' && typeof result.model === 'string' && isBlocks(result.content),
-        'not a message with role, model and content',
-      );
     case 'elicitation/create':
-      return unless(
-        ['accept', 'decline', 'cancel'].includes(String(result.action)),
-        'the action is none of accept, decline and cancel',
-      );
     case 'roots/list':
-      return unless(
-        isListOf(result.roots, ({ uri }) => typeof uri === 'string'),
-        'roots is not a list of roots',
-      );
+      return checkClientAnswer(call.method, JSON.parse(call.argumentsJson) as JsonObject, result);
     default:
       return undefined;
   }
@@ -134,13 +162,4 @@ function checkTask(result: JsonObject): Denial | undefined {
   return typeof task.taskId === 'string' && task.taskId !== ''
     ? undefined
     : deny('OUTPUT_INVALID', 'a task without an id');
-}
-
-function isListOf(value: Json | undefined, fits: (item: JsonObject) => boolean): boolean {
-  return Array.isArray(value) && (value as readonly Json[]).every((item) => isJsonObject(item) && fits(item));
-}
-
-function isBlocks(content: Json | undefined): boolean {
-  const isBlock = (block: JsonObject) => typeof block.type === 'string';
-  return isListOf(content, isBlock) || (content !== undefined && isJsonObject(content) && isBlock(content));
 }

@@ -16,7 +16,12 @@ const CURSOR = /^([1-9][0-9]{0,8})\.([A-Za-z0-9_-]{43})$/;
 /** The page that a cursor names, the first without one; undefined for a cursor of no list or of another one. */
 export function pageOf(sha256: Sha256, items: readonly JsonObject[], cursor: unknown): Page | undefined {
   if (cursor === undefined && items.length <= PAGE_ITEMS_MAX) return { items };
-  const names = items.map(({ name, uri, uriTemplate }) => [name ?? null, uri ?? null, uriTemplate ?? null]);
+  const names = items.map(({ name, uri, uriTemplate, taskId }) => [
+    name ?? null,
+    uri ?? null,
+    uriTemplate ?? null,
+    taskId ?? null,
+  ]);
   const list = encodeBase64url(sha256(new TextEncoder().encode(JSON.stringify(names))));
   let start = 0;
   if (cursor !== undefined) {

@@ -4,7 +4,7 @@
 import type { Authorization, CallLimits } from '../control-plane/authorization.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import { Defect } from '../domain/defect.ts';
-import { type Denial, type DenialCode, rpcCode } from '../domain/denial.ts';
+import type { Denial, DenialCode } from '../domain/denial.ts';
 import type { CallId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { commit } from '../ledger/vault.ts';
@@ -12,17 +12,12 @@ import type { CallRequested, Committed, ExecutionEvent } from '../state-machines
 import { begin, can, type Effect, type Execution, step } from '../state-machines/step.ts';
 import { argumentsPayload, type CapturedCall, capturedAt } from './captured-call.ts';
 import type { CallEnd } from './client-view.ts';
+import { Deadline } from './deadline.ts';
 import type { Gate, RecordedCall, VerifiedPermit } from './gate.ts';
-import {
-  NAME_CHARACTERS_MAX,
-  QUESTIONS_PER_CALL_MAX,
-  RECORDED_DECISION_BYTES_MAX,
-  RECORDED_DETAIL_CHARACTERS_MAX,
-  RECORDED_METHOD_CHARACTERS_MAX,
-} from './limits.ts';
 import { type OutputCheck, questionsOf } from './output-check.ts';
 import type { Clock, GateCrypto, Payload, Recorder } from './ports.ts';
-import { recordedText } from './recorded-text.ts';
+import { QuestionsOfCall } from './questions-of-call.ts';
+import { boundedEvent, boundedRequest, isRecordable, requestedBy } from './recordable.ts';
 import type { Turn } from './server-turns.ts';
 import type { Asking, CallHooks, Question, ResultType, ToolAnswer, ToolRun } from './tool-server.ts';
 
@@ -47,6 +42,8 @@ export interface CallOptions {
   readonly limits: CallLimits;
   /** What the peer says meanwhile. It hears of nothing once the call was stopped. */
   readonly hooks: CallHooks;
+  /** Records that a question of the server was not put to the client, and answers it so. */
+  readonly refuseQuestion: (question: Question, denial: Denial) => Asking;
   /** Asked before questions are released that the client is to answer in its next message: whether they may be put to it. */
   readonly admitQuestions: (questions: Readonly<Record<string, Question>>) => Promise<Denial | undefined>;
   /** Taken before the call is decided, and left when nothing of it is with the tool. */
@@ -80,43 +77,6 @@ export function refuseRequest(ports: RunnerPorts, refused: RefusedRequest): Runn
   return new Run({ ...ports, decide }, requested, undefined, undefined);
 }
 
-function requestedBy(captured: CapturedCall): CallRequested {
-  return {
-    type: 'call.requested',
-    at: captured.at,
-    call: captured.call,
-    method: captured.method,
-    server: captured.server,
-    tool: captured.tool,
-    principal: captured.principal,
-    args: { commitment: captured.args, bytes: captured.argumentsBytes },
-    lineage: captured.lineage,
-    ...(captured.relation === undefined ? {} : { relation: captured.relation }),
-  };
-}
-
-/** What is recorded of a request, however long the names are that its sender chose. */
-function boundedRequest(requested: CallRequested): CallRequested {
-  const { method, server, tool } = requested;
-  return {
-    ...requested,
-    method: recordedText(method, RECORDED_METHOD_CHARACTERS_MAX),
-    server: server === null ? null : recordedText(server, NAME_CHARACTERS_MAX),
-    tool: tool === null ? null : recordedText(tool, NAME_CHARACTERS_MAX),
-  };
-}
-
-/** The same fact with a reason that fits into an entry. */
-function boundedEvent(event: ExecutionEvent): ExecutionEvent {
-  if (!('detail' in event) || event.detail === undefined) return event;
-  return { ...event, detail: recordedText(event.detail, RECORDED_DETAIL_CHARACTERS_MAX) };
-}
-
-/** Whether a decision fits into an entry. A character takes three bytes at most; permits are ASCII. */
-function isRecordable(names: readonly string[], permit = ''): boolean {
-  return permit.length + 3 * JSON.stringify(names).length <= RECORDED_DECISION_BYTES_MAX;
-}
-
 class Run implements RunningCall {
   readonly call: CallId;
   readonly end: Promise<CallEnd>;
@@ -126,12 +86,8 @@ class Run implements RunningCall {
   #execution: Execution;
   #finish: (end: CallEnd) => void = () => {};
   #finished = false;
-  #stopDeadline: () => void = () => {};
-  /** By the monotonic clock. While the client is asked something it does not count down. */
-  #deadlineAt = 0;
-  #pausedAt = 0;
-  readonly #asked = new Set<Asking>();
-  #questions = 0;
+  readonly #deadline: Deadline;
+  readonly #questions: QuestionsOfCall | undefined;
   #verified: VerifiedPermit | undefined;
   #recorded: RecordedCall | undefined;
   #toolRun: ToolRun | undefined;
@@ -154,13 +110,24 @@ class Run implements RunningCall {
     this.#ports = ports;
     this.#captured = captured;
     this.#options = options;
+    this.#deadline = new Deadline(ports.clock, () => {
+      if (!this.#finished && can(this.#execution, 'deadline.passed')) this.#feed({ type: 'deadline.passed' });
+    });
+    if (options !== undefined) {
+      this.#questions = new QuestionsOfCall({
+        ask: (question) => options.hooks.ask(question),
+        refuse: options.refuseQuestion,
+        isRunning: () => this.#isRunning(),
+        deadline: this.#deadline,
+      });
+    }
     this.end = new Promise((resolve) => {
       this.#finish = resolve;
     });
     if (captured !== undefined) this.#payloads.push(argumentsPayload(captured));
     const [execution, effects] = begin(boundedRequest(requested));
     this.#execution = execution;
-    if (options !== undefined) this.#armDeadline(options.limits.timeoutMs);
+    if (options !== undefined) this.#deadline.set(options.limits.timeoutMs);
     this.#perform(effects);
   }
 
@@ -262,7 +229,7 @@ class Run implements RunningCall {
     if ('code' in verdict) return { type: 'permit.refused', ...verdict };
     this.#verified = verdict.verified;
     this.#jti = verdict.jti;
-    this.#armDeadline(verdict.limits.timeoutMs);
+    if (!this.#finished) this.#deadline.set(verdict.limits.timeoutMs);
     return { type: 'permit.verified', jti: verdict.jti };
   }
 
@@ -286,38 +253,24 @@ class Run implements RunningCall {
     this.#await(run.answer.then((answer) => this.#answered(answer)));
   }
 
-  /** What a peer says after the call was stopped, or has ended, goes nowhere. */
+  /** What a peer says after the call was stopped, or has ended, goes nowhere; what it asks then is refused. */
   #hooks(): CallHooks {
-    const isRunning = (): boolean => this.#execution.state === 'executing.running';
+    const { hooks } = this.#options ?? {};
+    const questions = this.#questions;
+    if (hooks === undefined || questions === undefined) throw new Defect('a tool call that nobody made');
     return {
       onProgress: (params) => {
-        if (isRunning()) this.#options?.hooks.onProgress(params);
+        if (this.#isRunning()) hooks.onProgress(params);
       },
       onLog: (params) => {
-        if (isRunning()) this.#options?.hooks.onLog(params);
+        if (this.#isRunning()) hooks.onLog(params);
       },
-      ask: (question) => (isRunning() ? this.#ask(question) : notAsked('the call has ended')),
+      ask: (question) => questions.ask(question),
     };
   }
 
-  /** While the client considers a question the call's own time stands still: the question has its own. */
-  #ask(question: Question): Asking {
-    const { clock } = this.#ports;
-    this.#questions += 1;
-    if (this.#options === undefined || this.#questions > QUESTIONS_PER_CALL_MAX)
-      return notAsked('too many questions in one call');
-    if (this.#asked.size === 0) {
-      this.#stopDeadline();
-      this.#pausedAt = clock.monotonic();
-    }
-    const asking = this.#options.hooks.ask(question);
-    this.#asked.add(asking);
-    void asking.answer.then(() => {
-      this.#asked.delete(asking);
-      if (this.#asked.size > 0 || this.#execution.state !== 'executing.running') return;
-      this.#armDeadline(Math.max(0, this.#deadlineAt - this.#pausedAt));
-    });
-    return asking;
+  #isRunning(): boolean {
+    return !this.#finished && this.#execution.state === 'executing.running';
   }
 
   async #answered(answer: ToolAnswer): Promise<ExecutionEvent> {
@@ -341,7 +294,7 @@ class Run implements RunningCall {
         const { type = 'complete' } = answer;
         const refused =
           (await this.#ports.checkOutput(this.#captured as CapturedCall, type, answer.result)) ??
-          (type === 'input_required' ? await this.#options?.admitQuestions(questionsOf(answer.result)) : undefined);
+          (await this.#admitQuestions(type, answer.result));
         if (refused !== undefined) return { type: 'output.refused', ms, result, ...refused };
         this.#released = { result: answer.result, resultJson, type };
         const isError = answer.result.isError === true;
@@ -350,10 +303,18 @@ class Run implements RunningCall {
     }
   }
 
+  /** Questions come in an answer that is not the end, and in the state of a task. */
+  async #admitQuestions(type: ResultType, result: JsonObject): Promise<Denial | undefined> {
+    const { method } = this.#captured as CapturedCall;
+    if (type !== 'input_required' && method !== 'tasks/get') return undefined;
+    const questions = questionsOf(result);
+    return Object.keys(questions).length === 0 ? undefined : this.#options?.admitQuestions(questions);
+  }
+
   async #recordEnding(effect: Extract<Effect, { type: 'record_outcome' | 'record_denial' }>): Promise<ExecutionEvent> {
-    this.#stopDeadline();
+    this.#deadline.stop();
     this.#leaveTurn();
-    for (const asking of this.#asked) asking.cancel('the call has ended');
+    this.#questions?.withdraw();
     try {
       const payloads = this.#takePayloads();
       const recorded = this.#recorded;
@@ -386,7 +347,7 @@ class Run implements RunningCall {
 
   #done(end: CallEnd): void {
     this.#finished = true;
-    this.#stopDeadline();
+    this.#deadline.stop();
     this.#leaveTurn();
     this.#finish(end);
   }
@@ -395,6 +356,7 @@ class Run implements RunningCall {
   #collapse(defect: unknown): void {
     if (this.#finished) return;
     this.#toolRun?.cancel('defect');
+    this.#questions?.withdraw();
     this.#done({
       kind: 'denied',
       call: this.call,
@@ -404,15 +366,6 @@ class Run implements RunningCall {
       recorded: false,
     });
     this.#ports.onDefect(defect);
-  }
-
-  #armDeadline(ms: number): void {
-    this.#stopDeadline();
-    if (this.#finished) return;
-    this.#deadlineAt = this.#ports.clock.monotonic() + ms;
-    this.#stopDeadline = this.#ports.clock.timer(ms, () => {
-      if (can(this.#execution, 'deadline.passed')) this.#feed({ type: 'deadline.passed' });
-    });
   }
 
   #commitTo(text: string): Committed {
@@ -428,9 +381,4 @@ class Run implements RunningCall {
     this.#payloads = [];
     return payloads;
   }
-}
-
-function notAsked(reason: string): Asking {
-  const error = { code: rpcCode('CLIENT_CANNOT_BE_ASKED'), message: reason };
-  return { answer: Promise.resolve({ kind: 'error', error }), cancel: () => {} };
 }

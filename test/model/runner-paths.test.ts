@@ -20,7 +20,7 @@ import { begin, step } from '../../state-machines/step.ts';
 import { proves } from '../guarantees.ts';
 import { EVENTS, REQUESTED } from '../support/execution-events.ts';
 import { LIMITS, POLICY, PRINCIPAL, resultOf, settled } from '../support/gate-world.ts';
-import { QUIET } from '../support/hooks.ts';
+import { NO_QUESTIONS, QUIET } from '../support/hooks.ts';
 import { ManualClock } from '../support/ledger.ts';
 
 const TYPES = Object.keys(EVENTS) as ExecutionEventType[];
@@ -100,7 +100,7 @@ class Stage {
         onDefect: (defect) => this.defects.push(defect),
       },
       captureCall(crypto, { ...parts, method: 'tools/call', arguments: {}, rest: {}, meta: {}, manner: PLAIN_MANNER }),
-      { limits: LIMITS, hooks: QUIET, admitQuestions: async () => undefined },
+      { limits: LIMITS, hooks: QUIET, ...NO_QUESTIONS },
     );
     void running.end.then((end) => {
       this.ends.push(end);

@@ -34,7 +34,7 @@ import { closeOpen, replay } from '../../state-machines/replay.ts';
 import { begin, step } from '../../state-machines/step.ts';
 import { commitmentOf } from './commitments.ts';
 import { EVENTS } from './execution-events.ts';
-import { hooks } from './hooks.ts';
+import { hooks, NO_QUESTIONS } from './hooks.ts';
 import { ManualClock, ORIGIN, type TestKey, testKey } from './ledger.ts';
 import { linesOf, openMemoryLedger } from './memory-ledger.ts';
 
@@ -370,7 +370,7 @@ export class World {
     onProgress: (params: JsonObject) => void = () => {},
     sender: object = this,
   ): RunningCall {
-    const options = { limits: LIMITS, hooks: hooks({ onProgress }), admitQuestions: async () => undefined };
+    const options = { limits: LIMITS, hooks: hooks({ onProgress }), ...NO_QUESTIONS };
     return this.enforcement.start(captured, options, sender);
   }
 

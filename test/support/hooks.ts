@@ -12,3 +12,6 @@ export const QUIET: CallHooks = { onProgress: () => {}, onLog: () => {}, ask: ()
 export function hooks(some: Partial<CallHooks>): CallHooks {
   return { ...QUIET, ...some };
 }
+
+/** What becomes of questions in a call that nobody follows. */
+export const NO_QUESTIONS = { refuseQuestion: () => NOT_ASKED, admitQuestions: async () => undefined };

@@ -6,7 +6,7 @@ import { CALLS_WAITING_PER_SERVER_MAX } from '../../../proxy/limits.ts';
 import type { RunningCall } from '../../../proxy/runner.ts';
 import { proves } from '../../guarantees.ts';
 import { LIMITS, PRINCIPAL, resultOf, settled, World } from '../../support/gate-world.ts';
-import { QUIET } from '../../support/hooks.ts';
+import { NO_QUESTIONS, QUIET } from '../../support/hooks.ts';
 
 /** A world whose server answers nobody until told, with one call of it running. */
 async function busy(concurrency = 1): Promise<World> {
@@ -105,11 +105,7 @@ describe('a call that waits for its turn', () => {
     world.server.respond = () => undefined;
     const long = { timeoutMs: 100_000, outputBytes: LIMITS.outputBytes };
     const started = (path: string): RunningCall =>
-      world.enforcement.start(
-        world.capture({ path }),
-        { limits: long, hooks: QUIET, admitQuestions: async () => undefined },
-        world,
-      );
+      world.enforcement.start(world.capture({ path }), { limits: long, hooks: QUIET, ...NO_QUESTIONS }, world);
     world.authority.decide = async (request) => world.allow(request);
     started('/w/1');
     await settled();

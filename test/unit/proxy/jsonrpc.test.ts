@@ -32,7 +32,7 @@ describe('classification', () => {
     ],
     [
       { ...v, id: 1, result: null },
-      { kind: 'malformed', reason: 'result is not an object', id: 1 },
+      { kind: 'malformed', reason: 'result is not an object', id: null, answers: 1 },
     ],
     [
       { ...v, id: 1, error: { code: 1, message: '' } },
@@ -40,11 +40,11 @@ describe('classification', () => {
     ],
     [
       { ...v, id: 1, error: { code: '1', message: '' } },
-      { kind: 'malformed', reason: 'error lacks a code or a message', id: 1 },
+      { kind: 'malformed', reason: 'error lacks a code or a message', id: null, answers: 1 },
     ],
     [
       { ...v, id: 1, error: 'no' },
-      { kind: 'malformed', reason: 'error is not an object', id: 1 },
+      { kind: 'malformed', reason: 'error is not an object', id: null, answers: 1 },
     ],
     [[], { kind: 'batch', elements: [] }],
   ] satisfies [Json, object][])('%j', (message, expected) => {
@@ -70,8 +70,8 @@ describe('classification', () => {
     [{ ...v, id: 1, method: 'x', Method: 'y' }, 1],
     [{ ...v, result: {} }, null],
     [{ ...v, id: 1 }, 1],
-    [{ ...v, id: 1, result: {}, error: {} }, 1],
-    [{ ...v, id: 1, result: {}, params: {} }, 1],
+    [{ ...v, id: 1, result: {}, error: {} }, null],
+    [{ ...v, id: 1, result: {}, params: {} }, null],
   ] satisfies [Json, number | null][])('%j is malformed, and is answered to %j', (message, id) => {
     expect(classify(message)).toMatchObject({ kind: 'malformed', id });
   });
