@@ -17,6 +17,7 @@ interface Open {
 export class AskedClient {
   readonly #open = new Map<RequestId, Open>();
   #lastId = 0;
+  #closed = false;
 
   /** The client, reached by messages that go out through `send`: the stream of the request within which it is asked. */
   through(send: Reply): Peer {
@@ -35,17 +36,31 @@ export class AskedClient {
     return true;
   }
 
+  /** Takes a response in that cannot be read; false when nobody waits for it. */
+  misanswered(id: RequestId, reason: string, bytes: number): boolean {
+    const open = this.#open.get(id);
+    if (open === undefined) return false;
+    this.#open.delete(id);
+    open.settle({ kind: 'refused', code: 'OUTPUT_INVALID', detail: reason, bytes });
+    return true;
+  }
+
   progressed({ progressToken, ...progress }: JsonObject): void {
     if (typeof progressToken === 'number') this.#open.get(progressToken)?.hooks.onProgress(progress);
   }
 
-  /** Nothing more will come: what is open is lost. */
+  /** Nothing more will come: what is open is lost, and nothing more is asked. */
   close(): void {
+    this.#closed = true;
     for (const open of this.#open.values()) open.settle({ kind: 'lost', detail: 'the client has gone' });
     this.#open.clear();
   }
 
   #dispatch({ method, meta, body, outputBytesMax }: Dispatch, hooks: CallHooks, send: Reply): ToolRun {
+    if (this.#closed) {
+      const gone: ToolAnswer = { kind: 'refused', code: 'SERVER_UNAVAILABLE', detail: 'the client has gone' };
+      return { answer: Promise.resolve(gone), cancel: () => {} };
+    }
     this.#lastId += 1;
     const id = this.#lastId;
     const answer = new Promise<ToolAnswer>((settle) => {

@@ -1,7 +1,7 @@
 // How the end of a governed message is told to a client of the older revisions.
 
 import { TOOL_METHOD } from '../../../domain/action.ts';
-import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
+import type { JsonObject } from '../../../domain/json.ts';
 import type { Principal } from '../../../domain/principal.ts';
 import type { BoundTasks } from '../../../proxy/bound-tasks.ts';
 import {
@@ -14,6 +14,7 @@ import {
 } from '../../../proxy/client-view.ts';
 import type { Operation } from '../../../proxy/conversation.ts';
 import { errorMessage, type RequestId, RPC, resultMessage, resultText } from '../../../proxy/jsonrpc.ts';
+import { renamedTasks } from '../../../proxy/task-names.ts';
 
 /** "Resource not found" of the revisions up to 2025-11-25. */
 const RESOURCE_NOT_FOUND = -32002;
@@ -34,10 +35,7 @@ export function callReply(
   const { method } = operation;
   switch (end.kind) {
     case 'result':
-      return resultText(
-        id,
-        releasedJson(end, end.type === 'task' ? renamedTask(operation, end, principal, tasks) : {}),
-      );
+      return resultText(id, releasedJson(end, renamedTasks(operation, end, principal.agent, tasks)));
     case 'error':
       return errorMessage(id, end.error.code, end.error.message, releasedErrorData(end));
     case 'denied':
@@ -45,18 +43,6 @@ export function callReply(
       if (end.code === 'TOOL_UNKNOWN') return missing(id, method, params);
       return method === TOOL_METHOD ? resultMessage(id, deniedResult(end, hints)) : denialError(id, end.code, end.call);
   }
-}
-
-/** The task under the id by which its owner knows it. */
-function renamedTask(
-  { server, tool }: Operation,
-  { result, receipt }: Extract<CallEnd, { kind: 'result' }>,
-  { agent }: Principal,
-  tasks: BoundTasks,
-): JsonObject {
-  const task = isJsonObject(result.task) ? result.task : {};
-  const taskId = tasks.bind({ server, taskId: String(task.taskId), agent, tool, call: receipt.call });
-  return taskId === task.taskId ? {} : { task: { ...task, taskId } };
 }
 
 function missing(id: RequestId, method: string, params: JsonObject): string {

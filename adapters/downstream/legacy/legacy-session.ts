@@ -29,11 +29,10 @@ import {
 } from '../../../proxy/method-table.ts';
 import { operationOf } from '../../../proxy/operation.ts';
 import { pageOf } from '../../../proxy/page.ts';
-import type { RunningCall } from '../../../proxy/runner.ts';
 import type { Manner, Notice, OfferKind } from '../../../proxy/tool-server.ts';
 import { AskedClient } from './asked-client.ts';
 import { callReply } from './call-reply.ts';
-import { runRounds } from './rounds.ts';
+import { RoundsOfCall } from './rounds.ts';
 
 type Request = Extract<Classified, { kind: 'request' }>;
 type Notification = Extract<Classified, { kind: 'notification' }>;
@@ -56,16 +55,26 @@ const LISTS: Readonly<Record<string, OfferKind>> = {
   'resources/templates/list': 'resourceTemplates',
 };
 
+/** What the protocol wants said of every task, where its server has not said it. */
+const UNTOLD: JsonObject = {
+  status: 'working',
+  createdAt: '1970-01-01T00:00:00Z',
+  lastUpdatedAt: '1970-01-01T00:00:00Z',
+  ttl: null,
+};
+
 export class LegacySession {
   readonly #gate: Enforcement;
   readonly #options: LegacySessionOptions;
   readonly #conversation: Conversation;
   readonly #asked = new AskedClient();
-  readonly #running = new Map<RequestId, RunningCall>();
+  readonly #running = new Map<RequestId, RoundsOfCall>();
   /** Calls that came before the servers were known: a client may send them right behind `initialize`. */
   readonly #early = new Map<RequestId, symbol>();
   /** Requests that the client withdrew: they get no reply. */
   readonly #withdrawn = new Set<RequestId>();
+  /** Lists being read for it. */
+  #listing = 0;
   #revision: ServedRevision | undefined;
   #capabilities: JsonObject = {};
   #logLevel: string | undefined;
@@ -146,6 +155,7 @@ export class LegacySession {
   ): Promise<void> {
     switch (message.kind) {
       case 'malformed':
+        if (message.answers !== undefined && this.#asked.misanswered(message.answers, message.reason, bytes)) return;
         return this.refuse('MESSAGE_MALFORMED', message.reason, reply, message.id);
       case 'response':
         // A response is not answered, not even one that nobody waits for.
@@ -174,7 +184,7 @@ export class LegacySession {
     const running = this.#running.get(id);
     if (running === undefined) return;
     this.#withdrawn.add(id);
-    running.stop({ type: 'call.cancelled', by: 'client' });
+    running.withdraw();
   }
 
   async #request(message: Request, reply: Reply, meanwhile: Reply | undefined): Promise<void> {
@@ -219,19 +229,42 @@ export class LegacySession {
     reply(resultMessage(id, {}));
   }
 
-  async #list({ id, method, params = {} }: Request, reply: Reply): Promise<void> {
-    if (method === 'tasks/list') return reply(resultMessage(id, { tasks: this.#ownTasks() }));
+  async #list(message: Request, reply: Reply): Promise<void> {
+    const { id, method } = message;
+    if (this.#listing >= CALLS_IN_FLIGHT_PER_SESSION_MAX)
+      return this.refuse('OVERLOADED', 'too many lists at once', reply, id, method);
+    this.#listing += 1;
+    try {
+      await this.#listNow(message, reply);
+    } finally {
+      this.#listing -= 1;
+    }
+  }
+
+  async #listNow({ id, method, params = {} }: Request, reply: Reply): Promise<void> {
     const kind = LISTS[method];
-    const list = kind === undefined ? await this.#conversation.tools() : await this.#conversation.offers(kind);
+    const list = method === 'tasks/list' ? this.#ownTasks() : await this.#items(kind);
     const page = pageOf(this.#gate.crypto.sha256, list, params.cursor);
     if (page === undefined) return reply(errorMessage(id, RPC.invalidParams, 'Invalid cursor'));
     const { items, nextCursor } = page;
-    reply(resultMessage(id, { [kind ?? 'tools']: items, ...(nextCursor === undefined ? {} : { nextCursor }) }));
+    reply(
+      resultMessage(id, {
+        [method === 'tasks/list' ? 'tasks' : (kind ?? 'tools')]: items,
+        ...(nextCursor === undefined ? {} : { nextCursor }),
+      }),
+    );
   }
 
-  /** By id only: what state they are in is asked of their server one by one, governed. */
-  #ownTasks(): JsonObject[] {
-    return this.#gate.tasks.of(this.#options.principal.agent).map((taskId) => ({ taskId }));
+  #items(kind: OfferKind | undefined): Promise<readonly JsonObject[]> {
+    return kind === undefined ? this.#conversation.tools() : this.#conversation.offers(kind);
+  }
+
+  /** As their servers described them last: what has become of them since is asked of their server one by one, governed. */
+  #ownTasks(): readonly JsonObject[] {
+    const { tasks } = this.#gate;
+    const { agent } = this.#options.principal;
+    const seen = tasks.of(agent).filter((taskId) => this.#conversation.task(taskId) !== undefined);
+    return seen.map((taskId) => ({ ...UNTOLD, ...tasks.state(taskId, agent), taskId }));
   }
 
   async #govern(message: Request, reply: Reply, meanwhile: Reply | undefined): Promise<void> {
@@ -251,11 +284,9 @@ export class LegacySession {
     if (operation.rest.task !== undefined && !this.#hasTasks(operation.server))
       return refuse('METHOD_NOT_SERVED', 'a call as a task of a server without tasks');
     if (this.#closed || !this.#conversation.hasRoom()) return refuse('OVERLOADED', 'too many calls in flight');
-    const end = await runRounds(this.#conversation, operation, {
-      participation: this.#participation(message, meanwhile),
-      began: (running) => this.#running.set(id, running),
-      isWithdrawn: () => this.#withdrawn.has(id),
-    });
+    const rounds = new RoundsOfCall(this.#conversation, operation, this.#participation(message, meanwhile));
+    this.#running.set(id, rounds);
+    const end = await rounds.end;
     this.#running.delete(id);
     if (this.#withdrawn.delete(id)) return;
     const { hints, principal } = this.#options;
