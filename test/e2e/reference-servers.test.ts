@@ -197,10 +197,13 @@ for (const way of WAYS) {
         await expect(late).rejects.toThrow();
         // The ending is written when the gate has heard of it, which nobody waits for.
         await expect
-          .poll(async () => {
-            const calls = await callsOf(reference.at, way.ledger('everything'));
-            return calls.filter(({ tool: name }) => name === 'trigger-long-running-operation').at(-1)?.code;
-          })
+          .poll(
+            async () => {
+              const calls = await callsOf(reference.at, way.ledger('everything'));
+              return calls.filter(({ tool: name }) => name === 'trigger-long-running-operation').at(-1)?.code;
+            },
+            { timeout: 15_000 },
+          )
           .toBe('CANCELLED');
         expect(textOf(await client.call(way.tool('everything', 'echo'), { message: 'on' }))).toBe('Echo: on');
       });
