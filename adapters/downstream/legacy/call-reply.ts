@@ -1,7 +1,7 @@
 // How the end of a governed message is told to a client of the older revisions.
 
 import { TOOL_METHOD } from '../../../domain/action.ts';
-import type { JsonObject } from '../../../domain/json.ts';
+import type { Json, JsonObject } from '../../../domain/json.ts';
 import type { Principal } from '../../../domain/principal.ts';
 import type { BoundTasks } from '../../../proxy/bound-tasks.ts';
 import {
@@ -15,6 +15,7 @@ import {
 import type { Operation } from '../../../proxy/conversation.ts';
 import { errorMessage, type RequestId, RPC, resultMessage, resultText } from '../../../proxy/jsonrpc.ts';
 import { renamedTasks } from '../../../proxy/task-names.ts';
+import { olderResult } from './from-modern.ts';
 
 /** "Resource not found" of the revisions up to 2025-11-25. */
 const RESOURCE_NOT_FOUND = -32002;
@@ -23,19 +24,23 @@ export interface Surroundings {
   readonly hints: OperatorHints;
   readonly principal: Principal;
   readonly tasks: BoundTasks;
+  /** Set where the server speaks 2026-07-28: the output schema of the tool, as far as it has one. */
+  readonly modern?: { readonly outputSchema: Json | undefined } | undefined;
 }
 
 export function callReply(
   request: { readonly id: RequestId; readonly params: JsonObject | undefined },
   operation: Operation,
   end: CallEnd,
-  { hints, principal, tasks }: Surroundings,
+  { hints, principal, tasks, modern }: Surroundings,
 ): string {
   const { id, params = {} } = request;
   const { method } = operation;
   switch (end.kind) {
-    case 'result':
-      return resultText(id, releasedJson(end, renamedTasks(operation, end, principal.agent, tasks)));
+    case 'result': {
+      const told = modern === undefined ? end : olderResult(end, modern.outputSchema);
+      return resultText(id, releasedJson(told, renamedTasks(operation, end, principal.agent, tasks)));
+    }
     case 'error':
       return errorMessage(id, end.error.code, end.error.message, releasedErrorData(end));
     case 'denied':

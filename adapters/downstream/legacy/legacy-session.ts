@@ -25,6 +25,7 @@ import {
   isServedRevision,
   LATEST_REVISION,
   lookupMethod,
+  MODERN_REVISION,
   type ServedRevision,
 } from '../../../proxy/method-table.ts';
 import { operationOf } from '../../../proxy/operation.ts';
@@ -32,6 +33,7 @@ import { pageOf } from '../../../proxy/page.ts';
 import type { Manner, Notice, OfferKind } from '../../../proxy/tool-server.ts';
 import { AskedClient } from './asked-client.ts';
 import { callReply } from './call-reply.ts';
+import { olderDefinition } from './from-modern.ts';
 import { RoundsOfCall } from './rounds.ts';
 
 type Request = Extract<Classified, { kind: 'request' }>;
@@ -256,7 +258,18 @@ export class LegacySession {
   }
 
   #items(kind: OfferKind | undefined): Promise<readonly JsonObject[]> {
-    return kind === undefined ? this.#conversation.tools() : this.#conversation.offers(kind);
+    return kind === undefined ? this.#tools() : this.#conversation.offers(kind);
+  }
+
+  async #tools(): Promise<readonly JsonObject[]> {
+    const tools = await this.#conversation.tools();
+    return tools.map((tool) =>
+      this.#isModern(this.#conversation.named(String(tool.name)).server) ? olderDefinition(tool) : tool,
+    );
+  }
+
+  #isModern(server: string): boolean {
+    return this.#gate.server(server)?.description?.protocolVersion === MODERN_REVISION;
   }
 
   /** As their servers described them last: what has become of them since is asked of their server one by one, governed. */
@@ -290,7 +303,10 @@ export class LegacySession {
     this.#running.delete(id);
     if (this.#withdrawn.delete(id)) return;
     const { hints, principal } = this.#options;
-    reply(callReply(message, operation, end, { hints, principal, tasks: this.#gate.tasks }));
+    const { server, tool } = operation;
+    const definition = this.#gate.catalogue.tool(server, tool)?.definition;
+    const modern = this.#isModern(server) ? { outputSchema: definition?.outputSchema } : undefined;
+    reply(callReply(message, operation, end, { hints, principal, tasks: this.#gate.tasks, modern }));
   }
 
   #hasTasks(server: string): boolean {
