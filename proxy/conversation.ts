@@ -392,6 +392,7 @@ function answerOf(end: CallEnd): QuestionAnswer {
     case 'error':
       return { kind: 'error', error: end.error };
     case 'denied':
-      return refusedAnswer(end.code, end.call);
+      // What no rule could allow, and what the client cannot do, sound alike to a server.
+      return refusedAnswer(end.code === 'TOOL_UNKNOWN' ? 'CLIENT_CANNOT_BE_ASKED' : end.code, end.call);
   }
 }

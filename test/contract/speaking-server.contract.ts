@@ -206,14 +206,19 @@ export function speakingServerContract(transport: TransportUnderTest): void {
         expect(notices).toEqual([]);
       });
 
-      if (transport.tellsWhose)
-        it('a log message on the stream of no call is told to whoever listens', async () => {
-          const server = await started();
-          const onLog = vi.fn();
-          await call(server, 'say', { method: 'notifications/message', params: log, alone: true }, { onLog }).answer;
-          await vi.waitFor(() => expect(notices).toEqual([{ method: 'notifications/message', params: log }]));
-          expect(onLog).not.toHaveBeenCalled();
-        });
+      it('a log message that belongs to no call is told to whoever listens, and of two clients to neither', async () => {
+        const server = await started({ limits: { cancelGraceMs: 10 } });
+        const onLog = vi.fn();
+        const say = { method: 'notifications/message', params: log, later: true };
+        await call(server, 'say', say, { onLog }).answer;
+        await vi.waitFor(() => expect(notices).toEqual([{ method: 'notifications/message', params: log }]));
+        const sleeping = [{}, {}].map((sender) => call(server, 'sleep', { ms: 60_000 }, { onLog }, sender));
+        await call(server, 'say', say, { onLog }).answer;
+        await vi.waitFor(() => expect(notices).toHaveLength(2));
+        expect(onLog).not.toHaveBeenCalled();
+        for (const one of sleeping) one.cancel('enough');
+        await Promise.all(sleeping.map((one) => one.answer));
+      });
 
       it.each([
         ['notifications/resources/updated', { uri: 'count://1', 'x.example/new': 1 }],

@@ -4,8 +4,8 @@
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { Notice } from '../../../proxy/tool-server.ts';
 import type { UpstreamLimits } from '../limits.ts';
-import { type DroppedCounts, NO_EXCHANGE } from '../ports.ts';
-import type { OpenCall, OpenRequests } from './open-requests.ts';
+import type { DroppedCounts } from '../ports.ts';
+import type { OpenRequests } from './open-requests.ts';
 import { Rate } from './rate.ts';
 
 /** What such a notice is about, by the member that says so. */
@@ -93,18 +93,11 @@ export class Notifications {
 
   #log(params: JsonObject, { bytes, exchange }: Notification): boolean {
     if (bytes > this.#options.limits.logBytesMax || typeof params.level !== 'string') return false;
-    const call = this.#callOf(exchange);
+    const call = this.#options.requests.spokenFor(exchange);
     if (!(call?.logs ?? this.#logs).take()) return false;
     if (call === undefined) this.#options.onNotice({ method: 'notifications/message', params });
     else call.hooks.onLog(params);
     return true;
-  }
-
-  /** On the stream of no request a server logs what concerns no call. */
-  #callOf(exchange: number | undefined): OpenCall | undefined {
-    const { requests } = this.#options;
-    if (exchange === undefined) return requests.ofOneClient();
-    return exchange === NO_EXCHANGE ? undefined : requests.onStreamOf(exchange);
   }
 
   #notice(method: string, params: JsonObject, bytes: number): boolean {

@@ -2,7 +2,7 @@
 // behalf a server asks or logs something: a stream of its own tells, and otherwise only that nobody else could be meant.
 
 import type { CallHooks, ToolAnswer } from '../../../proxy/tool-server.ts';
-import type { Exchange } from '../ports.ts';
+import { type Exchange, NO_EXCHANGE } from '../ports.ts';
 import type { ProgressGuard } from './progress.ts';
 import type { Rate } from './rate.ts';
 
@@ -105,14 +105,18 @@ export class OpenRequests {
     return largest;
   }
 
-  /** The call on whose stream something came. */
-  onStreamOf(id: number): OpenCall | undefined {
-    const request = this.#open.get(id);
+  /**
+   * The call that a server speaks for. A stream of one call tells. The stream of no call does not: common libraries write there whatever
+   * the author of a tool did not take care to place, as on transports that have one stream for all.
+   */
+  spokenFor(exchange: number | undefined): OpenCall | undefined {
+    if (exchange === undefined || exchange === NO_EXCHANGE) return this.#ofOneClient();
+    const request = this.#open.get(exchange);
     return request?.cancelled === false ? request.call : undefined;
   }
 
-  /** The call that a server speaks of when it names none: the latest, if all that it may be working on are one client's. */
-  ofOneClient(): OpenCall | undefined {
+  /** The latest call, if all that it may be working on are one client's. */
+  #ofOneClient(): OpenCall | undefined {
     const calls: { readonly sender: object | undefined; readonly call?: OpenCall }[] = [];
     for (const sender of this.#givenUp.values()) calls.push({ sender });
     for (const { call, cancelled } of this.#open.values())

@@ -4,7 +4,7 @@
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { Asking, QuestionAnswer } from '../../../proxy/tool-server.ts';
 import type { UpstreamLimits } from '../limits.ts';
-import { type DroppedCounts, type Handover, NO_EXCHANGE, type RefusedRequest } from '../ports.ts';
+import type { DroppedCounts, Handover, RefusedRequest } from '../ports.ts';
 import type { OpenCall, OpenRequests } from './open-requests.ts';
 import { ProgressGuard } from './progress.ts';
 import * as wire from './wire.ts';
@@ -59,7 +59,7 @@ export class ServerRequests {
       return this.#refuse(id, method, 'too many questions are open', INVALID_REQUEST);
     if (params !== undefined && !isJsonObject(params))
       return this.#refuse(id, method, 'the params are not an object', INVALID_PARAMS);
-    const call = this.#callOf(exchange);
+    const call = this.#options.requests.spokenFor(exchange);
     if (call === undefined) return this.#refuse(id, method, 'no call of a client that this could be part of');
     this.#ask(id, method, params ?? {}, call);
   }
@@ -80,13 +80,6 @@ export class ServerRequests {
       question.asking?.cancel('the call has ended');
       this.#send(wire.errorText(id, { code: INVALID_REQUEST, message: 'the call has ended' }));
     }
-  }
-
-  /** A server that can say on which stream it asks belongs to whom it says; otherwise nobody else may be meant. */
-  #callOf(exchange: number | undefined): OpenCall | undefined {
-    const { requests } = this.#options;
-    // Common libraries write on the stream of no request unless the author of a tool took care: that says no more than having one for all.
-    return exchange === undefined || exchange === NO_EXCHANGE ? requests.ofOneClient() : requests.onStreamOf(exchange);
   }
 
   #ask(id: string | number, method: string, said: JsonObject, call: OpenCall): void {
