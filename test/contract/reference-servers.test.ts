@@ -10,7 +10,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Connection } from '../../adapters/upstream/connection.ts';
 import { httpToolServer } from '../../adapters/upstream/http/http-tool-server.ts';
 import { stdioToolServer } from '../../adapters/upstream/stdio/stdio-tool-server.ts';
+import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import type { OfferKind } from '../../proxy/tool-server.ts';
 import { referenceServer } from '../fixtures/servers/paths.ts';
 import { hooks, QUIET } from '../support/hooks.ts';
 import { callOf, textOf } from './tool-server.contract.ts';
@@ -95,6 +97,28 @@ for (const [transport, open] of [
         (answer: { kind: string; result?: { isError?: boolean } }) =>
           answer.kind === 'error' || answer.result?.isError === true,
       );
+    });
+
+    it('reads resources, gets prompts, completes, and lists what it offers', async () => {
+      const server = await open();
+      await server.start();
+      const ask = (method: string, params: JsonObject) =>
+        server.dispatch({ ...callOf('', {}), method, body: canonicalJson(params) }, QUIET).answer;
+      const uri = 'demo://resource/dynamic/text/1';
+      expect(await ask('resources/read', { uri: 'demo://nowhere' })).toMatchObject({ kind: 'error' });
+      expect(await ask('resources/read', { uri })).toMatchObject({ result: { contents: [{ uri }] } });
+      expect(await ask('resources/subscribe', { uri })).toMatchObject({ kind: 'result' });
+      expect(await ask('prompts/get', { name: 'args-prompt', arguments: { city: 'Turku' } })).toMatchObject({
+        result: { messages: [{ role: 'user' }] },
+      });
+      const ref = { type: 'ref/prompt', name: 'completable-prompt' };
+      expect(await ask('completion/complete', { ref, argument: { name: 'department', value: 'S' } })).toMatchObject({
+        result: { completion: { values: ['Sales', 'Support'] } },
+      });
+      const names = async (kind: OfferKind) => (await server.list(kind)).map(({ name }) => name);
+      expect(await names('prompts')).toContain('simple-prompt');
+      expect((await names('resources')).length).toBeGreaterThan(0);
+      expect((await names('resourceTemplates')).length).toBeGreaterThan(0);
     });
   });
 }
