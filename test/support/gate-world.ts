@@ -6,6 +6,7 @@ import { type Faults, MemoryStore } from '../../adapters/storage/memory-store.ts
 import type { Authorization, AuthorizationRequest, CallLimits } from '../../control-plane/authorization.ts';
 import { mintPermit, type PermitIssuer, permitSigner } from '../../control-plane/permits/mint.ts';
 import { Revocations } from '../../control-plane/permits/revocations.ts';
+import { PLAIN_METHODS } from '../../domain/action.ts';
 import type { Denial } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Entry, EntryBody } from '../../domain/entry.ts';
@@ -28,7 +29,14 @@ import { outputCheck } from '../../proxy/output-check.ts';
 import type { Authority, GateCrypto, InstallResult } from '../../proxy/ports.ts';
 import type { RunningCall } from '../../proxy/runner.ts';
 import { SpentPermits } from '../../proxy/spent-permits.ts';
-import type { Dispatch, ServerDescription, ToolAnswer, ToolRun, ToolServer } from '../../proxy/tool-server.ts';
+import type {
+  Dispatch,
+  OfferKind,
+  ServerDescription,
+  ToolAnswer,
+  ToolRun,
+  ToolServer,
+} from '../../proxy/tool-server.ts';
 import { type CallHooks, PLAIN_MANNER } from '../../proxy/tool-server.ts';
 import { closeOpen, replay } from '../../state-machines/replay.ts';
 import { begin, step } from '../../state-machines/step.ts';
@@ -113,9 +121,8 @@ export class ScriptedServer implements ToolServer {
 
   onChange(): void {}
   onNotice(): void {}
-  async list(): Promise<readonly JsonObject[]> {
-    return [];
-  }
+  /** Reads a list; empty unless the test says otherwise. */
+  list: (kind: OfferKind) => Promise<readonly JsonObject[]> = async () => [];
   async stop(): Promise<void> {}
 }
 
@@ -150,7 +157,12 @@ export class ScriptedAuthority implements Authority {
   }
 
   async visible(_principal: Principal): Promise<ReadonlySet<string>> {
-    const all = this.#catalogue.servers().flatMap((s) => [...s.tools.keys()].map((tool) => `${s.name}/${tool}`));
+    const all = this.#catalogue
+      .servers()
+      .flatMap(({ name, tools }) => [
+        ...[...tools.keys()].map((tool) => `${name}/${tool}`),
+        ...PLAIN_METHODS.map((method) => `${name}:${method}`),
+      ]);
     return new Set(all.filter((tool) => !this.hidden.has(tool)));
   }
 

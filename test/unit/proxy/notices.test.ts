@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { Notices } from '../../../proxy/notices.ts';
+import { proves } from '../../guarantees.ts';
+
+function heardBy(views: readonly (readonly string[])[]) {
+  const notices = new Notices();
+  const heard = views.map((servers) => {
+    const said: string[] = [];
+    notices.join({
+      sees: (server) => servers.includes(server),
+      noticed: (server, { method }) => said.push(`${server} ${method}`),
+    });
+    return said;
+  });
+  return { notices, heard };
+}
+
+describe('what a server says unasked', () => {
+  proves('G8', 'and is no notice reaches nobody: nothing that belongs to a call, and nothing that nobody knows', () => {
+    const { notices, heard } = heardBy([['fs']]);
+    for (const method of [
+      'notifications/cancelled',
+      'notifications/progress',
+      'notifications/initialized',
+      'notifications/roots/list_changed',
+      'notifications/unknown',
+      'tools/call',
+      'constructor',
+    ])
+      notices.tell('fs', { method, params: {} });
+    expect(heard).toEqual([[]]);
+  });
+
+  proves('G9', 'reaches those in whose view it is, and what is about one client only where there is one', () => {
+    const { notices, heard } = heardBy([['fs'], ['fs', 'git'], ['git']]);
+    notices.tell('fs', { method: 'notifications/prompts/list_changed', params: {} });
+    notices.tell('fs', { method: 'notifications/message', params: {} });
+    expect(heard).toEqual([['fs notifications/prompts/list_changed'], ['fs notifications/prompts/list_changed'], []]);
+    const alone = heardBy([['fs'], ['git']]);
+    alone.notices.tell('fs', { method: 'notifications/message', params: {} });
+    expect(alone.heard).toEqual([['fs notifications/message'], []]);
+  });
+
+  it('does not reach those who left', () => {
+    const notices = new Notices();
+    const said: string[] = [];
+    const listener = { sees: () => true, noticed: (server: string) => said.push(server) };
+    notices.join(listener);
+    notices.leave(listener);
+    notices.tell('fs', { method: 'notifications/tools/list_changed', params: {} });
+    expect(said).toEqual([]);
+  });
+});
