@@ -1,0 +1,142 @@
+// What comes of a task, by whatever message: it passes the checks of the tool that made it, and goes to its owner under its owner's name.
+
+import { describe, expect, it } from 'vitest';
+import { sha256 } from '../../../adapters/crypto/node-crypto.ts';
+import { deny } from '../../../domain/denial.ts';
+import type { CallId } from '../../../domain/ids.ts';
+import type { JsonObject } from '../../../domain/json.ts';
+import type { CapturedCall } from '../../../proxy/captured-call.ts';
+import { Catalogue } from '../../../proxy/catalogue.ts';
+import { Conversation } from '../../../proxy/conversation.ts';
+import { outputCheck } from '../../../proxy/output-check.ts';
+import { renamedTasks } from '../../../proxy/task-names.ts';
+import { PLAIN_MANNER } from '../../../proxy/tool-server.ts';
+import { proves } from '../../guarantees.ts';
+import { describe as described, PRINCIPAL, World } from '../../support/gate-world.ts';
+import { until } from '../../support/legacy-client.ts';
+
+const CALL = '01JZ0000000000000000000000' as CallId;
+const TEXT = [{ type: 'text', text: 'x' }];
+const catalogue = new Catalogue(sha256);
+catalogue.observe(described('fs', [{ name: 'shaped', outputSchema: { type: 'object' } }]), {});
+const check = outputCheck(catalogue, async (_server, _tool, json) =>
+  json === '{"bad":true}' ? deny('OUTPUT_INVALID', 'bad') : undefined,
+);
+const of = (method: string, result: JsonObject, resultOf: string | undefined = 'shaped') => {
+  const call = { method, server: 'fs', tool: method, argumentsJson: '{"taskId":"t"}', resultOf };
+  return check(call as CapturedCall, 'complete', result);
+};
+
+describe('the result of a task', () => {
+  const BAD: readonly JsonObject[] = [
+    {},
+    { content: 'x' },
+    { content: TEXT },
+    { content: TEXT, structuredContent: { bad: true } },
+    { content: TEXT, structuredContent: {}, task: {} },
+  ];
+  for (const result of BAD) {
+    proves('G4', `${JSON.stringify(result)} is withheld, whether asked for or part of the state`, async () => {
+      expect(await of('tasks/result', result)).toMatchObject({ code: expect.stringMatching(/^OUTPUT_/) });
+      const state = { taskId: 't', status: 'completed', result };
+      expect(await of('tasks/get', state)).toMatchObject({ code: expect.stringMatching(/^OUTPUT_/) });
+    });
+  }
+
+  proves('G4', 'of no tool is withheld', async () => {
+    const result = { content: TEXT };
+    const call = { method: 'tasks/result', server: 'fs', tool: 'tasks/result', argumentsJson: '{}' } as CapturedCall;
+    expect(await check(call, 'complete', result)).toMatchObject({ code: 'OUTPUT_INVALID' });
+  });
+
+  proves('G9', 'is withheld where the state is of another task, or of none', async () => {
+    expect(await of('tasks/get', { taskId: 'other', status: 'working' })).toMatchObject({ code: 'OUTPUT_INVALID' });
+    expect(await of('tasks/get', { status: 'working' })).toMatchObject({ code: 'OUTPUT_INVALID' });
+    expect(await of('tasks/cancel', { taskId: 'other' })).toMatchObject({ code: 'OUTPUT_INVALID' });
+  });
+
+  it('with questions that no client is asked is withheld', async () => {
+    const state = { taskId: 't', status: 'input_required', inputRequests: { a: { method: 'tools/call' } } };
+    expect(await of('tasks/get', state)).toMatchObject({ code: 'OUTPUT_UNSUPPORTED' });
+  });
+
+  it('is released where it fits', async () => {
+    const result = { content: TEXT, structuredContent: { good: true } };
+    expect(await of('tasks/result', result)).toBeUndefined();
+    expect(await of('tasks/get', { taskId: 't', status: 'completed', result })).toBeUndefined();
+    expect(await of('tasks/cancel', {})).toBeUndefined();
+  });
+});
+
+describe('the name of a task', () => {
+  it("is the owner's in everything that a server says of it", async () => {
+    const { enforcement } = await World.open();
+    const { tasks } = enforcement;
+    const bound = { taskId: 't', agent: 'coder', tool: 'write_file', call: CALL };
+    tasks.bind({ ...bound, server: 'git' });
+    const said = { server: 'fs', tool: 'write_file', arguments: {}, rest: {}, meta: {}, manner: PLAIN_MANNER };
+    const receipt = { call: CALL, entry: 1, permit: 'p' };
+    const end = { kind: 'result', resultJson: '', receipt } as const;
+    const made = { ...end, type: 'task', result: { task: { taskId: 't', status: 'working' } } } as const;
+    const added = renamedTasks({ ...said, method: 'tools/call' }, made, 'coder', tasks);
+    const name = tasks.named('fs', 't')?.name;
+    expect(name).not.toBe('t');
+    expect(added).toEqual({ task: { taskId: name, status: 'working' } });
+    const flat = { ...end, type: 'task', result: { taskId: 't', status: 'working' } } as const;
+    expect(renamedTasks({ ...said, method: 'tools/call' }, flat, 'coder', tasks)).toEqual({ taskId: name });
+    const related = { 'io.modelcontextprotocol/related-task': { taskId: 't', more: 1 } };
+    const state = { ...end, type: 'complete', result: { taskId: 't', _meta: related } } as const;
+    expect(renamedTasks({ ...said, method: 'tasks/get' }, state, 'coder', tasks)).toEqual({
+      taskId: name,
+      _meta: { 'io.modelcontextprotocol/related-task': { taskId: name, more: 1 } },
+    });
+    expect(renamedTasks({ ...said, method: 'tasks/get' }, state, 'other', tasks)).toEqual({});
+  });
+});
+
+describe('what a server says of a task unasked', () => {
+  async function owner(agent = 'coder') {
+    const world = await World.open();
+    const told: JsonObject[] = [];
+    new Conversation(world.enforcement, {
+      principal: { ...PRINCIPAL, agent },
+      view: { kind: 'all' },
+      onNotice: ({ params }) => told.push(params),
+    });
+    world.enforcement.tasks.bind({ server: 'fs', taskId: 't', agent: 'coder', tool: 'write_file', call: CALL });
+    const say = (params: JsonObject) => world.enforcement.notices.tell('fs', { method: 'notifications/tasks', params });
+    return { world, told, say };
+  }
+
+  proves('G9', 'reaches nobody but its owner, and of an unknown task nobody', async () => {
+    const { say, told } = await owner('other');
+    say({ taskId: 't', status: 'working' });
+    expect(told).toEqual([]);
+    const own = await owner();
+    own.say({ taskId: 'unknown', status: 'working' });
+    own.say({ taskId: 't', status: 'working' });
+    expect(own.told).toEqual([{ taskId: 't', status: 'working' }]);
+  });
+
+  proves('G1', 'a result in it is not told: it is fetched, decided about, checked and recorded', async () => {
+    const { world, say, told } = await owner();
+    const state = { taskId: 't', status: 'completed', result: { content: TEXT } };
+    world.server.respond = () => ({ kind: 'result', result: state, bytes: 1 });
+    say({ taskId: 't', status: 'completed', result: { content: [{ type: 'text', text: 'forged' }] } });
+    say({ taskId: 't', status: 'completed', result: {} });
+    expect(told).toEqual([]);
+    await until(() => told.length > 0);
+    expect(told).toEqual([state]);
+    expect(world.server.heard.map(({ dispatch }) => dispatch.method)).toEqual(['tasks/get']);
+    expect(world.entries(true).filter(({ type }) => type === 'call.ending')).toHaveLength(1);
+  });
+
+  proves('G4', 'a result in it that may not be fetched is not told', async () => {
+    const { world, say, told } = await owner();
+    world.authority.decide = async () => ({ decision: 'deny', code: 'POLICY_NO_PERMIT', by: [] });
+    say({ taskId: 't', status: 'completed', result: { content: TEXT } });
+    await until(() => world.entries().some(({ type }) => type === 'call.denial'));
+    expect(told).toEqual([]);
+    expect(world.server.heard).toEqual([]);
+  });
+});
