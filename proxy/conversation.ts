@@ -2,25 +2,24 @@
 // wrapped around it (adapters/downstream): they know the words on the wire, this knows the principal, the view and what belongs to whom.
 
 import { actionId, type GovernedMethod, serverOfAction } from '../domain/action.ts';
-import { DENIALS, type Denial, type DenialCode, deny, rpcCode } from '../domain/denial.ts';
-import { type CallId, ulid } from '../domain/ids.ts';
+import { type Denial, deny } from '../domain/denial.ts';
+import type { CallId } from '../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { rootLineage } from '../domain/lineage.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { CallRelation, CallRequested } from '../state-machines/execution-events.ts';
 import type { BoundTask } from './bound-tasks.ts';
 import { captureCall } from './captured-call.ts';
-import { canBeAsked } from './client-capabilities.ts';
 import type { ViewName } from './client-port.ts';
-import { type CallEnd, denialData } from './client-view.ts';
+import { ClientQuestions, momentOf, type Within } from './client-questions.ts';
 import type { Enforcement } from './enforcement.ts';
-import { forwarded, forwardedMeta } from './forwarded-meta.ts';
-import { CALLS_IN_FLIGHT_PER_SESSION_MAX, QUESTIONS_AT_ONCE_PER_SESSION_MAX } from './limits.ts';
+import { forwarded } from './forwarded-meta.ts';
+import { CALLS_IN_FLIGHT_PER_SESSION_MAX } from './limits.ts';
 import type { Listener } from './notices.ts';
 import type { RunningCall } from './runner.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { exposedName, resolveName, toolsOf } from './tool-names.ts';
-import type { Asking, Manner, Notice, OfferKind, Peer, Question, QuestionAnswer } from './tool-server.ts';
+import type { Asking, Manner, Notice, OfferKind, Peer, Question } from './tool-server.ts';
 import { couldMake } from './uri-template.ts';
 
 /** A governed message of a client, with its target found. */
@@ -57,19 +56,17 @@ export interface ConversationOptions {
   readonly onNotice: (notice: Notice, server: string) => void;
 }
 
-/** The call for which somebody is asked. */
-export interface Within {
-  readonly call: CallId;
-  readonly server: string;
-  readonly manner: Manner;
-}
-
 /** The method by which what is listed is used. */
 const USED_BY: Record<OfferKind, GovernedMethod> = {
   prompts: 'prompts/get',
   resources: 'resources/read',
   resourceTemplates: 'resources/read',
 };
+
+/** Where questions in an answer may pass because whoever continues the call puts them, each by itself. Nobody continues anything else. */
+const CONTINUING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
+const PASS = async (): Promise<undefined> => undefined;
+const WITHHOLD = async (): Promise<Denial> => deny('OUTPUT_UNSUPPORTED', 'questions that nobody would put');
 
 /** Members of a message about a task that are more than its state. */
 const OUTCOME_OF_TASK = ['result', 'error', 'inputRequests'];
@@ -80,11 +77,10 @@ export class Conversation implements Listener {
   readonly view: ViewName;
   readonly #onNotice: ConversationOptions['onNotice'];
   readonly #running = new Set<RunningCall>();
-  /** Questions to it that are open. */
-  readonly #asked = new Set<RunningCall>();
+  readonly #questions: ClientQuestions;
   readonly #subscriptions = new Subscriptions();
-  /** Tasks of it whose outcome is being fetched. */
-  readonly #fetching = new Set<string>();
+  /** Tasks of it whose outcome is being fetched, and what was said of them meanwhile. */
+  readonly #fetching = new Map<string, { readonly again: Notice | undefined }>();
   /** Why nothing begins any more. */
   #closedBy: 'disconnect' | 'shutdown' | undefined;
 
@@ -93,6 +89,10 @@ export class Conversation implements Listener {
     this.principal = principal;
     this.view = view;
     this.#onNotice = onNotice;
+    this.#questions = new ClientQuestions(gate, {
+      principal,
+      refuse: (denial, method, { call, server }) => this.refuse(denial, method, server, { kind: 'within', call }),
+    });
     gate.notices.join(this);
   }
 
@@ -100,9 +100,10 @@ export class Conversation implements Listener {
   async close(by: 'disconnect' | 'shutdown'): Promise<void> {
     this.#closedBy ??= by;
     this.gate.notices.leave(this);
-    const running = [...this.#running, ...this.#asked];
+    const asked = this.#questions.close(by);
+    const running = [...this.#running];
     for (const call of running) call.stop({ type: 'call.cancelled', by });
-    await Promise.all(running.map((call) => call.end));
+    await Promise.all([asked, ...running.map((call) => call.end)]);
   }
 
   get isClosed(): boolean {
@@ -155,8 +156,9 @@ export class Conversation implements Listener {
       tasks.learn(server, task.taskId, params);
       return this.#tell({ method, params: { ...params, taskId: name } }, server);
     }
+    if (this.#fetching.has(name)) this.#fetching.set(name, { again: { method, params } });
     if (this.#fetching.has(name) || !this.hasRoom()) return;
-    this.#fetching.add(name);
+    this.#fetching.set(name, { again: undefined });
     const fetch: Operation = {
       method: 'tasks/get',
       server,
@@ -170,8 +172,10 @@ export class Conversation implements Listener {
     };
     const { end } = this.begin(fetch, { onProgress: () => {}, onLog: () => {}, client: undefined });
     void end.then((ended) => {
+      const again = this.#fetching.get(name)?.again;
       this.#fetching.delete(name);
       if (ended.kind === 'result') this.#tell({ method, params: { ...forwarded(ended.result), taskId: name } }, server);
+      if (again !== undefined && !this.isClosed) this.#taskNoticed(server, again);
     });
   }
 
@@ -277,78 +281,39 @@ export class Conversation implements Listener {
   /** Has a message governed. It ends by itself; whoever began it may stop it. */
   begin(operation: Operation, participation: Participation): RunningCall {
     const { gate } = this;
-    const { client, admitQuestions = async () => undefined } = participation;
+    const { client, admitQuestions = CONTINUING.has(operation.method) ? PASS : WITHHOLD } = participation;
     const manner = { ...operation.manner, sender: this };
-    const captured = captureCall(gate.crypto, { ...operation, ...this.#now(), principal: this.principal, manner });
+    const captured = captureCall(gate.crypto, { ...operation, ...momentOf(gate), principal: this.principal, manner });
     const within: Within = captured;
     const hooks = {
       onProgress: (params: JsonObject) => participation.onProgress(forwarded(params)),
       onLog: (params: JsonObject) => participation.onLog(forwarded(params)),
       ask: (question: Question) => this.ask(within, question, client),
     };
-    const refuseQuestion = (question: Question, denial: Denial) => this.#refuseQuestion(within, question, denial);
+    const refuseQuestion = (question: Question, denial: Denial) => this.#questions.refuse(within, question, denial);
     const options = { limits: gate.limits(captured), hooks, refuseQuestion, admitQuestions };
     this.#subscriptions.requested(operation);
     const running = gate.start(captured, options, this);
-    this.#keep(running, this.#running);
+    this.#keep(running);
     void running.end.then((end) => this.#subscriptions.ended(operation, end.kind === 'result'));
     return running;
   }
 
   /** Puts a server's question to a client: an execution of its own, which the client carries out. */
   ask(within: Within, question: Question, client: Peer | undefined): Asking {
-    const { gate } = this;
-    const { server, manner } = within;
-    if (client === undefined || !canBeAsked(manner.capabilities, question)) {
-      const detail = 'the client did not say that it can be asked this';
-      return this.#refuseQuestion(within, question, deny('CLIENT_CANNOT_BE_ASKED', detail));
-    }
-    if (this.#asked.size >= QUESTIONS_AT_ONCE_PER_SESSION_MAX || !gate.hasRoomToAsk())
-      return this.#refuseQuestion(within, question, deny('OVERLOADED', 'too many questions at once'));
-    // We told no server that a client answers with a task, so a client never hears that one was wanted.
-    const { _meta: meta, task: _, ...params } = question.params;
-    const captured = captureCall(gate.crypto, {
-      ...this.#now(),
-      principal: this.principal,
-      method: question.method,
-      server,
-      tool: question.method,
-      arguments: params,
-      rest: {},
-      meta: isJsonObject(meta) ? forwardedMeta(meta) : {},
-      manner,
-      relation: { kind: 'within', call: within.call },
-      askedThrough: within.call,
-    });
-    const withdraw = gate.channels.open(within.call, client);
-    const onProgress = (progress: JsonObject) => question.onProgress?.(forwarded(progress));
-    const hooks = { onProgress, onLog: () => {}, ask: () => NOBODY };
-    const nothing = { refuseQuestion: () => NOBODY, admitQuestions: async () => undefined };
-    const running = gate.start(captured, { limits: gate.limits(captured), hooks, ...nothing }, this);
-    this.#keep(running, this.#asked);
-    return {
-      answer: running.end.then((end) => {
-        withdraw();
-        return answerOf(end);
-      }),
-      cancel: () => running.stop({ type: 'call.cancelled', by: 'client' }),
-    };
+    return this.#questions.ask(within, question, client);
   }
 
-  #keep(running: RunningCall, among: Set<RunningCall>): void {
-    among.add(running);
-    void running.end.then(() => among.delete(running));
+  /** Once closed, what begins ends at once. */
+  #keep(running: RunningCall): void {
+    this.#running.add(running);
+    void running.end.then(() => this.#running.delete(running));
     if (this.#closedBy !== undefined) running.stop({ type: 'call.cancelled', by: this.#closedBy });
-  }
-
-  #refuseQuestion({ call: within, server }: Within, { method }: Question, denial: Denial): Asking {
-    const refused = this.refuse(denial, method, server, { kind: 'within', call: within });
-    return { answer: refused.then((call) => refusedAnswer(denial.code, call)), cancel: () => {} };
   }
 
   /** Records that something was refused which was never governed. Resolves with the id under which it is found in the ledger. */
   async refuse(denial: Denial, method: string, server?: string, relation?: CallRelation): Promise<CallId> {
-    const { call, at } = this.#now();
+    const { call, at } = momentOf(this.gate);
     const requested: CallRequested = {
       type: 'call.requested',
       at,
@@ -363,36 +328,5 @@ export class Conversation implements Listener {
     };
     await this.gate.refuse({ requested, denial }).end;
     return call;
-  }
-
-  #now(): { readonly call: CallId; readonly at: number; readonly atMonotonic: number } {
-    const { clock, crypto } = this.gate;
-    const at = clock.now();
-    return { call: ulid(at, crypto.randomBytes(10)), at, atMonotonic: clock.monotonic() };
-  }
-}
-
-const NOBODY: Asking = {
-  answer: Promise.resolve({
-    kind: 'error',
-    error: { code: rpcCode('CLIENT_CANNOT_BE_ASKED'), message: 'a client that is asked asks nobody' },
-  }),
-  cancel: () => {},
-};
-
-function refusedAnswer(code: DenialCode, call: CallId): QuestionAnswer {
-  return { kind: 'error', error: { code: rpcCode(code), message: DENIALS[code].told, data: denialData(code, call) } };
-}
-
-/** What the server hears of the client's answer. */
-function answerOf(end: CallEnd): QuestionAnswer {
-  switch (end.kind) {
-    case 'result':
-      return { kind: 'result', result: forwarded(end.result) };
-    case 'error':
-      return { kind: 'error', error: end.error };
-    case 'denied':
-      // What no rule could allow, and what the client cannot do, sound alike to a server.
-      return refusedAnswer(end.code === 'TOOL_UNKNOWN' ? 'CLIENT_CANNOT_BE_ASKED' : end.code, end.call);
   }
 }

@@ -4,8 +4,9 @@
 import { type DenialCode, deny } from '../../../domain/denial.ts';
 import type { CallId } from '../../../domain/ids.ts';
 import type { Json, JsonObject } from '../../../domain/json.ts';
+import type { Within } from '../../../proxy/client-questions.ts';
 import type { CallEnd } from '../../../proxy/client-view.ts';
-import type { Conversation, Operation, Participation, Within } from '../../../proxy/conversation.ts';
+import type { Conversation, Operation, Participation } from '../../../proxy/conversation.ts';
 import { ROUNDS_MAX } from '../../../proxy/limits.ts';
 import { questionsOf } from '../../../proxy/output-check.ts';
 import type { RunningCall } from '../../../proxy/runner.ts';

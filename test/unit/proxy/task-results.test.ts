@@ -123,12 +123,22 @@ describe('what a server says of a task unasked', () => {
     const state = { taskId: 't', status: 'completed', result: { content: TEXT } };
     world.server.respond = () => ({ kind: 'result', result: state, bytes: 1 });
     say({ taskId: 't', status: 'completed', result: { content: [{ type: 'text', text: 'forged' }] } });
-    say({ taskId: 't', status: 'completed', result: {} });
     expect(told).toEqual([]);
     await until(() => told.length > 0);
     expect(told).toEqual([state]);
     expect(world.server.heard.map(({ dispatch }) => dispatch.method)).toEqual(['tasks/get']);
     expect(world.entries(true).filter(({ type }) => type === 'call.ending')).toHaveLength(1);
+  });
+
+  it('is fetched once more, however often it was said while it was fetched', async () => {
+    const { world, say, told } = await owner();
+    const state = { taskId: 't', status: 'completed', result: { content: TEXT } };
+    world.server.respond = () => ({ kind: 'result', result: state, bytes: 1 });
+    for (let said = 0; said < 5; said += 1) say({ taskId: 't', status: 'completed', result: {} });
+    await until(() => told.length > 1);
+    expect(world.entries(true).filter(({ type }) => type === 'call.ending')).toHaveLength(2);
+    expect(world.server.heard).toHaveLength(2);
+    expect(told).toEqual([state, state]);
   });
 
   proves('G4', 'a result in it that may not be fetched is not told', async () => {
