@@ -19,7 +19,7 @@ import type { Listener } from './notices.ts';
 import type { RunningCall } from './runner.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { exposedName, resolveName, toolsOf } from './tool-names.ts';
-import type { Asking, Manner, Notice, OfferKind, Peer, Question } from './tool-server.ts';
+import type { Asking, Era, Manner, Notice, OfferKind, Peer, Question } from './tool-server.ts';
 import { couldMake } from './uri-template.ts';
 
 /** A governed message of a client, with its target found. */
@@ -184,6 +184,12 @@ export class Conversation implements Listener {
     await this.gate.described();
     const names = this.gate.catalogue.servers().map(({ name }) => name);
     return names.filter((name) => this.sees(name));
+  }
+
+  /** Has the servers in the view make ready for a client of this era. */
+  async meet(era: Era): Promise<void> {
+    const servers = await this.servers();
+    await Promise.all(servers.map((name) => this.gate.server(name)?.meet?.(era)));
   }
 
   /** What servers in the view can do and rules could ever allow this client, as a server declares it. */

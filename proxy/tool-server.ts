@@ -144,6 +144,8 @@ export interface ToolServer extends Peer {
   readonly description: ServerDescription | undefined;
   /** Resolves when ready; rejects with a plain explanation. Soon after repeated failures it rejects without trying. */
   start(): Promise<ServerDescription>;
+  /** A client of this era will call: a server that may speak it too is made ready, if that is soon done. Never rejects. */
+  meet?(era: Era): Promise<void>;
   /** Reads a list whole. Rejects with a plain explanation; a server without that capability has an empty one. */
   list(kind: OfferKind): Promise<readonly JsonObject[]>;
   onChange(listener: (change: ServerChange) => void): void;

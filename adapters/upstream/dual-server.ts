@@ -18,8 +18,9 @@ import type {
 import { speaksOtherEra } from './other-era.ts';
 
 /**
- * `modern-first`: asked for 2026-07-28, and where that is spoken once for the other era too. `legacy-first`: asked for 2026-07-28 only when
- * `initialize` was answered with an error, and then anew. `both`: a connection each, as far as the server does not say that it speaks none.
+ * `modern-first`: asked for 2026-07-28, and where that is spoken once for the other era too, when a client of it comes. `legacy-first`: asked for
+ * 2026-07-28 only when `initialize` was answered with an error, and then anew. `both`: a connection each, as far as the server does not say that
+ * it speaks none.
  */
 export type Probing = 'modern-first' | 'legacy-first' | 'both';
 
@@ -37,7 +38,7 @@ export interface DualTimes {
   readonly againMaxMs: number;
 }
 
-const DUAL_TIMES: DualTimes = { secondMs: 5_000, againFirstMs: 500, againMaxMs: 30_000 };
+const DUAL_TIMES: DualTimes = { secondMs: 3_000, againFirstMs: 500, againMaxMs: 30_000 };
 
 const ERAS: readonly Era[] = ['legacy', 'modern'];
 
@@ -56,8 +57,12 @@ export class DualServer implements ToolServer {
   readonly #said = new Map<Era, ServerDescription>();
   /** Tools that are always called in one era: listed only there, or not alike in both. */
   readonly #bound = new Map<string, Era>();
-  /** The eras that the server speaks, as found out; empty while that is not known. */
-  #spoken: ReadonlySet<Era> = new Set();
+  /** The eras that the server speaks, as found out; empty while that is not known. What the first one says is believed first. */
+  #spoken: readonly Era[] = [];
+  /** Clients of this era came. */
+  #legacyWanted = false;
+  /** Whether the other era is spoken too is found out once. */
+  #second: Promise<void> | undefined;
   #description: ServerDescription | undefined;
   #starting: Promise<ServerDescription> | undefined;
   #stops = 0;
@@ -79,7 +84,7 @@ export class DualServer implements ToolServer {
 
   /** The eras in which it can be called now. */
   get spoken(): readonly Era[] {
-    return ERAS.filter((era) => this.#spoken.has(era) && this.#links[era].description !== undefined);
+    return this.#spoken.filter((era) => this.#links[era].description !== undefined);
   }
 
   onChange(listener: (change: ServerChange) => void): void {
@@ -96,6 +101,15 @@ export class DualServer implements ToolServer {
       this.#starting = undefined;
     });
     return this.#starting;
+  }
+
+  async meet(era: Era): Promise<void> {
+    if (era !== 'legacy') return;
+    this.#legacyWanted = true;
+    // One that is starting finds out by itself; nobody waits for it here.
+    if (this.#starting !== undefined || this.#probing !== 'modern-first' || !this.#speaksOnly('modern')) return;
+    this.#second ??= this.#adoptLegacy();
+    await this.#second;
   }
 
   list(kind: OfferKind): Promise<readonly JsonObject[]> {
@@ -128,8 +142,8 @@ export class DualServer implements ToolServer {
     };
     const spoken = await this.#probe(unlessStopped);
     unlessStopped();
-    this.#spoken = new Set(spoken);
-    for (const era of ERAS) if (!this.#spoken.has(era)) this.#said.delete(era);
+    this.#spoken = spoken;
+    for (const era of ERAS) if (!spoken.includes(era)) this.#said.delete(era);
     const description = this.#describe();
     if (description === undefined) throw new Error(`the server ${this.name} is not available: the connection ended`);
     for (const listener of this.#listeners) listener('up');
@@ -147,7 +161,8 @@ export class DualServer implements ToolServer {
         return ['modern'];
       }
       case 'modern-first': {
-        if (await startsInThisEra(modern)) return (await this.#speaksLegacyToo()) ? ERAS : ['modern'];
+        if (await startsInThisEra(modern))
+          return this.#legacyWanted && (await this.#speaksLegacyToo()) ? ['modern', 'legacy'] : ['modern'];
         unlessStopped();
         await legacy.start();
         return ['legacy'];
@@ -161,6 +176,23 @@ export class DualServer implements ToolServer {
         for (const era of spoken) if (this.#links[era].description === undefined) this.#startAgain(era, 0);
         return spoken;
       }
+    }
+  }
+
+  #speaksOnly(era: Era): boolean {
+    return this.#spoken.length === 1 && this.#spoken[0] === era;
+  }
+
+  async #adoptLegacy(): Promise<void> {
+    const stops = this.#stops;
+    const speaks = await this.#speaksLegacyToo();
+    if (!speaks) return;
+    if (stops === this.#stops && this.#speaksOnly('modern')) {
+      this.#spoken = ['modern', 'legacy'];
+      this.#described();
+    } else if (!this.#spoken.includes('legacy')) {
+      // Nobody is there any more for whom it was started.
+      await this.#links.legacy.stop();
     }
   }
 
@@ -182,7 +214,7 @@ export class DualServer implements ToolServer {
   }
 
   #changed(era: Era, change: ServerChange): void {
-    if (!this.#spoken.has(era)) return;
+    if (!this.#spoken.includes(era)) return;
     if (change === 'tools') this.#described();
     if (change === 'up') {
       clearTimeout(this.#again.get(era));
@@ -211,7 +243,7 @@ export class DualServer implements ToolServer {
       () => {
         this.#again.delete(era);
         this.#links[era].start().catch(() => {
-          if (stops === this.#stops && this.#spoken.has(era)) this.#startAgain(era, failures + 1);
+          if (stops === this.#stops && this.#spoken.includes(era)) this.#startAgain(era, failures + 1);
         });
       },
       Math.min(againMaxMs, againFirstMs * 2 ** Math.min(failures, 10)),
@@ -222,40 +254,39 @@ export class DualServer implements ToolServer {
   }
 
   #forget(): void {
-    this.#spoken = new Set();
+    this.#spoken = [];
+    this.#second = undefined;
     this.#description = undefined;
   }
 
-  /** Puts together what the two say. The legacy one is believed first, because that is the one most clients speak. */
+  /** Puts together what the two say. A tool is what the first says that it is. */
   #describe(): ServerDescription | undefined {
-    for (const era of ERAS) {
-      const said = this.#spoken.has(era) ? this.#links[era].description : undefined;
+    for (const era of this.#spoken) {
+      const said = this.#links[era].description;
       if (said !== undefined) this.#said.set(era, said);
     }
-    const legacy = this.#said.get('legacy');
-    const modern = this.#said.get('modern');
-    const primary = legacy ?? modern;
+    const known = this.#spoken.filter((era) => this.#said.has(era));
+    const [first, second] = known.map((era) => this.#said.get(era));
     this.#bound.clear();
-    if (primary === undefined) return undefined;
-    const tools: ToolDefinition[] = [...primary.tools];
-    if (legacy !== undefined && modern !== undefined) {
-      const inModern = new Map(modern.tools.map((tool) => [tool.name, tool]));
-      for (const tool of legacy.tools) {
-        const other = inModern.get(tool.name);
-        if (other === undefined || !areAlike(tool, other)) this.#bound.set(tool.name, 'legacy');
-        inModern.delete(tool.name);
-      }
-      for (const tool of inModern.values()) {
-        this.#bound.set(tool.name, 'modern');
-        tools.push(tool);
-      }
+    if (first === undefined) return undefined;
+    const tools: ToolDefinition[] = [...first.tools];
+    const [firstEra = 'legacy', secondEra = 'legacy'] = known;
+    const others = new Map((second?.tools ?? []).map((tool) => [tool.name, tool]));
+    for (const tool of second === undefined ? [] : first.tools) {
+      const other = others.get(tool.name);
+      if (other === undefined || !areAlike(tool, other)) this.#bound.set(tool.name, firstEra);
+      others.delete(tool.name);
     }
-    this.#description = { ...primary, tools };
+    for (const tool of others.values()) {
+      this.#bound.set(tool.name, secondEra);
+      tools.push(tool);
+    }
+    this.#description = { ...first, tools };
     return this.#description;
   }
 
   #eraOf({ method, body, manner }: Dispatch): Era {
-    const [only, second] = ERAS.filter((era) => this.#spoken.has(era));
+    const [only, second] = this.#spoken;
     if (only === undefined || second === undefined) return only ?? 'legacy';
     const params = JSON.parse(body) as JsonObject;
     const bound = ONLY[method] ?? (method === 'tools/call' ? this.#bound.get(String(params.name)) : undefined);

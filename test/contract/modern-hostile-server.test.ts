@@ -418,13 +418,17 @@ describe('what a first answer over HTTP shows', () => {
         return;
       }
       await upstream.start();
-      expect(upstream).toMatchObject({ spoken: era === 'both' ? ['legacy', 'modern'] : [era] });
+      expect(upstream).toMatchObject({ spoken: era === 'both' ? ['modern'] : [era] });
+      if (era === 'both') expect(asks('initialize')).toEqual([]);
+      await upstream.meet?.('legacy');
+      expect(upstream).toMatchObject({ spoken: era === 'both' ? ['modern', 'legacy'] : [era] });
     });
   }
 
   it('a DiscoverResult, and an error to initialize: modern', async () => {
     const upstream = await serve({}, 'auto');
     expect(await upstream.start()).toMatchObject({ protocolVersion: '2026-07-28' });
+    await upstream.meet?.('legacy');
     expect(upstream).toMatchObject({ spoken: ['modern'] });
   });
 });

@@ -173,7 +173,8 @@ for (const [where, open] of [
 describe('a server of both eras', () => {
   it('is spoken to over HTTP in the era of the client', async () => {
     const server = await overHttp('both', 'auto');
-    expect(await server.start()).toMatchObject({ protocolVersion: '2025-11-25' });
+    expect(await server.start()).toMatchObject({ protocolVersion: '2026-07-28' });
+    await server.meet?.('legacy');
     const asked = call('test_input_required_result_elicitation');
     expect(await server.dispatch(asked, QUIET).answer).toMatchObject({ kind: 'result', type: 'input_required' });
     const older = await server.dispatch(call('test_simple_text', {}, { era: 'legacy', capabilities: {} }), QUIET)

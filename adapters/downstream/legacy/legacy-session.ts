@@ -211,6 +211,7 @@ export class LegacySession {
     if (typeof protocolVersion !== 'string') return refuse('no protocolVersion');
     this.#revision = isServedRevision(protocolVersion) ? protocolVersion : LATEST_REVISION;
     this.#capabilities = isJsonObject(capabilities) ? capabilities : {};
+    await this.#conversation.meet('legacy');
     const offered = await this.#conversation.capabilities();
     const instructions = this.#conversation.instructions();
     reply(

@@ -238,7 +238,7 @@ export class ModernSession implements UpstreamSession {
   }
 
   /** Only a DiscoverResult, or an error that no other revision knows, shows that the server speaks this era. */
-  async #discover(): Promise<JsonObject> {
+  async #discover(again = false): Promise<JsonObject> {
     const { answer, status } = await this.#asked('server/discover', {}, this.#options.limits.messageBytesMax);
     if (answer.kind === 'result') {
       const { supportedVersions, resultType } = answer.result;
@@ -253,8 +253,11 @@ export class ModernSession implements UpstreamSession {
       const detail = `it answered server/discover with the error ${code}`;
       if (code === HEADER_MISMATCH || code === CAPABILITY_MISSING) throw new Error(detail);
       if (code !== REVISION_UNSUPPORTED) throw new OtherEra(`${detail}: ${message.slice(0, 120)}`);
-      const supported = data !== undefined && isJsonObject(data) ? data.supported : undefined;
-      throw unsupported(Array.isArray(supported) ? (supported as readonly Json[]) : []);
+      const named = data !== undefined && isJsonObject(data) ? data.supported : undefined;
+      const supported = Array.isArray(named) ? (named as readonly Json[]) : [];
+      // It names what it was just asked in. Whoever is at a loss like that may be asked once more: nothing was done.
+      if (!again && supported.includes(MODERN_REVISION)) return this.#discover(true);
+      throw unsupported(supported);
     }
     if (answer.kind === 'lost' && status === BAD_REQUEST) throw new OtherEra(answer.detail);
     throw new Error(

@@ -96,7 +96,7 @@ describe('the eras of a server', () => {
     ['legacy-first', 'other', undefined, 'modern'],
     ['legacy-first', 'fault', undefined, 'none'],
     ['legacy-first', 'other', 'fault', 'none'],
-    ['modern-first', undefined, undefined, 'legacy,modern'],
+    ['modern-first', undefined, undefined, 'modern'],
     ['modern-first', 'other', undefined, 'modern'],
     ['modern-first', 'fault', undefined, 'modern'],
     ['modern-first', undefined, 'other', 'legacy'],
@@ -119,6 +119,38 @@ describe('the eras of a server', () => {
       expect(server.spoken.join()).toBe(expected === 'none' ? '' : expected);
     });
   }
+
+  it('of which the older one is looked for when a client of it comes, and once only', async () => {
+    for (const [fault, expected] of [
+      [undefined, ['modern', 'legacy']],
+      [new OtherEra('not this'), ['modern']],
+      [new Error('gone'), ['modern']],
+    ] as const) {
+      const { server, legacy } = dual('modern-first');
+      legacy.fault = fault;
+      await server.start();
+      await server.meet('modern');
+      expect(legacy.starts).toBe(0);
+      await Promise.all([server.meet('legacy'), server.meet('legacy')]);
+      await server.meet('legacy');
+      expect(legacy.starts).toBe(1);
+      expect(server.spoken).toEqual(expected);
+      expect(server.description).toMatchObject({ protocolVersion: 'modern' });
+    }
+  });
+
+  it('of which the older one is had again after both ended, where a client of it has come', async () => {
+    const { server, legacy, modern } = dual('modern-first');
+    await server.start();
+    await server.meet('legacy');
+    expect(await call(server, 'legacy', 'alike')).toBe('legacy');
+    expect(await call(server, 'modern', 'alike')).toBe('modern');
+    legacy.end();
+    modern.end();
+    await server.start();
+    expect(server.spoken).toEqual(['modern', 'legacy']);
+    await server.stop();
+  });
 
   it('with a failure of one of both: the other works, and that one is tried again', async () => {
     const { server, legacy } = dual();
