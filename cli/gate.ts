@@ -8,12 +8,9 @@ import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
-import type { PolicySource, ServerTools } from '../control-plane/policy/source.ts';
-import { problemText } from '../control-plane/policy/source.ts';
 import { deny } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import { ulid } from '../domain/ids.ts';
-import type { JsonObject } from '../domain/json.ts';
 import { rootLineage } from '../domain/lineage.ts';
 import { permitAudience, permitIssuer } from '../domain/permit.ts';
 import type { Principal } from '../domain/principal.ts';
@@ -29,6 +26,7 @@ import { Governance } from '../proxy/governance.ts';
 import { LedgerKeeper } from '../proxy/ledger-keeper.ts';
 import { MESSAGE_BYTES_MAX, QUESTION_TIMEOUT_MS } from '../proxy/limits.ts';
 import { outputCheck } from '../proxy/output-check.ts';
+import { PolicyTurnover } from '../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto } from '../proxy/ports.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { OfferKind } from '../proxy/tool-server.ts';
@@ -38,6 +36,7 @@ import { credentialsFile, type GateFolder } from './home.ts';
 import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
 import { openPins } from './pins.ts';
+import { PolicyInForce } from './policy-in-force.ts';
 import { type DurableRevocations, openRevocations } from './revocations.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
@@ -69,6 +68,8 @@ export interface RunningGate {
   readonly revocations: DurableRevocations;
   /** Settles when the gate is open, or cannot open by itself. */
   readonly ready: Promise<void>;
+  /** The servers whose calls can be decided now. */
+  served(): readonly string[];
   /** Shuts the gate for a defect that was found outside of it. */
   halt(defect: unknown): void;
   close(): Promise<void>;
@@ -82,9 +83,6 @@ const CHANGED_BY: Readonly<Record<string, readonly OfferKind[]>> = {
   'notifications/prompts/list_changed': ['prompts'],
   'notifications/resources/list_changed': ['resources', 'resourceTemplates'],
 };
-
-/** After the ledger refused a fact of the gate itself. */
-const OPEN_AGAIN_MS = 1_000;
 
 export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { folder, keys, launches, note } = options;
@@ -111,6 +109,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     launches.map(({ name }) => name),
   );
   const channels = new Channels();
+  const turnover = new PolicyTurnover(clock);
   const servers = new SupervisedServers(launches, {
     version: options.version,
     note,
@@ -119,9 +118,13 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onDescribed: async (launch, description) => {
       const pinned = catalogue.observe(description, launch.description);
       await facts.toolsPinned(launch, pinned);
-      announce(launch.name);
+      policy.arrived(launch.name);
+      if (policy.served.includes(launch.name)) announce(launch.name);
     },
-    onUnavailable: (server, reason) => governance.shut('servers', 'SERVER_UNAVAILABLE', `${server}: ${reason}`),
+    onUnavailable: (server, reason) => {
+      // As long as another server is there the gate is open, and only calls of this one are denied.
+      if (policy.served.length === 0) governance.shut('servers', 'SERVER_UNAVAILABLE', `${server}: ${reason}`);
+    },
     onNotice: (server, notice) => {
       for (const kind of CHANGED_BY[notice.method] ?? []) enforcement.offers.changed(server, kind);
       enforcement.notices.tell(server, notice);
@@ -146,7 +149,6 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const limits = ({ server, askedThrough }: CapturedCall): CallLimits =>
     askedThrough === undefined ? (limitsOf.get(server) ?? { timeoutMs: 1, outputBytes: 1 }) : QUESTION_LIMITS;
   const concurrencyOf = new Map(launches.map((launch) => [launch.name, launch.concurrency]));
-  let policy: Digest | undefined;
 
   const authority = new WorkerAuthority({
     keyFile: keys.permitKeyFile,
@@ -170,7 +172,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     catalogue,
     revocations,
     spent: new SpentPermits(),
-    policy: () => policy,
+    policy: () => policy.digest,
     limits,
     recorder: () => keeper.recorder(),
     peer: ({ server, askedThrough }) => (askedThrough === undefined ? servers.get(server) : channels.get(askedThrough)),
@@ -180,6 +182,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     note(`defect, the gate is shut: ${reasonOf(defect)}`);
     governance.shut('operator', 'GOV_HALTED', reasonOf(defect));
   };
+  const announce = (server: string): void =>
+    enforcement.notices.tell(server, { method: 'notifications/tools/list_changed', params: {} });
   const enforcement: Enforcement = new Enforcement({
     clock,
     crypto,
@@ -191,66 +195,30 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       clock,
       crypto,
       checkOutput: outputCheck(catalogue, (server, tool, json) => authority.checkOutput(server, tool, json)),
+      turnover,
       onUnrecorded: (code) => keeper.fail(`an ending could not be recorded (${code})`),
       onDefect: halt,
     },
     concurrency: (server) => concurrencyOf.get(server),
-    described: () => servers.described(opened),
+    described: () => servers.described(policy.settled),
     channels,
   });
 
-  const announce = (server: string): void =>
-    enforcement.notices.tell(server, { method: 'notifications/tools/list_changed', params: {} });
-  let closed = false;
-
-  const installPolicy = async (): Promise<void> => {
-    const { configuration } = options;
-    if (
-      configuration === undefined ||
-      launches.some(({ name }) => configuration.manifest.servers[name] === undefined)
-    ) {
-      governance.open('engine');
-      governance.shut('policy', 'GOV_POLICY_MISSING', 'no policy for this server');
-      void options.deciding?.close();
-      return;
-    }
-    const tools: ServerTools[] = catalogue.servers().map((server) => ({
-      server: server.name,
-      tools: [...server.tools.values()].map(({ name, definition }) => ({
-        name,
-        inputSchema: definition.inputSchema as JsonObject,
-        ...(definition.outputSchema === undefined ? {} : { outputSchema: definition.outputSchema as JsonObject }),
-      })),
-    }));
-    const source: PolicySource = { manifest: configuration.source, policies: configuration.policies, tools };
-    const installed = await asked.install(source, configuration.manifest);
-    if (!installed.ok) {
-      const problems = installed.problems.map(problemText);
-      note(`the policy is not valid, so every call is denied:\n  ${problems.join('\n  ')}`);
-      governance.shut('policy', 'GOV_POLICY_INVALID', problems[0] ?? 'not valid');
-      return;
-    }
-    await facts.policyInstalled(installed.digest, governance.epoch, boot, source);
-    policy = installed.digest;
-    governance.open('policy');
-  };
-
-  /** Opens the gate when everything is known. A ledger that refuses meanwhile delays it; nothing else has to be done for that. */
-  const open = async (): Promise<void> => {
-    await servers.allDescribed;
-    while (!closed) {
-      try {
-        await installPolicy();
-        governance.open('servers');
-        for (const { name } of catalogue.servers()) announce(name);
-        return;
-      } catch (fault) {
-        note(`the gate could not be opened yet: ${reasonOf(fault)}`);
-        governance.shut('policy', 'GOV_NOT_READY', reasonOf(fault));
-        await new Promise<void>((resolve) => setTimeout(resolve, OPEN_AGAIN_MS).unref());
-      }
-    }
-  };
+  const policy = new PolicyInForce({
+    configuration: options.configuration,
+    servers: launches.map(({ name }) => name),
+    authority: asked,
+    catalogue,
+    facts: { policyInstalled: (...fact) => facts.policyInstalled(...fact) },
+    governance,
+    turnover,
+    clock,
+    note,
+    onServed: (names) => {
+      if (governance.reason?.code === 'GOV_POLICY_MISSING') void options.deciding?.close();
+      for (const name of names) announce(name);
+    },
+  });
 
   const facts = new GateFacts(keeper, await openPins(folder.folder, keys.vault), note);
   await keeper.start((fault) => fault instanceof LedgerRefused || fault instanceof StateDocumentRefused);
@@ -267,29 +235,27 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     throw refused;
   });
   servers.start();
-  const opened = open();
 
   return {
     enforcement,
     governance,
     authority,
     revocations: durable,
-    ready: opened,
+    ready: policy.settled,
+    served: () => policy.served,
     halt,
     sessions: {
-      open: ({ principal }, view) => {
-        if (view.kind === 'server' && servers.get(view.server) === undefined)
-          return deny('METHOD_NOT_SERVED', 'no such server');
-        return new EraSession(enforcement, {
+      // The view of a server that does not exist is one in which nothing is offered: so is that of a forbidden one, and nobody learns which.
+      open: ({ principal }, view) =>
+        new EraSession(enforcement, {
           principal,
           view,
           version: options.version,
           hints: { missingPolicy: options.missingPolicyHint },
-        });
-      },
+        }),
     },
     close: async () => {
-      closed = true;
+      policy.close();
       await enforcement.stopAll({ type: 'call.cancelled', by: 'shutdown' });
       await servers.stop();
       await authority.close();

@@ -28,9 +28,6 @@ export class SupervisedServers {
   readonly #hooks: SupervisionHooks;
   readonly #servers = new Map<string, ToolServer>();
   readonly #described = new Set<string>();
-  /** Settles when every server has been described and that is recorded. */
-  readonly allDescribed: Promise<void>;
-  #settleAll: () => void = () => {};
   /** Settles when clients have waited long enough, counted from the start and not from each request. */
   #late: Promise<void> = Promise.resolve();
   #waited: Promise<void> | undefined;
@@ -39,9 +36,6 @@ export class SupervisedServers {
   constructor(launches: readonly ServerLaunch[], hooks: SupervisionHooks) {
     this.#launches = launches;
     this.#hooks = hooks;
-    this.allDescribed = new Promise((resolve) => {
-      this.#settleAll = resolve;
-    });
   }
 
   get(name: string): ToolServer | undefined {
@@ -50,7 +44,10 @@ export class SupervisedServers {
 
   start(): void {
     this.#late = new Promise((resolve) => {
-      setTimeout(resolve, DESCRIBED_WITHIN_MS).unref();
+      setTimeout(() => {
+        this.#tellLate();
+        resolve();
+      }, DESCRIBED_WITHIN_MS).unref();
     });
     for (const launch of this.#launches) {
       const server = launch.start({
@@ -71,10 +68,9 @@ export class SupervisedServers {
       });
       void this.#bring(launch, server, RESTART_FIRST_MS);
     }
-    if (this.#launches.length === 0) this.#settleAll();
   }
 
-  /** Resolves when all are described, or when a client should not be kept waiting any longer. */
+  /** Resolves when the gate is open, or when a client should not be kept waiting any longer. */
   described(opened: Promise<void>): Promise<void> {
     this.#waited ??= Promise.race([opened, this.#late]);
     return this.#waited;
@@ -90,7 +86,6 @@ export class SupervisedServers {
     try {
       await this.#hooks.onDescribed(launch, server.description ?? (await server.start()));
       this.#described.add(launch.name);
-      if (this.#described.size === this.#launches.length) this.#settleAll();
     } catch (fault) {
       if (this.#stopped) return;
       this.#hooks.note(`server ${launch.name}: ${reasonOf(fault)}`);
@@ -98,6 +93,16 @@ export class SupervisedServers {
       setTimeout(() => {
         if (!this.#stopped) void this.#bring(launch, server, Math.min(retryMs * 2, RESTART_MAX_MS));
       }, retryMs).unref();
+    }
+  }
+
+  /** Whoever is still silent may come later; until then it counts as not there. */
+  #tellLate(): void {
+    if (this.#stopped) return;
+    for (const { name } of this.#launches) {
+      if (this.#described.has(name)) continue;
+      this.#hooks.note(`server ${name}: it has not said yet what it offers`);
+      this.#hooks.onUnavailable(name, 'it has not said yet what it offers');
     }
   }
 

@@ -97,7 +97,7 @@ class Interposer {
         this.#used = authorization.permit;
         return authorization;
       },
-      install: (source, manifest) => authority.install(source, manifest),
+      install: (source, manifest, ready) => authority.install(source, manifest, ready),
       visible: (principal) => authority.visible(principal),
       checkOutput: (server, tool, json) => authority.checkOutput(server, tool, json),
       close: () => authority.close(),

@@ -2,7 +2,7 @@
 // still what was pinned. Then the deciding side is asked. Every refusal is a value.
 
 import type { Authorization, CallLimits } from '../control-plane/authorization.ts';
-import { actionId, TOOL_METHOD } from '../domain/action.ts';
+import { actionId, TOOL_METHOD, toolsOf } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { CapturedCall } from './captured-call.ts';
@@ -61,9 +61,12 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
 async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Denial | undefined> {
   const { catalogue } = ports;
   const { method, server, tool } = call;
+  const visible = await ports.visible(call.principal);
+  // The rules in force do not know its tools, and they speak of it to this principal.
+  if (visible.has(toolsOf(server))) return deny('SERVER_UNAVAILABLE', server);
   if (catalogue.server(server) === undefined) return unknown('no such server');
   if (method === TOOL_METHOD && catalogue.tool(server, tool) === undefined) return unknown('no such tool');
-  if (!(await ports.visible(call.principal)).has(actionId(method, server, tool))) {
+  if (!visible.has(actionId(method, server, tool))) {
     return unknown('no rule could ever allow this to this agent');
   }
   if (!call.principal.root) return deny('LINEAGE_NOT_ROOT', call.principal.agent);

@@ -1,7 +1,7 @@
 // What one client may do here, in the neutral form: see what is offered to it, have a message governed, and be asked in turn. The eras are
 // wrapped around it (adapters/downstream): they know the words on the wire, this knows the principal, the view and what belongs to whom.
 
-import { actionId, type GovernedMethod, serverOfAction } from '../domain/action.ts';
+import { actionId, type GovernedMethod } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
 import type { CallId } from '../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
@@ -124,23 +124,14 @@ export class Conversation implements Listener {
       case 'notifications/tasks':
       case 'notifications/tasks/status':
         return this.#taskNoticed(server, { method, params });
-      case 'notifications/message':
-      case 'notifications/elicitation/complete':
-        // Text of the server's own: only for those who may know of the server at all.
-        void this.#mayKnowOf(server).then((may) => may && this.#tell({ method, params }, server));
-        return;
       default:
-        this.#tell({ method, params }, server);
+        // That a server exists is told by what it says too: only for those who may know of it at all.
+        void this.gate.knows(this.principal, server).then((may) => may && this.#tell({ method, params }, server));
     }
   }
 
   #tell(notice: Notice, server: string): void {
     if (!this.isClosed) this.#onNotice(notice, server);
-  }
-
-  async #mayKnowOf(server: string): Promise<boolean> {
-    const visible = await this.gate.visible(this.principal);
-    return [...visible].some((action) => serverOfAction(action) === server);
   }
 
   /**
@@ -205,7 +196,7 @@ export class Conversation implements Listener {
       if (isJsonObject(resources) && may('resources/read')) able.add('resources');
       if (isJsonObject(resources) && resources.subscribe === true && may('resources/subscribe')) able.add('subscribe');
       if (isJsonObject(completions) && may('completion/complete')) able.add('completions');
-      if (isJsonObject(logging)) able.add('logging');
+      if (isJsonObject(logging) && (await this.gate.knows(this.principal, server))) able.add('logging');
     }
     return {
       tools: { listChanged: true },
@@ -217,8 +208,9 @@ export class Conversation implements Listener {
   }
 
   /** A server's own words to the model, where the view is of one server. */
-  instructions(): string | undefined {
-    return this.view.kind === 'server' ? this.gate.catalogue.server(this.view.server)?.instructions : undefined;
+  async instructions(): Promise<string | undefined> {
+    if (this.view.kind !== 'server' || !(await this.gate.knows(this.principal, this.view.server))) return undefined;
+    return this.gate.catalogue.server(this.view.server)?.instructions;
   }
 
   /** The pinned tools that this client may know of, under the names of its view. */

@@ -2,7 +2,7 @@
 // by the composition root.
 
 import type { CallLimits } from '../control-plane/authorization.ts';
-import { actionId, PLAIN_METHODS, TOOL_METHOD } from '../domain/action.ts';
+import { actionId, PLAIN_METHODS, serverOfAction, TOOL_METHOD, toolsOf } from '../domain/action.ts';
 import type { Principal } from '../domain/principal.ts';
 import { type AdmissionPorts, admit, refusalOf, type Visibility } from './admission.ts';
 import { BoundTasks } from './bound-tasks.ts';
@@ -176,6 +176,14 @@ export class Enforcement {
     if (this.#visible.size >= PRINCIPALS_REMEMBERED_MAX) this.#visible.clear();
     this.#visible.set(key, { epoch, tools });
     return tools;
+  }
+
+  /** Whether this principal may know anything that this server has. Never rejects. */
+  async knows(principal: Principal, server: string): Promise<boolean> {
+    for (const action of await this.visible(principal)) {
+      if (serverOfAction(action) === server && action !== toolsOf(server)) return true;
+    }
+    return false;
   }
 
   /** Stops everything that is running; resolves when each call has its ending. */

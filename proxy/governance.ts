@@ -6,7 +6,7 @@ import { type Denial, type DenialCode, deny } from '../domain/denial.ts';
 import type { LiveGovernance } from './permit-checks.ts';
 
 /** Who may shut the gate, in the order in which their reasons are told. */
-export const GUARDS = ['operator', 'ledger', 'revocations', 'policy', 'engine', 'servers'] as const;
+export const GUARDS = ['operator', 'ledger', 'revocations', 'servers', 'policy', 'engine'] as const;
 export type Guard = (typeof GUARDS)[number];
 
 export interface Shut {

@@ -31,9 +31,10 @@ export interface Authority {
   authorize(request: AuthorizationRequest): Promise<Authorization>;
   /**
    * Installs a policy; on refusal the one before stays. `manifest` is what the source's manifest says, where that was parsed already; the
-   * digest of what is installed commits to it.
+   * digest of what is installed commits to it. `ready` is awaited when the new policy could decide and before it does; where it rejects, so
+   * does this, and the one before stays.
    */
-  install(source: PolicySource, manifest?: Manifest): Promise<InstallResult>;
+  install(source: PolicySource, manifest?: Manifest, ready?: (digest: Digest) => Promise<void>): Promise<InstallResult>;
   /** The tools, as `server/tool`, that some rule could ever allow this principal. Used to hide, never to allow. */
   visible(principal: Principal): Promise<ReadonlySet<string>>;
   /** Whether structured content fits the output schema of the installed definition. Never rejects: a fault is a denial. */
@@ -43,7 +44,8 @@ export interface Authority {
 
 export type InstallResult =
   | { readonly ok: true; readonly digest: Digest }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
+  /** `fault`: nobody could look at it, so nothing is said about the source. */
+  | { readonly ok: false; readonly problems: readonly Problem[]; readonly fault?: true };
 
 /** Bytes for the vault: what `commitment` commits to, with the salt it was made with. */
 export interface Payload {

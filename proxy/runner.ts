@@ -15,6 +15,7 @@ import type { CallEnd } from './client-view.ts';
 import { Deadline } from './deadline.ts';
 import type { Gate, RecordedCall, VerifiedPermit } from './gate.ts';
 import { type OutputCheck, questionsOf } from './output-check.ts';
+import type { PolicyTurnover } from './policy-turnover.ts';
 import type { Clock, GateCrypto, Payload, Recorder } from './ports.ts';
 import { QuestionsOfCall } from './questions-of-call.ts';
 import { boundedEvent, boundedRequest, isRecordable, requestedBy } from './recordable.ts';
@@ -31,6 +32,8 @@ export interface RunnerPorts {
   readonly checkOutput: OutputCheck;
   /** Everything between request and decision: pinned definition, schema, policy. Never rejects. */
   readonly decide: (call: CapturedCall) => Promise<Authorization>;
+  /** Where policies take over from each other while the gate runs. */
+  readonly turnover?: PolicyTurnover | undefined;
   /** An ending could not be recorded. The gate must shut until the ledger can be written again. */
   readonly onUnrecorded: (code: DenialCode) => void;
   /** A defect of ours. The gate must shut. */
@@ -88,6 +91,8 @@ class Run implements RunningCall {
   #finished = false;
   readonly #deadline: Deadline;
   readonly #questions: QuestionsOfCall | undefined;
+  /** Said when no policy can take over between the decision and the door any more. */
+  #throughTheDoor: () => void = () => {};
   #verified: VerifiedPermit | undefined;
   #recorded: RecordedCall | undefined;
   #toolRun: ToolRun | undefined;
@@ -187,7 +192,7 @@ class Run implements RunningCall {
   async #decide(): Promise<ExecutionEvent> {
     const turn = this.#options?.turn;
     const authorization =
-      turn === undefined ? await this.#ports.decide(this.#captured as CapturedCall) : await this.#decideInTurn(turn);
+      turn === undefined ? await this.#decideOnTheWay(this.#captured as CapturedCall) : await this.#decideInTurn(turn);
     const input = authorization.inputJson === undefined ? undefined : this.#commitTo(authorization.inputJson);
     if (authorization.decision === 'allow') {
       if (input === undefined) throw new Defect('an allowed call without the input of its decision');
@@ -215,6 +220,16 @@ class Run implements RunningCall {
     const { clock } = this.#ports;
     const captured = capturedAt(this.#captured as CapturedCall, clock.now(), clock.monotonic());
     this.#captured = captured;
+    return this.#decideOnTheWay(captured);
+  }
+
+  /** From the decision to the door no policy takes over from the one that decided. */
+  async #decideOnTheWay(captured: CapturedCall): Promise<Authorization> {
+    const through = await this.#ports.turnover?.enter();
+    if (through !== undefined) {
+      if (this.#finished) through();
+      else this.#throughTheDoor = through;
+    }
     return this.#ports.decide(captured);
   }
 
@@ -245,6 +260,7 @@ class Run implements RunningCall {
   #callTool(): void {
     if (this.#recorded === undefined) throw new Defect('a tool call without a recorded intent');
     const run = this.#ports.gate.execute(this.#recorded, this.#hooks());
+    this.#throughTheDoor();
     if ('code' in run) return this.#feed({ type: 'dispatch.refused', ...run });
     this.#toolRun = run;
     const turn = this.#options?.turn;
@@ -349,6 +365,7 @@ class Run implements RunningCall {
     this.#finished = true;
     this.#deadline.stop();
     this.#leaveTurn();
+    this.#throughTheDoor();
     this.#finish(end);
   }
 

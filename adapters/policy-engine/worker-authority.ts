@@ -6,6 +6,7 @@ import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
 import { actionId, TOOL_METHOD } from '../../domain/action.ts';
 import { type Denial, type DenialCode, deny } from '../../domain/denial.ts';
+import type { Digest } from '../../domain/digest.ts';
 import type { Principal } from '../../domain/principal.ts';
 import type { Authority, InstallResult } from '../../proxy/ports.ts';
 import { DecidingThread, type Started, type ThreadFile } from './deciding-thread.ts';
@@ -29,6 +30,8 @@ export interface AuthorityOptions {
 
 /** What a thread is told to serve. */
 type Installed = Pick<AuthoritySetup, 'source' | 'manifest'>;
+
+type Ready = (digest: Digest) => Promise<void>;
 
 export type AuthorityHealth = { readonly state: 'ready' } | { readonly state: 'degraded'; readonly reason: string };
 
@@ -72,9 +75,10 @@ export class WorkerAuthority implements Authority {
   }
 
   /** Starts a thread with the new source; only when it is ready does it take over. The old one answers what it was asked. */
-  install(source: PolicySource, manifest?: Manifest): Promise<InstallResult> {
-    const result = this.#installing.then(() => this.#install({ source, manifest }));
-    this.#installing = result;
+  install(source: PolicySource, manifest?: Manifest, ready?: Ready): Promise<InstallResult> {
+    const result = this.#installing.then(() => this.#install({ source, manifest }, ready));
+    // What went wrong is for whoever asked; the next one begins afresh.
+    this.#installing = result.catch(() => undefined);
     return result;
   }
 
@@ -88,8 +92,8 @@ export class WorkerAuthority implements Authority {
     await this.#installing;
   }
 
-  async #install(installed: Installed): Promise<InstallResult> {
-    const started = await this.#start(installed);
+  async #install(installed: Installed, ready?: Ready): Promise<InstallResult> {
+    const started = await this.#start(installed, ready);
     switch (started.outcome) {
       case 'ready':
         return { ok: true, digest: started.digest };
@@ -101,13 +105,14 @@ export class WorkerAuthority implements Authority {
         const message = `the policy engine did not start: ${started.reason}`;
         return {
           ok: false,
+          fault: true,
           problems: [{ file: installed.source.manifest.file, line: 1, column: 1, path: '', message }],
         };
       }
     }
   }
 
-  async #start(installed: Installed): Promise<Started> {
+  async #start(installed: Installed, ready?: Ready): Promise<Started> {
     if (this.#closed) return { outcome: 'failed', reason: 'closed' };
     const { keyFile, instance, gateway, warm } = this.#options;
     let thread: DecidingThread;
@@ -119,6 +124,15 @@ export class WorkerAuthority implements Authority {
     }
     this.#next = thread;
     const started = await thread.started;
+    if (started.outcome === 'ready') {
+      try {
+        await ready?.(started.digest);
+      } catch (refused) {
+        this.#next = undefined;
+        await thread.close();
+        throw refused;
+      }
+    }
     this.#next = undefined;
     if (started.outcome !== 'ready') return started;
     if (!thread.alive) return { outcome: 'failed', reason: 'the thread ended as soon as it was ready' };

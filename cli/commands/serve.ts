@@ -53,7 +53,10 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
     out.note(`ledger ${folder.ledger}`);
     void gate.ready.then(() => {
       const shut = gate.governance.reason;
-      out.note(shut === undefined ? `open: ${names.length} server(s)` : `shut (${shut.code}): ${shut.detail}`);
+      const served = gate.served();
+      const missing = names.filter((name) => !served.includes(name)).join(', ');
+      const open = `open: ${served.length} server(s)${missing === '' ? '' : `; not there: ${missing}`}`;
+      out.note(shut === undefined ? open : `shut (${shut.code}): ${shut.detail}`);
     });
     await new Promise<void>((resolve) => {
       onStop(() => resolve());

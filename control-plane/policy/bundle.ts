@@ -6,6 +6,7 @@ import type { Digest, Sha256 } from '../../domain/digest.ts';
 import type { Json } from '../../domain/json.ts';
 import { lintRules, type Rule } from './lint.ts';
 import type { Manifest } from './manifest.ts';
+import type { PolicyJson } from './policy-json.ts';
 import type { PolicyLanguage } from './ports.ts';
 import { buildSchema, type SchemaModel } from './schema.ts';
 import { type Slice, sliceFor } from './slice.ts';
@@ -20,6 +21,9 @@ export interface Bundle {
   readonly rules: ReadonlyMap<string, Rule>;
   /** By action. */
   readonly slices: ReadonlyMap<string, Slice>;
+  /** Servers of the manifest whose tools are not known here, and all rules as they were written: who may know of such a server. */
+  readonly absent: ReadonlySet<string>;
+  readonly written: readonly PolicyJson[];
 }
 
 /** A manifest, and where its parts stand in its text. */
@@ -54,7 +58,7 @@ export function bundleOf(
   const slices = new Map(
     [...model.actions.values()].map((tool) => [tool.action, sliceFor(model, rules.values(), tool)]),
   );
-  return { ok: true, bundle: { digest, manifest, model, rules, slices } };
+  return { ok: true, bundle: { digest, manifest, model, rules, slices, absent, written: linted.written } };
 }
 
 /** SHA-256 of a text's UTF-8 form as a digest. */

@@ -27,7 +27,12 @@ export interface Rule {
 }
 
 export type LintResult =
-  | { readonly ok: true; readonly rules: ReadonlyMap<string, Rule> }
+  | {
+      readonly ok: true;
+      readonly rules: ReadonlyMap<string, Rule>;
+      /** All of them as they were written, also those that cannot concern this gate. */
+      readonly written: readonly PolicyJson[];
+    }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 const ANNOTATIONS = ['id', 'reason', 'obligation'];
@@ -88,6 +93,7 @@ export function lintRules(
     places.set(rule.id, text);
   }
   if (problems.length > 0) return { ok: false, problems };
+  const written = [...rules.values()].map(({ json }) => json);
   if (presence !== undefined) restrictRules(rules, presence, language);
 
   const policies = new Map([...rules].map(([id, { text }]) => [id, text]));
@@ -100,7 +106,7 @@ export function lintRules(
         : place.problem(span?.start ?? 0, id ?? '', text),
     );
   }
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, rules };
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, rules, written };
 }
 
 type Finding = EngineProblem & { readonly id?: string };

@@ -62,10 +62,10 @@ export function buildSchema(manifest: Manifest, document: YamlDocument, servers:
       continue;
     }
     const planned = planFacts(manifest, document, definitions);
-    problems.push(...planned.problems);
+    problems.push(...planned.problems.map((problem) => ({ ...problem, server })));
     for (const { name, inputSchema } of definitions.tools) {
       if (actions.has(actionId(TOOL_METHOD, server, name)))
-        problems.push(document.problem(['servers', server], `the server has two tools "${name}"`));
+        problems.push({ ...document.problem(['servers', server], `the server has two tools "${name}"`), server });
       add(TOOL_METHOD, server, name, inputShape(inputSchema), planned.plans.get(name) ?? []);
     }
     for (const [method, { shape }] of METHOD_INPUTS)
@@ -106,7 +106,8 @@ function unknownMembers(
       if (named === undefined || !asked.has(named.server) || actions.has(member)) continue;
       const own = [...actions.values()].filter(({ server }) => server === named.server).map(({ action }) => action);
       const message = `the server "${named.server}" has no tool "${named.tool}"`;
-      problems.push(document.problem(['groups', group, index], message, { suggestion: nearest(member, own) }));
+      const problem = document.problem(['groups', group, index], message, { suggestion: nearest(member, own) });
+      problems.push({ ...problem, server: named.server });
     }
   }
   return problems;

@@ -37,6 +37,8 @@ export interface Problem {
   readonly path: string;
   readonly message: string;
   readonly suggestion?: string;
+  /** The server whose tools do not fit, where it is nobody else's. */
+  readonly server?: string;
 }
 
 /** One line for a terminal: file:line:column: message (suggestion). */

@@ -213,7 +213,7 @@ export class LegacySession {
     this.#capabilities = isJsonObject(capabilities) ? capabilities : {};
     await this.#conversation.meet('legacy');
     const offered = await this.#conversation.capabilities();
-    const instructions = this.#conversation.instructions();
+    const instructions = await this.#conversation.instructions();
     reply(
       resultMessage(id, {
         protocolVersion: this.#revision,

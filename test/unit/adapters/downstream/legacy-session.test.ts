@@ -292,9 +292,11 @@ describe('initialize', () => {
   it('says that the tools changed, but not before the client was introduced', async () => {
     const conversation = new Conversation(await World.open());
     conversation.world.enforcement.notices.tell('fs', { method: 'notifications/tools/list_changed', params: {} });
+    await settled();
     expect(conversation.notifications).toEqual([]);
     await conversation.initialize();
     conversation.world.enforcement.notices.tell('fs', { method: 'notifications/tools/list_changed', params: {} });
+    await settled();
     expect(conversation.notifications).toEqual([{ jsonrpc: '2.0', method: 'notifications/tools/list_changed' }]);
   });
 });

@@ -6,7 +6,7 @@ import { digestWith } from '../../../../control-plane/policy/bundle.ts';
 import { problemText } from '../../../../control-plane/policy/source.ts';
 import { visibleActions } from '../../../../control-plane/policy/visible.ts';
 import { proves } from '../../../guarantees.ts';
-import { policySource, request } from '../../../support/policy.ts';
+import { MANIFEST, policySource, request } from '../../../support/policy.ts';
 
 const { principal } = request('read_text_file', {});
 
@@ -68,5 +68,42 @@ describe('the tools an agent can see', () => {
 
   it('are none for an agent that the manifest does not name', () => {
     expect(visible(['permit (principal, action, resource);'], 'nobody')).toEqual([]);
+  });
+});
+
+describe('a server whose tools are not known yet', () => {
+  const away = (rules: readonly string[]): string[] => {
+    const text = rules.map((rule, index) => `@id("r${index}") @reason("r") ${rule}`).join('\n');
+    const manifest = MANIFEST.replace('servers:\n', 'servers:\n  away: { stdio: { command: node } }\n').replace(
+      'groups:\n',
+      'groups:\n  away.all: [away/anything]\n',
+    );
+    const assembled = assembleBundle(
+      policySource({ manifest, rules: text }),
+      cedarLanguage,
+      digestWith((data) => createHash('sha256').update(data).digest()),
+    );
+    if (!assembled.ok) throw new Error(assembled.problems.map(problemText).join('\n'));
+    return visibleActions(assembled.bundle, principal).filter((action) => action.startsWith('away'));
+  };
+
+  it.each<[string, string[], boolean]>([
+    ['there is no rule about it', [`permit (principal, ${MOVE}, resource);`], false],
+    ['a permit is for somebody else', ['permit (principal == Acme::Agent::"guest", action, resource);'], false],
+    ['a permit names one of its actions', ['permit (principal, action == Acme::Action::"away/x", resource);'], true],
+    [
+      'a permit names a group of its actions',
+      ['permit (principal, action in Acme::Action::"away.all", resource);'],
+      true,
+    ],
+    ['a permit names it', ['permit (principal, action, resource == Acme::Server::"away");'], true],
+    ['a permit is about another server', ['permit (principal, action, resource == Acme::Server::"fs");'], false],
+    [
+      'a forbid without conditions is about all of it',
+      ['permit (principal, action, resource);', 'forbid (principal, action, resource == Acme::Server::"away");'],
+      false,
+    ],
+  ])('%s', (_, rules, known) => {
+    expect(away(rules)).toEqual(known ? ['away:tools/call'] : []);
   });
 });
