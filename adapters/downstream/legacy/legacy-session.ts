@@ -292,11 +292,12 @@ export class LegacySession {
     this.#early.set(id, mark);
     await this.#gate.described();
     const operation = await operationOf(this.#conversation, message, this.#manner());
+    const lacksTasks =
+      'rest' in operation && operation.rest.task !== undefined && (await this.#lacksTasks(operation.server));
     if (this.#early.get(id) !== mark) return this.#record('CANCELLED', 'before the servers were known', method);
     this.#early.delete(id);
     if ('code' in operation) return refuse(operation.code, operation.detail ?? method);
-    if (operation.rest.task !== undefined && !this.#hasTasks(operation.server))
-      return refuse('METHOD_NOT_SERVED', 'a call as a task of a server without tasks');
+    if (lacksTasks) return refuse('METHOD_NOT_SERVED', 'a call as a task of a server without tasks');
     if (this.#closed || !this.#conversation.hasRoom()) return refuse('OVERLOADED', 'too many calls in flight');
     const rounds = new RoundsOfCall(this.#conversation, operation, this.#participation(message, meanwhile));
     this.#running.set(id, rounds);
@@ -310,8 +311,10 @@ export class LegacySession {
     reply(callReply(message, operation, end, { hints, principal, tasks: this.#gate.tasks, modern }));
   }
 
-  #hasTasks(server: string): boolean {
-    return isJsonObject(this.#gate.server(server)?.description?.capabilities.tasks);
+  /** Of a server that this client may not know of nothing is said here: the call is denied like any other. */
+  async #lacksTasks(server: string): Promise<boolean> {
+    if (!(await this.#gate.knows(this.#options.principal, server))) return false;
+    return !isJsonObject(this.#gate.server(server)?.description?.capabilities.tasks);
   }
 
   #participation({ id, params }: Request, meanwhile: Reply | undefined): Participation {
