@@ -2,6 +2,7 @@
 
 import { randomBytes, sha256, Verifier } from '../adapters/crypto/node-crypto.ts';
 import { EraSession } from '../adapters/downstream/era-session.ts';
+import { OpenRounds } from '../adapters/downstream/modern/open-rounds.ts';
 import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.ts';
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
@@ -204,6 +205,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     channels,
   });
 
+  const rounds = new OpenRounds(clock, crypto);
   const policy = new PolicyInForce({
     configuration: options.configuration,
     servers: launches.map(({ name }) => name),
@@ -250,6 +252,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
         new EraSession(enforcement, {
           principal,
           view,
+          rounds,
           version: options.version,
           hints: { missingPolicy: options.missingPolicyHint },
         }),

@@ -47,6 +47,8 @@ export const DENIALS = {
   ARG_INVALID: row(10, 'requested', 'policy_mismatch', 'the arguments do not fit the schema of the tool'),
   ARG_NOT_REPRESENTABLE: row(11, 'requested', 'policy_mismatch', 'an argument cannot be represented for the policy'),
   NOT_INITIALIZED: row(13, 'message', 'invalid_request', 'the conversation has not been initialized'),
+  HEADER_MISMATCH: row(14, 'message', 'invalid_request', 'the headers do not say what the message says'),
+  REQUEST_STATE_INVALID: row(15, 'message', 'invalid_request', 'the state of the request is not valid for it'),
   FACT_UNAVAILABLE: row(12, 'requested', 'policy_mismatch', 'a fact that the policy needs cannot be established'),
 
   // 0: governance state failure. Live state, read when it is needed and never taken from a token.

@@ -38,9 +38,11 @@ export interface ClientSession {
    */
   receive(message: Uint8Array, reply: Reply, delivery?: Delivery): Promise<void>;
   /** Records and answers a message that the edge had to refuse before its bytes were whole. */
-  refuse(code: DenialCode, detail: string, reply: Reply): Promise<void>;
+  refuse(code: DenialCode, detail: string, reply: Reply, delivery?: Delivery): Promise<void>;
   /** Where messages go that belong to no request. */
   onNotification(send: Reply): void;
+  /** The edge is about to close: what only listens is ended now, calls go on. */
+  stopListening?(): void;
   /** The client went away: calls in flight are cancelled. Resolves when they have ended. */
   close(reason: CloseReason): Promise<void>;
 }

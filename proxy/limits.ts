@@ -118,3 +118,21 @@ export const SUBSCRIPTIONS_PER_SESSION_MAX = 1_000;
 /** Tasks whose owner is remembered: of all agents, and of one, so that one alone cannot make the others' be forgotten. */
 export const TASKS_REMEMBERED_MAX = 10_000;
 export const TASKS_PER_AGENT_MAX = 1_000;
+
+/** How long the state of a round is good: the client's time to answer and some to send it. */
+export const REQUEST_STATE_MS = 15 * MINUTE;
+
+/** States that were used and are remembered until they would have expired. At 256 bytes each 16 MiB; more rounds at once are refused. */
+export const REQUEST_STATES_USED_MAX = 65_536;
+
+/** How long a call is held for the client's answers, and how many are: each is a call in flight that does nothing. */
+export const HELD_CALL_MS = 10 * MINUTE;
+export const HELD_CALLS_MAX = 256;
+export const HELD_CALLS_PER_PRINCIPAL_MAX = 32;
+
+/** Listening streams of one conversation, and of how long each may be: a client then listens anew, and is authenticated anew. */
+export const LISTENS_PER_CONVERSATION_MAX = 64;
+export const LISTEN_MS = 60 * MINUTE;
+
+/** Resources and tasks that one listening stream may name. */
+export const LISTEN_TARGETS_MAX = 100;

@@ -32,6 +32,8 @@ export function outputCheck(catalogue: Catalogue, matchesSchema: SchemaCheck): O
       return deny('OUTPUT_UNSUPPORTED', `resultType ${JSON.stringify(result.resultType)}`);
     switch (type) {
       case 'input_required':
+        // A question that was released in an answer: what the client says to it comes with its next request.
+        if (QUESTIONS.has(call.method)) return undefined;
         return ASKING.has(call.method)
           ? checkQuestions(result)
           : deny('OUTPUT_UNSUPPORTED', 'questions instead of an answer');

@@ -1,25 +1,62 @@
 // One conversation, whatever the client speaks: bytes are parsed here once and strictly, and each message goes to the era that it belongs to.
-// An era holds no state of the other; nothing a client sends pins it to one.
+// An era holds no state of the other; nothing a client sends pins it to one. What both share is whose conversation it is.
 
-import type { DenialCode } from '../../domain/denial.ts';
+import { type DenialCode, deny } from '../../domain/denial.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { Principal } from '../../domain/principal.ts';
 import { parseStrictJson } from '../../domain/strict-json.ts';
-import type { ClientSession, CloseReason, Delivery, Reply } from '../../proxy/client-port.ts';
-import { denialData } from '../../proxy/client-view.ts';
+import type {
+  ClientSession,
+  CloseReason,
+  Delivery,
+  ProtocolHeaders,
+  Reply,
+  ViewName,
+} from '../../proxy/client-port.ts';
+import { denialData, type OperatorHints } from '../../proxy/client-view.ts';
+import { Conversation } from '../../proxy/conversation.ts';
 import type { Enforcement } from '../../proxy/enforcement.ts';
 import { errorMessage, RPC } from '../../proxy/jsonrpc.ts';
 import { DEFAULT_JSON_LIMITS } from '../../proxy/limits.ts';
-import { LegacySession, type LegacySessionOptions } from './legacy/legacy-session.ts';
+import { isServedRevision } from '../../proxy/method-table.ts';
+import type { Era } from '../../proxy/tool-server.ts';
+import { LegacySession } from './legacy/legacy-session.ts';
+import { ModernSession } from './modern/modern-session.ts';
+import { OpenRounds } from './modern/open-rounds.ts';
+import { KEY } from './modern/protocol.ts';
 
-export type EraSessionOptions = Omit<LegacySessionOptions, 'notify'> & { readonly onClose?: () => void };
+export interface EraSessionOptions {
+  readonly principal: Principal;
+  readonly view: ViewName;
+  readonly hints: OperatorHints;
+  readonly version: string;
+  /** Where calls are kept that a later message goes on with, which may come to another session. Its own when absent. */
+  readonly rounds?: OpenRounds;
+  readonly onClose?: () => void;
+}
 
 export class EraSession implements ClientSession {
+  readonly #conversation: Conversation;
   readonly #legacy: LegacySession;
+  readonly #modern: ModernSession;
   readonly #onClose: (() => void) | undefined;
   #notify: Reply = () => {};
 
-  constructor(gate: Enforcement, { onClose, ...options }: EraSessionOptions) {
+  constructor(gate: Enforcement, options: EraSessionOptions) {
+    const { principal, view, hints, version, onClose } = options;
     this.#onClose = onClose;
-    this.#legacy = new LegacySession(gate, { ...options, notify: (json) => this.#notify(json) });
+    const conversation = new Conversation(gate, {
+      principal,
+      view,
+      onNotice: (notice) => {
+        this.#legacy.noticed(notice);
+        this.#modern.noticed(notice);
+      },
+    });
+    this.#conversation = conversation;
+    this.#legacy = new LegacySession(gate, { conversation, hints, version, notify: (json) => this.#notify(json) });
+    const rounds = options.rounds ?? new OpenRounds(gate.clock, gate.crypto);
+    this.#modern = new ModernSession({ conversation, rounds, hints, version });
   }
 
   get revision(): string | undefined {
@@ -30,22 +67,61 @@ export class EraSession implements ClientSession {
     this.#notify = send;
   }
 
-  async receive(message: Uint8Array, reply: Reply, _delivery?: Delivery): Promise<void> {
+  async receive(message: Uint8Array, reply: Reply, delivery?: Delivery): Promise<void> {
     const parsed = parseStrictJson(message, DEFAULT_JSON_LIMITS);
-    if (parsed.ok) return this.#legacy.handle(parsed.value, message.byteLength, reply);
+    if (parsed.ok) {
+      const { value } = parsed;
+      return this.#eraOf(value, delivery?.headers) === 'modern'
+        ? this.#modern.handle(value, reply, delivery)
+        : this.#legacy.handle(value, message.byteLength, reply);
+    }
     const detail = `${parsed.reason} at byte ${parsed.offset}`;
     if (parsed.reason === 'too_large') return this.refuse('MESSAGE_TOO_LARGE', detail, reply);
+    if (isModernVersion(delivery?.headers)) return this.#modern.unreadable(parsed.reason, detail, reply);
     const call = await this.#legacy.unreadable(detail);
     const data = denialData('MESSAGE_MALFORMED', call);
     reply(errorMessage(null, RPC.parseError, `Parse error: ${parsed.reason}`, data));
   }
 
-  refuse(code: DenialCode, detail: string, reply: Reply): Promise<void> {
-    return this.#legacy.refuse(code, detail, reply);
+  refuse(code: DenialCode, detail: string, reply: Reply, delivery?: Delivery): Promise<void> {
+    return isModernVersion(delivery?.headers)
+      ? this.#modern.refuse(deny(code, detail), reply)
+      : this.#legacy.refuse(code, detail, reply);
+  }
+
+  stopListening(): void {
+    void this.#modern.stopListening('shutdown');
   }
 
   async close(reason: CloseReason): Promise<void> {
-    await this.#legacy.close(reason);
+    this.#legacy.close();
+    await this.#modern.close(reason);
+    await this.#conversation.close(reason === 'shutdown' ? 'shutdown' : 'disconnect');
     this.#onClose?.();
   }
+
+  /** A message without a sign of its own belongs to the era that it answers or withdraws something of, else to the older one. */
+  #eraOf(message: Json, headers: ProtocolHeaders | undefined): Era {
+    if (isModernVersion(headers)) return 'modern';
+    // An array that has one such message in it is refused as a whole: it can be a batch of no revision.
+    if (Array.isArray(message)) return (message as readonly Json[]).some(isEnveloped) ? 'modern' : 'legacy';
+    if (isEnveloped(message)) return 'modern';
+    const { method, params } = isJsonObject(message) ? message : ({} as JsonObject);
+    const withdrawn = method === 'notifications/cancelled' && params !== undefined && isJsonObject(params);
+    return withdrawn && this.#modern.knows(params.requestId) ? 'modern' : 'legacy';
+  }
+}
+
+/** Whether the header names a revision without sessions: the one that we serve, or one that we do not know. */
+function isModernVersion(headers: ProtocolHeaders | undefined): boolean {
+  const version = headers?.['mcp-protocol-version'];
+  return version !== undefined && !isServedRevision(version);
+}
+
+function isEnveloped(message: Json): boolean {
+  if (!isJsonObject(message)) return false;
+  const { method, params } = message;
+  if (method === 'server/discover') return true;
+  const meta = params !== undefined && isJsonObject(params) ? params._meta : undefined;
+  return meta !== undefined && isJsonObject(meta) && Object.hasOwn(meta, KEY.version);
 }

@@ -92,7 +92,8 @@ describe('where it listens', () => {
 });
 
 describe('before anybody is asked, it refuses', () => {
-  const heads: [string, number, (port: number) => [string, string, Record<string, string | undefined>]][] = [
+  type Head = [string, number, (port: number) => [string, string, Record<string, string | undefined>]];
+  const heads: Head[] = [
     ['another path', 404, () => ['POST', '/', {}]],
     ['the root of another', 404, () => ['POST', '/mcp/', {}]],
     ['a query', 404, () => ['POST', '/mcp?a=1', {}]],
@@ -144,7 +145,18 @@ describe('before anybody is asked, it refuses', () => {
     ],
     ['a client that says nothing', 406, () => ['POST', '/mcp', { accept: undefined }]],
     ['GET without events', 406, () => ['GET', '/mcp', { accept: 'application/json', 'content-length': undefined }]],
-    ['a revision that is not served', 400, () => ['POST', '/mcp', { 'mcp-protocol-version': '1999-01-01' }]],
+    ...['GET', 'DELETE'].flatMap((method): Head[] => [
+      [
+        `${method} of a revision that is not served`,
+        400,
+        () => [method, '/mcp', { 'mcp-protocol-version': '1999-01-01', 'content-length': undefined }],
+      ],
+      [
+        `${method} of the revision that has only POST`,
+        405,
+        () => [method, '/mcp', { 'mcp-protocol-version': '2026-07-28', 'content-length': undefined }],
+      ],
+    ]),
     ['a session that never was', 404, () => ['POST', '/mcp', { 'mcp-session-id': 'AAAAAAAAAAAAAAAAAAAAAA' }]],
     ['an empty session', 404, () => ['POST', '/mcp', { 'mcp-session-id': '' }]],
     ['GET without a session', 400, () => ['GET', '/mcp', { 'content-length': undefined }]],

@@ -6,7 +6,7 @@ import { type Faults, MemoryStore } from '../../adapters/storage/memory-store.ts
 import type { Authorization, AuthorizationRequest, CallLimits } from '../../control-plane/authorization.ts';
 import { mintPermit, type PermitIssuer, permitSigner } from '../../control-plane/permits/mint.ts';
 import { Revocations } from '../../control-plane/permits/revocations.ts';
-import { PLAIN_METHODS } from '../../domain/action.ts';
+import { actionId, PLAIN_METHODS } from '../../domain/action.ts';
 import type { Denial } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Entry, EntryBody } from '../../domain/entry.ts';
@@ -161,7 +161,7 @@ export class ScriptedAuthority implements Authority {
       .servers()
       .flatMap(({ name, tools }) => [
         ...[...tools.keys()].map((tool) => `${name}/${tool}`),
-        ...PLAIN_METHODS.map((method) => `${name}:${method}`),
+        ...PLAIN_METHODS.map((method) => actionId(method, name, method)),
       ]);
     return new Set(all.filter((tool) => !this.hidden.has(tool)));
   }

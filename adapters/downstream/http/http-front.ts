@@ -1,4 +1,5 @@
-// Streamable HTTP for clients of the revisions with sessions (2025-03-26 to 2025-11-25), directly on node:http.
+// Streamable HTTP for clients of the revisions with sessions (2025-03-26 to 2025-11-25) and of the one without (2026-07-28), directly on
+// node:http. Which of them a request is of, its MCP-Protocol-Version says; that the body says the same is for whoever reads it to check.
 // In this order, and before any byte of a body is read: method and path, Host, Origin, content type, framing, credential, session.
 // It never looks into a message: a POST without a session opens one if the message turns out to be `initialize`, and is refused if not.
 // A request for a WebSocket is checked by the same rules and goes on in ws/.
@@ -8,15 +9,17 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { Principal } from '../../../domain/principal.ts';
-import type { ClientSessions, ViewName } from '../../../proxy/client-port.ts';
+import type { ClientSessions, Delivery, ViewName } from '../../../proxy/client-port.ts';
 import * as limits from '../../../proxy/limits.ts';
-import { isServedRevision } from '../../../proxy/method-table.ts';
+import { isServedRevision, MODERN_REVISION } from '../../../proxy/method-table.ts';
 import { UpgradableRequest } from '../ws/upgrade-request.ts';
 import { WsFront } from '../ws/ws-front.ts';
 import { Access, type AccessOptions, refusalOf } from './access.ts';
 import { isLoopback, urlOf } from './addresses.ts';
 import { bodyAtHand, discardBody, readBody } from './body.ts';
+import { deliveryOf } from './delivery.ts';
 import { type HttpSession, HttpSessions } from './http-sessions.ts';
+import { type ModernClient, ModernClients } from './modern-clients.ts';
 import { EVENT_STREAM_HEADERS, PostReply, type ReplyHead, SECURITY_HEADERS, writeEvent } from './post-reply.ts';
 import { answerDescription, checkDescriptionMethod, describedPath } from './protected-resource.ts';
 import { writeRefusal } from './refusal-reply.ts';
@@ -110,6 +113,9 @@ class Listener implements HttpFront {
   readonly #server: Server;
   readonly #access: Access;
   readonly #sessions: HttpSessions;
+  readonly #modern: ModernClients;
+  /** Answers that may have become streams. */
+  readonly #replies = new Set<PostReply>();
   readonly #webSockets: WsFront;
   /** How many responses have bytes that have not left yet, event streams included. */
   #unfinished = 0;
@@ -124,6 +130,7 @@ class Listener implements HttpFront {
     const { headerBytesMax, headersTimeoutMs, bodyTimeoutMs, keepAliveMs, connectionsMax } = this.#limits;
     this.#access = new Access(options);
     this.#sessions = new HttpSessions(this.#limits, () => performance.now());
+    this.#modern = new ModernClients(options.sessions, this.#limits, () => performance.now());
     this.#webSockets = new WsFront({
       access: this.#access,
       sessions: options.sessions,
@@ -168,9 +175,13 @@ class Listener implements HttpFront {
     this.port = bound.port;
     this.#access.listeningOn(this.address, this.port);
     const { sessionIdleMs, heartbeatMs } = this.#limits;
-    this.#every(Math.max(10, Math.min(sessionIdleMs / 4, 60_000)), () => this.#sessions.sweep());
+    this.#every(Math.max(10, Math.min(sessionIdleMs / 4, 60_000)), () => {
+      this.#sessions.sweep();
+      this.#modern.sweep();
+    });
     this.#every(heartbeatMs, () => {
       for (const stream of this.#sessions.streams()) stream.write(': alive\n\n');
+      for (const reply of this.#replies) reply.keepAlive();
       this.#webSockets.beat();
     });
   }
@@ -182,9 +193,10 @@ class Listener implements HttpFront {
       this.#server.close(() => resolve());
     });
     for (const stream of this.#sessions.streams()) stream.end();
+    this.#modern.stopListening();
     const webSocketsClosed = this.#webSockets.close();
     await this.#settled();
-    await this.#sessions.endAll('shutdown');
+    await Promise.all([this.#sessions.endAll('shutdown'), this.#modern.endAll('shutdown')]);
     // What was cancelled just now is being answered.
     await this.#settled();
     await webSocketsClosed;
@@ -238,6 +250,7 @@ class Listener implements HttpFront {
     this.#access.announce(request, response);
     const principal = await this.#access.authenticate(request);
     if ('status' in principal) return this.#refuse(request, response, principal);
+    if (isModern(request)) return this.#modernRequest(request, response, principal, route);
     const named = this.#findSession(request, principal, route);
     if (named !== undefined && 'status' in named) return this.#refuse(request, response, named);
     switch (request.method) {
@@ -276,7 +289,10 @@ class Listener implements HttpFront {
       checkFraming(request) ??
       (method === 'POST' ? checkAccept(headers.accept, ['application/json', 'text/event-stream']) : undefined) ??
       (method === 'GET' ? checkAccept(headers.accept, ['text/event-stream']) : undefined) ??
-      (typeof version === 'string' && !isServedRevision(version) ? WRONG_REVISION : undefined)
+      // A message that names a revision we do not know is told by its own error which ones there are.
+      (method !== 'POST' && typeof version === 'string' && !isServedRevision(version)
+        ? refusalOfVersion(version)
+        : undefined)
     );
   }
 
@@ -288,6 +304,20 @@ class Listener implements HttpFront {
     if (found === undefined) return { status: 404, message: 'Session not found' };
     const version = request.headers['mcp-protocol-version'];
     return version === undefined || version === found.session.revision ? found : WRONG_REVISION;
+  }
+
+  /** A message that stands for itself. A session that it names has nothing to do with it. */
+  async #modernRequest(
+    request: IncomingMessage,
+    response: ServerResponse,
+    principal: Principal,
+    route: Route,
+  ): Promise<void> {
+    const client = this.#modern.of(principal, route);
+    if ('code' in client) return this.#refuse(request, response, refusalOf(client));
+    const reply = new PostReply(response, this.#limits.streamBufferBytesMax, () => OK);
+    await this.#receive(request, response, client, reply);
+    reply.end();
   }
 
   async #post(request: IncomingMessage, response: ServerResponse, held: HttpSession): Promise<void> {
@@ -325,24 +355,21 @@ class Listener implements HttpFront {
   }
 
   /** Hands the message to the session, or refuses it where it cannot become whole. */
-  async #receive(
-    request: IncomingMessage,
-    response: ServerResponse,
-    held: HttpSession,
-    reply: PostReply,
-  ): Promise<void> {
+  async #receive(request: IncomingMessage, response: ServerResponse, held: Receiver, reply: PostReply): Promise<void> {
     const { messageBytesMax, bodyTimeoutMs } = this.#limits;
+    const delivery = deliveryOf(request, response);
     held.inProgress++;
+    this.#replies.add(reply);
     try {
       const declared = Number(request.headers['content-length'] ?? 0);
-      if (declared > messageBytesMax) return await this.#tooLarge(request, response, held, declared);
+      if (declared > messageBytesMax) return await this.#tooLarge(request, response, held, declared, delivery);
       if (request.headers.expect !== undefined) response.writeContinue();
       const body = bodyAtHand(request, messageBytesMax) ?? (await readBody(request, messageBytesMax, bodyTimeoutMs));
       switch (body.kind) {
         case 'whole':
-          return await held.session.receive(body.bytes, reply.send);
+          return await held.session.receive(body.bytes, reply.send, delivery);
         case 'too_large':
-          return await this.#tooLarge(request, response, held, body.bytes);
+          return await this.#tooLarge(request, response, held, body.bytes, delivery);
         case 'too_slow':
           response.shouldKeepAlive = false;
           return this.#refuse(request, response, { status: 408, message: 'The body did not come in time' });
@@ -352,15 +379,23 @@ class Listener implements HttpFront {
       }
     } finally {
       held.inProgress--;
+      this.#replies.delete(reply);
     }
   }
 
-  async #tooLarge(request: IncomingMessage, response: ServerResponse, held: HttpSession, bytes: number): Promise<void> {
+  async #tooLarge(
+    request: IncomingMessage,
+    response: ServerResponse,
+    held: Receiver,
+    bytes: number,
+    delivery: Delivery,
+  ): Promise<void> {
     discardBody(request, this.#limits.messageBytesMax);
     let told: string | undefined;
-    await held.session.refuse('MESSAGE_TOO_LARGE', `a body of ${bytes} bytes or more`, (json) => {
+    const tell = (json: string): void => {
       told = json;
-    });
+    };
+    await held.session.refuse('MESSAGE_TOO_LARGE', `a body of ${bytes} bytes or more`, tell, delivery);
     writeRefusal(request, response, { status: 413, message: 'Message too large' }, told);
   }
 
@@ -387,8 +422,21 @@ class Listener implements HttpFront {
   }
 }
 
+/** Whoever takes messages, and how many it is busy with. */
+type Receiver = Pick<HttpSession | ModernClient, 'session' | 'inProgress'> & { inProgress: number };
+
+function isModern({ method, headers }: IncomingMessage): boolean {
+  const version = headers['mcp-protocol-version'];
+  return method === 'POST' && typeof version === 'string' && !isServedRevision(version);
+}
+
+function refusalOfVersion(version: string): HttpRefusal {
+  return version === MODERN_REVISION ? POST_ONLY : WRONG_REVISION;
+}
+
 const OK: ReplyHead = { status: 200 };
 const NO_SESSION: HttpRefusal = { status: 400, message: 'No session: the Mcp-Session-Id header is missing' };
+const POST_ONLY: HttpRefusal = { status: 405, message: 'Method not allowed', headers: { allow: 'POST' } };
 const WRONG_REVISION: HttpRefusal = {
   status: 400,
   message: 'MCP-Protocol-Version is not supported, or not that of the session',

@@ -19,6 +19,8 @@ export class PostReply {
   /** Asked once, when the first byte has to be written: only then is it known whether the message opened a session. */
   readonly #head: () => ReplyHead;
   #first: string | undefined;
+  /** What the first thing said has as its status, where whoever said it knows. */
+  #status: number | undefined;
   #waiting: NodeJS.Immediate | undefined;
   #streaming = false;
   #ended = false;
@@ -29,12 +31,23 @@ export class PostReply {
     this.#head = head;
   }
 
-  readonly send = (json: string): void => {
+  /** Whether all of it is an event stream by now. */
+  get isStreaming(): boolean {
+    return this.#streaming && !this.#ended;
+  }
+
+  /** Says that the stream lives. */
+  keepAlive(): void {
+    if (this.isStreaming && !this.#response.destroyed) this.#response.write(': alive\n\n');
+  }
+
+  readonly send = (json: string, status?: number): void => {
     if (this.#ended || this.#response.destroyed) return;
     if (this.#streaming) return this.#event(json);
     if (this.#first === undefined) {
       // Whether this is the whole answer is known as soon as the session is done with the message, usually in this very turn.
       this.#first = json;
+      this.#status = status;
       this.#waiting = setImmediate(() => this.#stream());
       return;
     }
@@ -62,7 +75,7 @@ export class PostReply {
       return;
     }
     const own = { ...JSON_HEADERS, 'content-length': Buffer.byteLength(json) };
-    this.#response.writeHead(status, headers === undefined ? own : { ...own, ...headers });
+    this.#response.writeHead(this.#status ?? status, headers === undefined ? own : { ...own, ...headers });
     this.#response.end(json);
   }
 

@@ -4,10 +4,9 @@
 import { isGovernedMethod } from '../../../domain/action.ts';
 import { type DenialCode, deny } from '../../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
-import type { Principal } from '../../../domain/principal.ts';
-import type { CloseReason, Reply, ViewName } from '../../../proxy/client-port.ts';
+import type { Reply } from '../../../proxy/client-port.ts';
 import { denialError, META_PREFIX, type OperatorHints } from '../../../proxy/client-view.ts';
-import { Conversation, type Participation } from '../../../proxy/conversation.ts';
+import type { Conversation, Participation } from '../../../proxy/conversation.ts';
 import type { Enforcement } from '../../../proxy/enforcement.ts';
 import {
   type Classified,
@@ -40,8 +39,7 @@ type Request = Extract<Classified, { kind: 'request' }>;
 type Notification = Extract<Classified, { kind: 'notification' }>;
 
 export interface LegacySessionOptions {
-  readonly principal: Principal;
-  readonly view: ViewName;
+  readonly conversation: Conversation;
   readonly hints: OperatorHints;
   readonly version: string;
   /** Where messages go that belong to no request. */
@@ -87,8 +85,7 @@ export class LegacySession {
   constructor(gate: Enforcement, options: LegacySessionOptions) {
     this.#gate = gate;
     this.#options = options;
-    const { principal, view } = options;
-    this.#conversation = new Conversation(gate, { principal, view, onNotice: (notice) => this.#noticed(notice) });
+    this.#conversation = options.conversation;
   }
 
   get revision(): ServedRevision | undefined {
@@ -120,10 +117,9 @@ export class LegacySession {
     return this.#conversation.refuse(deny('MESSAGE_MALFORMED', detail), '(unreadable)');
   }
 
-  async close(reason: CloseReason): Promise<void> {
+  close(): void {
     this.#closed = true;
     this.#asked.close();
-    await this.#conversation.close(reason === 'shutdown' ? 'shutdown' : 'disconnect');
   }
 
   /** Every element is governed by itself; the answers go back as one array, as 2025-03-26 says. */
@@ -276,7 +272,7 @@ export class LegacySession {
   /** As their servers described them last: what has become of them since is asked of their server one by one, governed. */
   #ownTasks(): readonly JsonObject[] {
     const { tasks } = this.#gate;
-    const { agent } = this.#options.principal;
+    const { agent } = this.#conversation.principal;
     const seen = tasks.of(agent).filter((taskId) => this.#conversation.task(taskId) !== undefined);
     return seen.map((taskId) => ({ ...UNTOLD, ...tasks.state(taskId, agent), taskId }));
   }
@@ -304,7 +300,8 @@ export class LegacySession {
     const end = await rounds.end;
     this.#running.delete(id);
     if (this.#withdrawn.delete(id)) return;
-    const { hints, principal } = this.#options;
+    const { hints } = this.#options;
+    const { principal } = this.#conversation;
     const { server, tool } = operation;
     const definition = this.#gate.catalogue.tool(server, tool)?.definition;
     const modern = this.#isModern(server) ? { outputSchema: definition?.outputSchema } : undefined;
@@ -313,7 +310,7 @@ export class LegacySession {
 
   /** Of a server that this client may not know of nothing is said here: the call is denied like any other. */
   async #lacksTasks(server: string): Promise<boolean> {
-    if (!(await this.#gate.knows(this.#options.principal, server))) return false;
+    if (!(await this.#gate.knows(this.#conversation.principal, server))) return false;
     return !isJsonObject(this.#gate.server(server)?.description?.capabilities.tasks);
   }
 
@@ -339,7 +336,7 @@ export class LegacySession {
   }
 
   /** What a server said unasked, if this era has a word for it. */
-  #noticed({ method, params }: Notice): void {
+  noticed({ method, params }: Notice): void {
     if (!this.#introduced || this.#closed) return;
     if (lookupMethod('legacy', 'server', 'notification', method) === undefined) return;
     if (method === 'notifications/message' && !isLoggable(params.level, this.#logLevel)) return;

@@ -1,0 +1,143 @@
+// Calls that wait here for their client. A server of the older revisions asks in the middle of a call and keeps it; a client of this era can
+// only be asked by ending its request. So the question is parked, the request is answered with it, and a later request brings the answer.
+// Each waits for so long and no longer, and there are so many and no more.
+
+import { Buffer } from 'node:buffer';
+import type { CallId } from '../../../domain/ids.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
+import type { CallEnd } from '../../../proxy/client-view.ts';
+import type { Participation } from '../../../proxy/conversation.ts';
+import { HELD_CALL_MS, HELD_CALLS_MAX, HELD_CALLS_PER_PRINCIPAL_MAX } from '../../../proxy/limits.ts';
+import type { Clock } from '../../../proxy/ports.ts';
+import type { RunningCall } from '../../../proxy/runner.ts';
+import type { Dispatch, Peer, Question, ToolAnswer, ToolRun } from '../../../proxy/tool-server.ts';
+import type { Answers } from './answers.ts';
+
+/** What happens next in a call: it ends, or it asks. */
+export type CallEvent =
+  | { readonly kind: 'end'; readonly end: CallEnd }
+  | { readonly kind: 'questions'; readonly questions: Readonly<Record<string, Question>> };
+
+/** Where what is said meanwhile goes: the request that the client waits for now. */
+export type Outlet = Pick<Participation, 'onProgress' | 'onLog'>;
+
+interface Parked {
+  readonly question: Question;
+  readonly bytesMax: number;
+  settle(answer: ToolAnswer): void;
+}
+
+const NOWHERE: Outlet = { onProgress: () => {}, onLog: () => {} };
+
+export class HeldCall {
+  /** The client, as the one who is asked. */
+  readonly client: Peer = { dispatch: (dispatch) => this.#park(dispatch) };
+  outlet: Outlet = NOWHERE;
+  readonly #parked = new Map<string, Parked>();
+  #running: RunningCall | undefined;
+  #end: CallEnd | undefined;
+  #asked = 0;
+  #wake: () => void = () => {};
+
+  runs(running: RunningCall): void {
+    this.#running = running;
+    void running.end.then((end) => {
+      this.#end = end;
+      this.#wake();
+    });
+  }
+
+  get running(): RunningCall | undefined {
+    return this.#running;
+  }
+
+  /** Resolves with the end of the call, or as soon as it asks something. */
+  async next(): Promise<CallEvent> {
+    for (;;) {
+      if (this.#end !== undefined) return { kind: 'end', end: this.#end };
+      if (this.#parked.size > 0) {
+        const questions = [...this.#parked].map(([key, { question }]) => [key, question] as const);
+        return { kind: 'questions', questions: Object.fromEntries(questions) };
+      }
+      await new Promise<void>((wake) => {
+        this.#wake = wake;
+      });
+    }
+  }
+
+  /** Hands the answers to whoever asked. Questions without one stay. */
+  answer(answers: Answers): void {
+    for (const [key, result] of Object.entries(answers)) {
+      const parked = this.#parked.get(key);
+      if (parked === undefined) continue;
+      this.#parked.delete(key);
+      const bytes = Buffer.byteLength(JSON.stringify(result));
+      if (bytes > parked.bytesMax)
+        parked.settle({ kind: 'refused', code: 'OUTPUT_TOO_LARGE', detail: `an answer of ${bytes} bytes`, bytes });
+      else parked.settle({ kind: 'result', result, bytes });
+    }
+  }
+
+  stop(by: 'client' | 'disconnect'): void {
+    this.#running?.stop({ type: 'call.cancelled', by });
+  }
+
+  #park({ method, body, meta, outputBytesMax }: Dispatch): ToolRun {
+    this.#asked += 1;
+    const key = `question-${this.#asked}`;
+    const said = JSON.parse(body) as Json; // Ours: the canonical form of what the rules decided about.
+    const { progressToken: _, ...kept } = meta;
+    const params: JsonObject = {
+      ...(isJsonObject(said) ? said : {}),
+      ...(Object.keys(kept).length === 0 ? {} : { _meta: kept }),
+    };
+    const answer = new Promise<ToolAnswer>((settle) => {
+      this.#parked.set(key, { question: { method, params }, bytesMax: outputBytesMax, settle });
+    });
+    this.#wake();
+    return {
+      answer,
+      cancel: (reason) => {
+        const parked = this.#parked.get(key);
+        this.#parked.delete(key);
+        parked?.settle({ kind: 'lost', detail: `withdrawn: ${reason}` });
+      },
+    };
+  }
+}
+
+/** The calls that are held now, each under the id of its execution. */
+export class HeldCalls {
+  readonly #clock: Clock;
+  readonly #held = new Map<CallId, { readonly call: HeldCall; readonly agent: string; release(): void }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Holds a call until it is taken, ends or has waited for too long; false when no more are held, and then it must be stopped. */
+  hold(call: HeldCall, running: RunningCall, agent: string): boolean {
+    const own = [...this.#held.values()].filter((held) => held.agent === agent);
+    if (this.#held.size >= HELD_CALLS_MAX || own.length >= HELD_CALLS_PER_PRINCIPAL_MAX) return false;
+    const release = this.#clock.timer(HELD_CALL_MS, () => {
+      this.#held.delete(running.call);
+      call.stop('disconnect');
+    });
+    const held = { call, agent, release };
+    this.#held.set(running.call, held);
+    void running.end.then(() => {
+      if (this.#held.get(running.call) !== held) return;
+      release();
+      this.#held.delete(running.call);
+    });
+    return true;
+  }
+
+  /** The call, which is not held any more. */
+  take(id: CallId): HeldCall | undefined {
+    const held = this.#held.get(id);
+    held?.release();
+    this.#held.delete(id);
+    return held?.call;
+  }
+}

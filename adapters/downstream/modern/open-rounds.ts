@@ -1,0 +1,95 @@
+// Calls that a later request of their client goes on with. Kept for the whole gate, because such a request comes on its own: all it shares with
+// the one before is the principal and what it asks for. Both are compared; a state that fits anything else fits nothing.
+
+import { encodeBase64url } from '../../../domain/base64url.ts';
+import { canonicalJson } from '../../../domain/canonical-json.ts';
+import { type CallId, ulid } from '../../../domain/ids.ts';
+import type { JsonObject } from '../../../domain/json.ts';
+import type { Principal } from '../../../domain/principal.ts';
+import type { Operation } from '../../../proxy/conversation.ts';
+import { REQUEST_STATE_MS } from '../../../proxy/limits.ts';
+import type { Clock, GateCrypto } from '../../../proxy/ports.ts';
+import type { Question } from '../../../proxy/tool-server.ts';
+import { HeldCalls } from './held-calls.ts';
+import { type Round, StateSeal } from './state-seal.ts';
+
+export type RoundsCrypto = Pick<GateCrypto, 'sha256' | 'randomBytes'>;
+
+/** Who asks for what. */
+export interface Asker {
+  readonly principal: Principal;
+  readonly view: string;
+  readonly operation: Operation;
+}
+
+export interface RoundParts {
+  readonly call: CallId;
+  readonly questions: Readonly<Record<string, Question>>;
+  readonly round: number;
+  readonly held: boolean;
+  /** The server's own. */
+  readonly state?: string | undefined;
+}
+
+export class OpenRounds {
+  readonly held: HeldCalls;
+  readonly #clock: Clock;
+  readonly #crypto: RoundsCrypto;
+  readonly #seal: StateSeal;
+
+  constructor(clock: Clock, crypto: RoundsCrypto) {
+    this.#clock = clock;
+    this.#crypto = crypto;
+    this.#seal = new StateSeal(clock, crypto);
+    this.held = new HeldCalls(clock);
+  }
+
+  /** The state with which the client comes back. */
+  begin(asker: Asker, { call, questions, round, held, state }: RoundParts): string {
+    const now = this.#clock.now();
+    const asked = Object.entries(questions).map(([key, question]) => [key, comparable(question)] as const);
+    return this.#seal.seal({
+      id: ulid(now, this.#crypto.randomBytes(10)),
+      call,
+      ...this.#boundTo(asker),
+      questions: Object.fromEntries(asked),
+      round,
+      expires: now + REQUEST_STATE_MS,
+      held,
+      ...(state === undefined ? {} : { state }),
+    });
+  }
+
+  /** The round that a state continues, or why it continues none. It is still to be used. */
+  find(asker: Asker, text: unknown): Round | string {
+    const round = typeof text === 'string' ? this.#seal.open(text) : undefined;
+    if (round === undefined) return 'not a state of this gate, or too old';
+    const { agent, connection, view, request } = this.#boundTo(asker);
+    if (round.agent !== agent || round.connection !== connection || round.view !== view)
+      return 'the state of somebody else';
+    if (round.request !== request) return 'the state of another request';
+    return this.#seal.isUsed(round) ? 'a state that was used before' : round;
+  }
+
+  /** Uses it up; false when it cannot be used. */
+  use(round: Round): boolean {
+    return this.#seal.use(round);
+  }
+
+  #boundTo({ principal, view, operation }: Asker): Pick<Round, 'agent' | 'connection' | 'view' | 'request'> {
+    const { method, server, tool, arguments: args, rest } = operation;
+    const asked: JsonObject = { method, server, tool, arguments: args, rest };
+    const digest = this.#crypto.sha256(new TextEncoder().encode(canonicalJson(asked)));
+    return { agent: principal.agent, connection: principal.connection, view, request: encodeBase64url(digest) };
+  }
+}
+
+/** A question without the words for the person who answers it. */
+function comparable({ method, params }: Question): Question {
+  const { mode, requestedSchema } = params;
+  if (method !== 'elicitation/create') return { method, params: {} };
+  return {
+    method,
+    params: { ...(mode === undefined ? {} : { mode }), ...(requestedSchema === undefined ? {} : { requestedSchema }) },
+  };
+}

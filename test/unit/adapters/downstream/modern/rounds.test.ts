@@ -1,0 +1,253 @@
+// Calls that a later request goes on with: at a server that asks in its answer, and at one that asks in the middle and is held meanwhile. The
+// state in the client's hands is good for that client, that request, that round and once.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import type { JsonObject } from '../../../../../domain/json.ts';
+import { HELD_CALL_MS, HELD_CALLS_PER_PRINCIPAL_MAX, REQUEST_STATE_MS } from '../../../../../proxy/limits.ts';
+import type { QuestionAnswer, ToolAnswer } from '../../../../../proxy/tool-server.ts';
+import { commitmentOf } from '../../../../support/commitments.ts';
+import { PRINCIPAL, resultOf, settled } from '../../../../support/gate-world.ts';
+import { type Exchange, ModernClient, request } from '../../../../support/modern-client.ts';
+
+const FORM = {
+  method: 'elicitation/create',
+  params: { message: 'Who?', requestedSchema: { type: 'object', properties: { name: { type: 'string' } } } },
+};
+const ABLE = { elicitation: {} };
+const ACCEPTED = { action: 'accept', content: { name: 'Ada' } };
+const clients: ModernClient[] = [];
+
+async function opened(): Promise<ModernClient> {
+  const client = await ModernClient.open();
+  clients.push(client);
+  return client;
+}
+
+afterEach(() => {
+  for (const { faults, world } of clients.splice(0)) {
+    expect(faults).toEqual([]);
+    expect(world.defects).toEqual([]);
+  }
+});
+
+describe('a server that asks in its answer', () => {
+  const asks: ToolAnswer = {
+    kind: 'result',
+    type: 'input_required',
+    result: { inputRequests: { who: FORM }, requestState: 'theirs' },
+    bytes: 10,
+  };
+  const begun = async (): Promise<{ client: ModernClient; state: string }> => {
+    const client = await opened();
+    client.world.server.respond = ({ body }) => (body.includes('theirs') ? resultOf('hello') : asks);
+    const { message } = await client.call({}, ABLE);
+    expect(message.result).toMatchObject({ resultType: 'input_required', inputRequests: { who: FORM } });
+    return { client, state: String(message.result?.requestState) };
+  };
+  const retry = (state: unknown, responses: unknown = { who: ACCEPTED }): JsonObject =>
+    ({ requestState: state, inputResponses: responses }) as JsonObject;
+
+  it('its own state does not leave the gate', async () => {
+    const { state } = await begun();
+    expect(state).not.toContain('theirs');
+    expect(Buffer.from(state, 'base64url').toString('latin1')).not.toContain('theirs');
+  });
+
+  it.each([
+    ['a state that was changed', (state: string) => retry(`${state}-TAMPERED`)],
+    [
+      'a state with another last character',
+      (state: string) => retry(state.replace(/.$/, (c) => (c === 'A' ? 'B' : 'A'))),
+    ],
+    ['the state of nobody', () => retry('theirs')],
+    ['an empty state', () => retry('')],
+    ['a state that is no text', () => retry(7)],
+    ['an answer that is no object', (state: string) => retry(state, { who: 12 })],
+    ['answers that are no object', (state: string) => retry(state, null)],
+    ['an answer that its question cannot have', (state: string) => retry(state, { who: { roots: [] } })],
+    ['other arguments', (state: string) => ({ ...retry(state), arguments: { path: '/other' } })],
+    ['another tool', (state: string) => ({ ...retry(state), name: 'read_file' })],
+  ])('%s: -32602, recorded, and the tool hears nothing', async (_name, more) => {
+    const { client, state } = await begun();
+    const { message } = await client.call(more(state), ABLE, 2);
+    expect(message).toMatchObject({ id: 2, error: { code: -32602 } });
+    expect(client.denials()).toHaveLength(1);
+    expect(client.world.server.heard).toHaveLength(1);
+  });
+
+  it.each([
+    ['agent', { ...PRINCIPAL, agent: 'other' }],
+    ['connection', { ...PRINCIPAL, connection: commitmentOf('another connection') }],
+  ])('the state of another %s is refused', async (_name, principal) => {
+    const { client, state } = await begun();
+    const other = new ModernClient(client.world, { principal, rounds: client.rounds });
+    expect((await other.call(retry(state), ABLE)).message).toMatchObject({ error: { code: -32602 } });
+    expect(client.denials()).toEqual(['REQUEST_STATE_INVALID']);
+  });
+
+  it('a state of an earlier run of the gate is refused', async () => {
+    const { client, state } = await begun();
+    const later = new ModernClient(client.world);
+    expect((await later.call(retry(state), ABLE)).message).toMatchObject({ error: { code: -32602 } });
+  });
+
+  it('a state that is too old is refused', async () => {
+    const { client, state } = await begun();
+    client.world.clock.advance(REQUEST_STATE_MS);
+    expect((await client.call(retry(state), ABLE)).message).toMatchObject({ error: { code: -32602 } });
+  });
+
+  it('goes on as a new execution, once, with the state of the server and the answers that were asked for', async () => {
+    const { client, state } = await begun();
+    const { message } = await client.call(retry(state, { who: ACCEPTED, more: ACCEPTED }), ABLE, 2);
+    expect(message.result).toMatchObject({ resultType: 'complete', content: [{ text: 'hello' }] });
+    const { body } = client.world.server.heard[1]?.dispatch ?? {};
+    expect(JSON.parse(body ?? '')).toMatchObject({ requestState: 'theirs', inputResponses: { who: ACCEPTED } });
+    expect(body).not.toContain('more');
+    const relations = client.world
+      .entries()
+      .flatMap(({ events }) => (events ?? []) as { relation?: { kind: string } }[]);
+    expect(relations.some(({ relation }) => relation?.kind === 'continues')).toBe(true);
+    expect((await client.call(retry(state), ABLE, 3)).message).toMatchObject({ error: { code: -32602 } });
+  });
+
+  it('answers that nobody asked for are not passed on', async () => {
+    const client = await opened();
+    await client.call({ inputResponses: { who: ACCEPTED } }, ABLE);
+    expect(client.world.server.heard[0]?.dispatch.body).not.toContain('Ada');
+  });
+
+  it('a client that cannot be asked is told what it would need', async () => {
+    const client = await opened();
+    client.world.server.respond = () => asks;
+    const { message, status } = await client.call();
+    expect(message).toMatchObject({
+      error: { code: -32021, data: { requiredCapabilities: { elicitation: { form: {} } } } },
+    });
+    expect(status).toBe(400);
+  });
+
+  it('a question that no rule allows withholds the answer', async () => {
+    const client = await opened();
+    client.world.server.respond = () => asks;
+    client.world.authority.decide = async (asked) =>
+      asked.method === 'tools/call'
+        ? client.world.allow(asked)
+        : { decision: 'deny', code: 'POLICY_NO_PERMIT', by: [] };
+    const { message } = await client.call({}, ABLE);
+    expect(message.result).toMatchObject({ isError: true });
+    expect(JSON.stringify(message)).not.toContain('Who?');
+    expect(client.denials()).toContain('POLICY_NO_PERMIT');
+  });
+
+  it('goes round so often and not more', async () => {
+    const client = await opened();
+    client.world.server.respond = () => asks;
+    let { message } = await client.call({}, ABLE);
+    let rounds = 1;
+    while (message.result !== undefined && rounds < 100) {
+      ({ message } = await client.call(retry(message.result.requestState), ABLE, rounds));
+      rounds += 1;
+    }
+    expect(rounds).toBe(8);
+    expect(message).toHaveProperty('error');
+  });
+});
+
+describe('a server that asks in the middle', () => {
+  /** A call whose server has asked, and the way to hear what it is told. */
+  const begun = async (): Promise<{
+    client: ModernClient;
+    state: string;
+    key: string;
+    told: Promise<QuestionAnswer>;
+  }> => {
+    const client = await opened();
+    client.world.server.respond = () => undefined;
+    const exchange = client.begin(request(1, 'tools/call', { name: 'write_file', arguments: { path: '/w' } }, ABLE));
+    await settled();
+    const told = client.world.server.heard.at(-1)?.hooks.ask(FORM).answer as Promise<QuestionAnswer>;
+    await exchange.done;
+    const { result } = exchange.last().message;
+    expect(result).toMatchObject({ resultType: 'input_required' });
+    const [key = ''] = Object.keys(result?.inputRequests ?? {});
+    expect(result?.inputRequests).toEqual({ [key]: FORM });
+    return { client, state: String(result?.requestState), key, told };
+  };
+  const retry = (client: ModernClient, state: string, inputResponses: JsonObject, id = 2): Exchange =>
+    client.begin(
+      request(
+        id,
+        'tools/call',
+        { name: 'write_file', arguments: { path: '/w' }, requestState: state, inputResponses },
+        ABLE,
+      ),
+    );
+
+  it('goes on with the same call when the answer comes', async () => {
+    const { client, state, key, told } = await begun();
+    const exchange = retry(client, state, { [key]: ACCEPTED });
+    expect(await told).toMatchObject({ kind: 'result', result: ACCEPTED });
+    client.world.server.heard[0]?.answer(resultOf('hello Ada'));
+    await exchange.done;
+    expect(exchange.last().message.result).toMatchObject({ resultType: 'complete', content: [{ text: 'hello Ada' }] });
+    expect(client.world.server.heard).toHaveLength(1);
+  });
+
+  it('asks again for what was not answered, and takes no state twice', async () => {
+    const { client, state } = await begun();
+    const again = retry(client, state, {});
+    await again.done;
+    expect(again.last().message.result).toMatchObject({ resultType: 'input_required' });
+    const twice = retry(client, state, {}, 3);
+    await twice.done;
+    expect(twice.last().message).toMatchObject({ error: { code: -32602 } });
+  });
+
+  it('an answer that its question cannot have is refused and may be tried again', async () => {
+    const { client, state, key, told } = await begun();
+    const wrong = retry(client, state, { [key]: { roots: [] } });
+    await wrong.done;
+    expect(wrong.last().message).toMatchObject({ error: { code: -32602 } });
+    const right = retry(client, state, { [key]: ACCEPTED }, 3);
+    expect(await told).toMatchObject({ kind: 'result' });
+    client.world.server.heard[0]?.answer(resultOf('x'));
+    await right.done;
+  });
+
+  it('is cancelled when nobody comes back', async () => {
+    const { client, state, key } = await begun();
+    client.world.clock.advance(HELD_CALL_MS);
+    await settled();
+    client.world.server.heard[0]?.answer({ kind: 'lost', detail: 'cancelled' });
+    await settled();
+    const late = retry(client, state, { [key]: ACCEPTED });
+    await late.done;
+    expect(late.last().message).toMatchObject({ error: { code: -32602 } });
+  });
+
+  it('is ended and recorded when the gate shuts down', async () => {
+    const { client } = await begun();
+    const closing = client.session.close('shutdown');
+    await settled();
+    client.world.server.heard[0]?.answer({ kind: 'lost', detail: 'cancelled' });
+    await closing;
+    const endings = client.world.entries().filter(({ type }) => type === 'call.ending');
+    expect(endings.length).toBeGreaterThanOrEqual(1);
+  });
+
+  it('so many are held for one agent and no more', async () => {
+    const client = await opened();
+    client.world.server.respond = () => undefined;
+    const held: Exchange[] = [];
+    for (let call = 0; call <= HELD_CALLS_PER_PRINCIPAL_MAX; call++) {
+      const asked = request(call, 'tools/call', { name: 'write_file', arguments: { path: '/w' } }, ABLE);
+      held.push(client.begin(asked));
+      await settled();
+      client.world.server.heard.at(-1)?.hooks.ask(FORM);
+      await held.at(-1)?.done;
+    }
+    expect(held.at(-2)?.last().message).toHaveProperty('result');
+    expect(held.at(-1)?.last().message).toHaveProperty('error');
+  });
+});
