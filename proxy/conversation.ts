@@ -81,6 +81,8 @@ export class Conversation implements Listener {
   readonly #subscriptions = new Subscriptions();
   /** Tasks of it whose outcome is being fetched, and what was said of them meanwhile. */
   readonly #fetching = new Map<string, { readonly again: Notice | undefined }>();
+  /** What was said before is told before. */
+  #telling: Promise<void> = Promise.resolve();
   /** Why nothing begins any more. */
   #closedBy: 'disconnect' | 'shutdown' | undefined;
 
@@ -126,7 +128,9 @@ export class Conversation implements Listener {
         return this.#taskNoticed(server, { method, params });
       default:
         // That a server exists is told by what it says too: only for those who may know of it at all.
-        void this.gate.knows(this.principal, server).then((may) => may && this.#tell({ method, params }, server));
+        this.#telling = this.#telling.then(async () => {
+          if (await this.gate.knows(this.principal, server)) this.#tell({ method, params }, server);
+        });
     }
   }
 

@@ -8,6 +8,7 @@ import { METHOD_ROWS } from '../../../../../proxy/method-table.ts';
 import type { ToolAnswer } from '../../../../../proxy/tool-server.ts';
 import { proves } from '../../../../guarantees.ts';
 import { settled, TOOLS } from '../../../../support/gate-world.ts';
+import { until } from '../../../../support/legacy-client.ts';
 import { envelope, ModernClient, request } from '../../../../support/modern-client.ts';
 
 const META = 'io.modelcontextprotocol/';
@@ -316,6 +317,7 @@ describe('listening', () => {
     notices.tell('fs', { method: 'notifications/prompts/list_changed', params: {} });
     notices.tell('fs', { method: 'notifications/tools/list_changed', params: {} });
     const _meta = { [`${META}subscriptionId`]: 'l' };
+    await until(() => exchange.heard.length > 1);
     expect(exchange.heard.map(({ message }) => message)).toEqual([
       {
         jsonrpc: '2.0',
