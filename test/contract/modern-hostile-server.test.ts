@@ -381,6 +381,8 @@ describe('what a first answer over HTTP shows', () => {
     ['-32601 with 404', (r, id) => error(r, id, -32601, 404), 'legacy'],
     ['an error of a session, without id', (r) => error(r, null, -32000, 400), 'legacy'],
     ['400 in other words', plain(400), 'legacy'],
+    ['404 in other words', plain(404), 'legacy'],
+    ['405 in other words', plain(405), 'legacy'],
     [
       '-32022 that names an older revision',
       (r, id) => error(r, id, -32022, 400, { supported: ['2025-11-25'], requested: '' }),
@@ -402,7 +404,6 @@ describe('what a first answer over HTTP shows', () => {
     ['401 with an error', (r, id) => error(r, id, -32001, 401), 'none'],
     ['403', plain(403), 'none'],
     ['403 with an error', (r, id) => error(r, id, -32601, 403), 'none'],
-    ['404 in other words', plain(404), 'none'],
     ['429', plain(429), 'none'],
     ['500 with an error', (r, id) => error(r, id, -32601, 500), 'none'],
     ['503', plain(503), 'none'],

@@ -34,8 +34,8 @@ const CAPABILITY_MISSING = -32021;
 const REVISION_UNSUPPORTED = -32022;
 /** How long the first list of tools waits for the word that changes of it will be told. */
 const FIRST_LISTEN_MS = 1_000;
-/** Old HTTP servers answer what has no session with it, in whatever words. */
-const BAD_REQUEST = 400;
+/** What a server of the older revisions says, in words of its own, to a message that names no session of it. */
+const UNHEARD: ReadonlySet<number | undefined> = new Set([400, 404, 405]);
 
 export interface ModernSessionOptions {
   readonly name: string;
@@ -259,7 +259,7 @@ export class ModernSession implements UpstreamSession {
       if (!again && supported.includes(MODERN_REVISION)) return this.#discover(true);
       throw unsupported(supported);
     }
-    if (answer.kind === 'lost' && status === BAD_REQUEST) throw new OtherEra(answer.detail);
+    if (answer.kind === 'lost' && UNHEARD.has(status)) throw new OtherEra(answer.detail);
     throw new Error(
       answer.kind === 'lost' || answer.code === 'SERVER_UNAVAILABLE'
         ? answer.detail
