@@ -104,8 +104,7 @@ describe.skipIf(!here).each(POLICIES)(
       for (const question of [...BOTH, ...LEGACY_ONLY]) await expectValid(client, question, says);
     });
 
-    // The gate does not speak it to clients yet. The day it does, this says so by failing.
-    it.fails(`at ${MODERN}`, async () => {
+    it(`at ${MODERN}`, async () => {
       const client = new Conversation(gate.url, MODERN);
       for (const question of [...BOTH, ...MODERN_ONLY]) await expectValid(client, question, says);
     });
