@@ -1,8 +1,9 @@
 // The live side of the gate as a conversation sees it: starts executions, keeps count of them, and answers what may be shown to whom. Wired
 // by the composition root.
 
-import type { CallLimits } from '../control-plane/authorization.ts';
+import type { CallLimits, GovernanceSnapshot } from '../control-plane/authorization.ts';
 import { actionId, PLAIN_METHODS, serverOfAction, TOOL_METHOD, toolsOf } from '../domain/action.ts';
+import type { Denial } from '../domain/denial.ts';
 import type { Principal } from '../domain/principal.ts';
 import { type AdmissionPorts, admit, refusalOf, type Visibility } from './admission.ts';
 import { BoundTasks } from './bound-tasks.ts';
@@ -83,6 +84,11 @@ export class Enforcement {
 
   get catalogue(): Catalogue {
     return this.#ports.admission.catalogue;
+  }
+
+  /** The state of governance that a decision is good for now, or why there is none. */
+  generation(): GovernanceSnapshot | Denial {
+    return this.#ports.governance.snapshot();
   }
 
   server(name: string): ToolServer | undefined {

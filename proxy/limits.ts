@@ -124,11 +124,16 @@ export const REQUEST_STATE_MS = 15 * MINUTE;
 
 /** States that were used and are remembered until they would have expired. At 256 bytes each 16 MiB; more rounds at once are refused. */
 export const REQUEST_STATES_USED_MAX = 65_536;
+/** Of those, one agent's: nine rounds a second without a pause. Alone it cannot use up the others' room. */
+export const REQUEST_STATES_USED_PER_AGENT_MAX = 8_192;
 
 /** How long a call is held for the client's answers, and how many are: each is a call in flight that does nothing. */
 export const HELD_CALL_MS = 10 * MINUTE;
 export const HELD_CALLS_MAX = 256;
 export const HELD_CALLS_PER_PRINCIPAL_MAX = 32;
+
+/** How often the client of a held call may come back, with an answer or without: as often as its server may ask. */
+export const HELD_ROUNDS_MAX = QUESTIONS_PER_CALL_MAX;
 
 /** Listening streams of one conversation, and of how long each may be: a client then listens anew, and is authenticated anew. */
 export const LISTENS_PER_CONVERSATION_MAX = 64;

@@ -7,7 +7,7 @@ import type { Reply } from '../../../proxy/client-port.ts';
 import { type CallEnd, denialData, type OperatorHints } from '../../../proxy/client-view.ts';
 import type { Conversation, Operation, Participation } from '../../../proxy/conversation.ts';
 import { notificationMessage, RPC } from '../../../proxy/jsonrpc.ts';
-import { ROUNDS_MAX } from '../../../proxy/limits.ts';
+import { HELD_ROUNDS_MAX, ROUNDS_MAX } from '../../../proxy/limits.ts';
 import { isLoggable } from '../../../proxy/log-level.ts';
 import { questionsOf } from '../../../proxy/output-check.ts';
 import type { RunningCall } from '../../../proxy/runner.ts';
@@ -71,7 +71,7 @@ export class GovernedRequest {
   }
 
   /** Records a refusal and answers it. */
-  async refuse(denial: Denial, answer?: (data: JsonObject) => Answer): Promise<void> {
+  async refuse(denial: Denial, answer?: (data: JsonObject) => Answer | undefined): Promise<void> {
     const { conversation, asked } = this.#options;
     const call = await conversation.refuse(denial, asked.method);
     this.#answer(answer?.(denialData(denial.code, call)) ?? deniedError(asked.id, { code: denial.code, call }));
@@ -91,6 +91,9 @@ export class GovernedRequest {
     if (typeof answers === 'string') return this.#refuseParams('MESSAGE_MALFORMED', answers);
     // While there is no room the state stays good for another try.
     if (!round.held && !conversation.hasRoom()) return this.refuse(deny('OVERLOADED', 'too many calls in flight'));
+    // While the gate is shut nothing goes through it, not even an answer; what waits may go on when it opens again.
+    const shut = round.held ? conversation.gate.generation() : undefined;
+    if (shut !== undefined && 'code' in shut) return this.refuse(shut);
     if (!rounds.use(round)) return this.#refuseParams('REQUEST_STATE_INVALID', 'no more states can be used');
     if (round.held) {
       const held = rounds.held.take(round.call);
@@ -110,7 +113,7 @@ export class GovernedRequest {
   #begin(asker: Asker, operation: Operation, round: number): Promise<void> {
     const { conversation } = this.#options;
     if (!conversation.hasRoom()) return this.refuse(deny('OVERLOADED', 'too many calls in flight'));
-    const held = new HeldCall();
+    const held = new HeldCall(() => conversation.gate.generation());
     const participation: Participation = {
       onProgress: (progress) => held.outlet.onProgress(progress),
       onLog: (log) => held.outlet.onLog(log),
@@ -125,7 +128,9 @@ export class GovernedRequest {
   #goOn(asker: Asker, held: HeldCall, answers: Answers, round: number): Promise<void> {
     const { running } = held;
     if (running === undefined) return this.#refuseParams('REQUEST_STATE_INVALID', 'the call is not held any more');
-    held.answer(answers);
+    const withdrawn = held.withdrawn();
+    if (withdrawn === undefined) held.answer(answers);
+    else held.withdraw(withdrawn.code);
     return this.#follow(asker, held, running, round);
   }
 
@@ -139,19 +144,29 @@ export class GovernedRequest {
     held.outlet = NOWHERE;
     if (event.kind === 'end') return this.#finish(asker, running, event.end, round);
     if (this.#cancelled) return;
-    if (!rounds.held.hold(held, running, asker.principal.agent)) {
-      held.stop('disconnect');
-      return this.refuse(deny('OVERLOADED', 'too many calls are held'));
-    }
     const { questions } = event;
-    const state = rounds.begin(asker, { call: running.call, questions, round, held: true });
-    this.#answer(questionsReply(asked.id, questions, state, identity));
+    const refused = this.#cannotWait(questions, round);
+    const state =
+      refused === undefined ? rounds.begin(asker, { call: running.call, questions, round, held: true }) : undefined;
+    if (state !== undefined && rounds.held.hold(held, running, asker.principal.agent))
+      return this.#answer(questionsReply(asked.id, questions, state, identity));
+    held.stop('disconnect');
+    const why = state === undefined ? TOO_LARGE : TOO_MANY_HELD;
+    return this.refuse(refused ?? why, (data) => this.#lackingReply(data));
+  }
+
+  /** Why a call that asks cannot wait here for this client to come back. */
+  #cannotWait(questions: Readonly<Record<string, Question>>, round: number): Denial | undefined {
+    this.#lacking = lackingFor(questions, this.#options.envelope.capabilities);
+    if (this.#lacking !== undefined) return CANNOT_BE_ASKED;
+    return round >= HELD_ROUNDS_MAX ? TOO_MANY_ROUNDS : undefined;
   }
 
   async #finish(asker: Asker, running: RunningCall, end: CallEnd, round: number): Promise<void> {
     const { asked, hints, identity, rounds, envelope } = this.#options;
     if (this.#cancelled) return;
-    if (end.kind === 'denied' && this.#lacking !== undefined) return this.#answer(this.#lackingReply(end));
+    const lacking = end.kind === 'denied' ? this.#lackingReply(denialData(end.code, end.call)) : undefined;
+    if (lacking !== undefined) return this.#answer(lacking);
     const answer = (added?: JsonObject) => this.#answer(callReply(asked, end, { hints, identity }, added));
     if (end.kind !== 'result') return answer();
     switch (end.type) {
@@ -162,11 +177,12 @@ export class GovernedRequest {
         if (end.result.task !== undefined) return this.refuse(deny('OUTPUT_UNSUPPORTED', 'a task of older revisions'));
         return answer(this.#renamed(asker.operation, end));
       case 'input_required': {
-        if (round >= ROUNDS_MAX) return this.refuse(deny('CLIENT_CANNOT_BE_ASKED', 'too many rounds of questions'));
+        if (round >= ROUNDS_MAX) return this.refuse(TOO_MANY_ROUNDS);
         const { requestState } = end.result;
         const state = typeof requestState === 'string' ? requestState : undefined;
         const questions = questionsOf(end.result);
         const sealed = rounds.begin(asker, { call: running.call, questions, round, held: false, state });
+        if (sealed === undefined) return this.refuse(TOO_LARGE);
         return answer({ requestState: sealed });
       }
     }
@@ -179,8 +195,7 @@ export class GovernedRequest {
     questions: Readonly<Record<string, Question>>,
   ): Promise<Denial | undefined> {
     this.#lacking = lackingFor(questions, manner.capabilities);
-    if (this.#lacking !== undefined)
-      return deny('CLIENT_CANNOT_BE_ASKED', 'the client did not say that it can be asked this');
+    if (this.#lacking !== undefined) return CANNOT_BE_ASKED;
     const within = { call: running.call, server, manner };
     const { conversation } = this.#options;
     const askings = Object.values(questions).map((question) => conversation.ask(within, question, RELEASED));
@@ -190,8 +205,10 @@ export class GovernedRequest {
       : deny('CLIENT_CANNOT_BE_ASKED', 'a question may not be put to the client');
   }
 
-  #lackingReply({ code, call }: Extract<CallEnd, { kind: 'denied' }>): Answer {
-    const data = { ...denialData(code, call), requiredCapabilities: this.#lacking ?? {} };
+  /** What the client would have to be able to do, if that is why it was denied. */
+  #lackingReply(denial: JsonObject): Answer | undefined {
+    if (this.#lacking === undefined) return undefined;
+    const data = { ...denial, requiredCapabilities: this.#lacking };
     const text = errorText(this.#options.asked.id, CODE.missingCapability, 'The client lacks a capability', data);
     return { text, status: statusOf(CODE.missingCapability) };
   }
@@ -225,6 +242,11 @@ export class GovernedRequest {
     this.#options.reply(text, status);
   }
 }
+
+const CANNOT_BE_ASKED = deny('CLIENT_CANNOT_BE_ASKED', 'the client did not say that it can be asked this');
+const TOO_MANY_ROUNDS = deny('CLIENT_CANNOT_BE_ASKED', 'too many rounds of questions');
+const TOO_LARGE = deny('CLIENT_CANNOT_BE_ASKED', 'questions that are too large');
+const TOO_MANY_HELD = deny('OVERLOADED', 'too many calls are held');
 
 const NOWHERE: Outlet = { onProgress: () => {}, onLog: () => {} };
 

@@ -3,6 +3,8 @@
 // Each waits for so long and no longer, and there are so many and no more.
 
 import { Buffer } from 'node:buffer';
+import type { GovernanceSnapshot } from '../../../control-plane/authorization.ts';
+import { type Denial, type DenialCode, deny } from '../../../domain/denial.ts';
 import type { CallId } from '../../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { CallEnd } from '../../../proxy/client-view.ts';
@@ -18,11 +20,16 @@ export type CallEvent =
   | { readonly kind: 'end'; readonly end: CallEnd }
   | { readonly kind: 'questions'; readonly questions: Readonly<Record<string, Question>> };
 
+/** What a decision is good for: until the rules change, something is revoked, or the gate falls shut. */
+export type Generation = GovernanceSnapshot | Denial;
+
 /** Where what is said meanwhile goes: the request that the client waits for now. */
 export type Outlet = Pick<Participation, 'onProgress' | 'onLog'>;
 
 interface Parked {
   readonly question: Question;
+  /** The state of governance in which it was decided. */
+  readonly askedUnder: Generation;
   readonly bytesMax: number;
   settle(answer: ToolAnswer): void;
 }
@@ -33,11 +40,16 @@ export class HeldCall {
   /** The client, as the one who is asked. */
   readonly client: Peer = { dispatch: (dispatch) => this.#park(dispatch) };
   outlet: Outlet = NOWHERE;
+  readonly #generation: () => Generation;
   readonly #parked = new Map<string, Parked>();
   #running: RunningCall | undefined;
   #end: CallEnd | undefined;
   #asked = 0;
   #wake: () => void = () => {};
+
+  constructor(generation: () => Generation) {
+    this.#generation = generation;
+  }
 
   runs(running: RunningCall): void {
     this.#running = running;
@@ -65,6 +77,17 @@ export class HeldCall {
     }
   }
 
+  /** Why nothing that the client says may reach the server any more: what was decided about the questions is not good now. */
+  withdrawn(): Denial | undefined {
+    const now = this.#generation();
+    if ('code' in now) return now;
+    for (const { askedUnder } of this.#parked.values()) {
+      if ('code' in askedUnder || askedUnder.epoch !== now.epoch) return deny('GOV_EPOCH_MISMATCH', 'the held call');
+      if (askedUnder.revocation !== now.revocation) return deny('GOV_REVOCATION_BEHIND', 'the held call');
+    }
+    return undefined;
+  }
+
   /** Hands the answers to whoever asked. Questions without one stay. */
   answer(answers: Answers): void {
     for (const [key, result] of Object.entries(answers)) {
@@ -82,6 +105,11 @@ export class HeldCall {
     this.#running?.stop({ type: 'call.cancelled', by });
   }
 
+  /** It goes on under no authority any more. */
+  withdraw(code: DenialCode): void {
+    this.#running?.stop({ type: 'authority.withdrawn', code });
+  }
+
   #park({ method, body, meta, outputBytesMax }: Dispatch): ToolRun {
     this.#asked += 1;
     const key = `question-${this.#asked}`;
@@ -91,8 +119,10 @@ export class HeldCall {
       ...(isJsonObject(said) ? said : {}),
       ...(Object.keys(kept).length === 0 ? {} : { _meta: kept }),
     };
+    // This is the tick in which the gate found its permit good.
+    const askedUnder = this.#generation();
     const answer = new Promise<ToolAnswer>((settle) => {
-      this.#parked.set(key, { question: { method, params }, bytesMax: outputBytesMax, settle });
+      this.#parked.set(key, { question: { method, params }, askedUnder, bytesMax: outputBytesMax, settle });
     });
     this.#wake();
     return {

@@ -44,17 +44,16 @@ export class OpenRounds {
     this.held = new HeldCalls(clock);
   }
 
-  /** The state with which the client comes back. */
-  begin(asker: Asker, { call, questions, round, held, state }: RoundParts): string {
-    const now = this.#clock.now();
+  /** The state with which the client comes back; undefined where there would be too much in it. */
+  begin(asker: Asker, { call, questions, round, held, state }: RoundParts): string | undefined {
     const asked = Object.entries(questions).map(([key, question]) => [key, comparable(question)] as const);
     return this.#seal.seal({
-      id: ulid(now, this.#crypto.randomBytes(10)),
+      id: ulid(this.#clock.now(), this.#crypto.randomBytes(10)),
       call,
       ...this.#boundTo(asker),
       questions: Object.fromEntries(asked),
       round,
-      expires: now + REQUEST_STATE_MS,
+      expires: this.#clock.monotonic() + REQUEST_STATE_MS,
       held,
       ...(state === undefined ? {} : { state }),
     });
@@ -64,9 +63,8 @@ export class OpenRounds {
   find(asker: Asker, text: unknown): Round | string {
     const round = typeof text === 'string' ? this.#seal.open(text) : undefined;
     if (round === undefined) return 'not a state of this gate, or too old';
-    const { agent, connection, view, request } = this.#boundTo(asker);
-    if (round.agent !== agent || round.connection !== connection || round.view !== view)
-      return 'the state of somebody else';
+    const { bearer, request } = this.#boundTo(asker);
+    if (round.bearer !== bearer) return 'the state of somebody else';
     if (round.request !== request) return 'the state of another request';
     return this.#seal.isUsed(round) ? 'a state that was used before' : round;
   }
@@ -76,11 +74,14 @@ export class OpenRounds {
     return this.#seal.use(round);
   }
 
-  #boundTo({ principal, view, operation }: Asker): Pick<Round, 'agent' | 'connection' | 'view' | 'request'> {
+  #boundTo({ principal, view, operation }: Asker): Pick<Round, 'agent' | 'bearer' | 'request'> {
     const { method, server, tool, arguments: args, rest } = operation;
-    const asked: JsonObject = { method, server, tool, arguments: args, rest };
-    const digest = this.#crypto.sha256(new TextEncoder().encode(canonicalJson(asked)));
-    return { agent: principal.agent, connection: principal.connection, view, request: encodeBase64url(digest) };
+    const bearer = this.#digest({ principal: { ...principal }, view });
+    return { agent: principal.agent, bearer, request: this.#digest({ method, server, tool, arguments: args, rest }) };
+  }
+
+  #digest(value: JsonObject): string {
+    return encodeBase64url(this.#crypto.sha256(new TextEncoder().encode(canonicalJson(value))));
   }
 }
 

@@ -5,7 +5,11 @@ import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { canonicalJson } from '../../../domain/canonical-json.ts';
 import type { CallId } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
-import { REQUEST_STATE_CHARACTERS_MAX, REQUEST_STATES_USED_MAX } from '../../../proxy/limits.ts';
+import {
+  REQUEST_STATE_CHARACTERS_MAX,
+  REQUEST_STATES_USED_MAX,
+  REQUEST_STATES_USED_PER_AGENT_MAX,
+} from '../../../proxy/limits.ts';
 import type { Clock, GateCrypto } from '../../../proxy/ports.ts';
 import type { Question } from '../../../proxy/tool-server.ts';
 
@@ -16,15 +20,15 @@ export interface Round {
   /** The execution that this one continues, or the call that is held. */
   readonly call: CallId;
   readonly agent: string;
-  readonly connection: string;
-  readonly view: string;
+  /** Digest of everything that the principal is, and of its view. */
+  readonly bearer: string;
   /** Digest of method, target and arguments. */
   readonly request: string;
   /** What was asked, as far as the answers are compared with it. */
   readonly questions: Readonly<Record<string, Question>>;
   /** Which round this was, counted from 1. */
   readonly round: number;
-  /** By the gate's clock. */
+  /** By the monotonic clock: a wall clock that is set back must not make an old state good again. */
   readonly expires: number;
   /** Whether the call is held here and waits; otherwise it has ended, and the server's own state is what it goes on with. */
   readonly held: boolean;
@@ -42,8 +46,9 @@ export class StateSeal {
   readonly #clock: Clock;
   readonly #crypto: Pick<GateCrypto, 'randomBytes'>;
   readonly #key: Uint8Array;
-  /** States that were used, and until when they would have been good. */
-  readonly #used = new Map<string, number>();
+  /** States that were used, by the agent that used them, and until when they would have been good. */
+  readonly #used = new Map<string, Map<string, number>>();
+  #usedCount = 0;
 
   constructor(clock: Clock, crypto: Pick<GateCrypto, 'randomBytes'>) {
     this.#clock = clock;
@@ -51,11 +56,13 @@ export class StateSeal {
     this.#key = crypto.randomBytes(32);
   }
 
-  seal(round: Round): string {
+  /** The sealed state; undefined where it would be too long to be opened again. */
+  seal(round: Round): string | undefined {
     const nonce = this.#crypto.randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(ALGORITHM, this.#key, nonce).setAAD(CONTEXT);
     const sealed = [cipher.update(canonicalJson(round as unknown as JsonObject), 'utf8'), cipher.final()];
-    return Buffer.concat([nonce, ...sealed, cipher.getAuthTag()]).toString('base64url');
+    const text = Buffer.concat([nonce, ...sealed, cipher.getAuthTag()]).toString('base64url');
+    return text.length > SEALED_CHARACTERS_MAX ? undefined : text;
   }
 
   /** What was sealed here and is still good; undefined for everything else. */
@@ -75,24 +82,38 @@ export class StateSeal {
       return undefined;
     }
     const round = JSON.parse(json) as Round; // Authentic, so it is what `seal` wrote.
-    return round.expires > this.#clock.now() ? round : undefined;
+    return round.expires > this.#clock.monotonic() ? round : undefined;
   }
 
-  isUsed(round: Round): boolean {
-    return this.#used.has(round.id);
+  isUsed({ agent, id }: Round): boolean {
+    return this.#used.get(agent)?.has(id) === true;
   }
 
   /** Marks it as used; false when that cannot be remembered, and then it must not be used. */
-  use(round: Round): boolean {
-    if (this.#used.has(round.id)) return false;
-    if (this.#used.size >= REQUEST_STATES_USED_MAX) this.#forgetExpired();
-    if (this.#used.size >= REQUEST_STATES_USED_MAX) return false;
-    this.#used.set(round.id, round.expires);
+  use({ agent, id, expires }: Round): boolean {
+    if (!this.#hasRoom(agent)) this.#forgetExpired();
+    if (!this.#hasRoom(agent)) return false;
+    const own = this.#used.get(agent) ?? new Map<string, number>();
+    if (own.has(id)) return false;
+    own.set(id, expires);
+    this.#used.set(agent, own);
+    this.#usedCount += 1;
     return true;
   }
 
+  #hasRoom(agent: string): boolean {
+    const own = this.#used.get(agent)?.size ?? 0;
+    return this.#usedCount < REQUEST_STATES_USED_MAX && own < REQUEST_STATES_USED_PER_AGENT_MAX;
+  }
+
   #forgetExpired(): void {
-    const now = this.#clock.now();
-    for (const [id, expires] of this.#used) if (expires <= now) this.#used.delete(id);
+    const now = this.#clock.monotonic();
+    for (const [agent, own] of this.#used) {
+      for (const [id, expires] of own) {
+        if (expires > now || !own.delete(id)) continue;
+        this.#usedCount -= 1;
+      }
+      if (own.size === 0) this.#used.delete(agent);
+    }
   }
 }

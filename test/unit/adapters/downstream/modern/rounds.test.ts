@@ -2,11 +2,19 @@
 // state in the client's hands is good for that client, that request, that round and once.
 
 import { afterEach, describe, expect, it } from 'vitest';
+import type { DenialCode } from '../../../../../domain/denial.ts';
+import type { CallId } from '../../../../../domain/ids.ts';
 import type { JsonObject } from '../../../../../domain/json.ts';
-import { HELD_CALL_MS, HELD_CALLS_PER_PRINCIPAL_MAX, REQUEST_STATE_MS } from '../../../../../proxy/limits.ts';
+import {
+  HELD_CALL_MS,
+  HELD_CALLS_PER_PRINCIPAL_MAX,
+  HELD_ROUNDS_MAX,
+  REQUEST_STATE_MS,
+} from '../../../../../proxy/limits.ts';
 import type { QuestionAnswer, ToolAnswer } from '../../../../../proxy/tool-server.ts';
+import { proves } from '../../../../guarantees.ts';
 import { commitmentOf } from '../../../../support/commitments.ts';
-import { PRINCIPAL, resultOf, settled } from '../../../../support/gate-world.ts';
+import { PRINCIPAL, resultOf, settled, type World } from '../../../../support/gate-world.ts';
 import { type Exchange, ModernClient, request } from '../../../../support/modern-client.ts';
 
 const FORM = {
@@ -78,11 +86,47 @@ describe('a server that asks in its answer', () => {
   it.each([
     ['agent', { ...PRINCIPAL, agent: 'other' }],
     ['connection', { ...PRINCIPAL, connection: commitmentOf('another connection') }],
+    ['role', { ...PRINCIPAL, roles: [] }],
+    ['proof', { ...PRINCIPAL, proofKey: 'thumbprint' }],
   ])('the state of another %s is refused', async (_name, principal) => {
     const { client, state } = await begun();
     const other = new ModernClient(client.world, { principal, rounds: client.rounds });
     expect((await other.call(retry(state), ABLE)).message).toMatchObject({ error: { code: -32602 } });
     expect(client.denials()).toEqual(['REQUEST_STATE_INVALID']);
+  });
+
+  it('the state of another view is refused', async () => {
+    const { client, state } = await begun();
+    const other = new ModernClient(client.world, { view: { kind: 'all' }, rounds: client.rounds });
+    const { message } = await other.call({ ...retry(state), name: 'fs__write_file' }, ABLE);
+    expect(message).toMatchObject({ error: { code: -32602 } });
+    expect(client.denials()).toEqual(['REQUEST_STATE_INVALID']);
+  });
+
+  it('a state that is brought twice at once goes on once, and the other time is recorded', async () => {
+    const { client, state } = await begun();
+    const both = await Promise.all([client.call(retry(state), ABLE, 2), client.call(retry(state), ABLE, 3)]);
+    expect(both.filter(({ message }) => message.result !== undefined)).toHaveLength(1);
+    expect(client.world.server.heard).toHaveLength(2);
+    expect(client.denials()).toEqual(['REQUEST_STATE_INVALID']);
+  });
+
+  proves('G4', 'each round is decided anew', async () => {
+    const { client, state } = await begun();
+    client.world.authority.decide = async () => ({ decision: 'deny', code: 'POLICY_NO_PERMIT', by: [] });
+    expect((await client.call(retry(state), ABLE, 2)).message.result).toMatchObject({ isError: true });
+    expect(client.world.server.heard).toHaveLength(1);
+  });
+
+  proves('G1', 'each round is an execution with an intent and an ending of its own', async () => {
+    const { client, state } = await begun();
+    await client.call(retry(state), ABLE, 2);
+    const rounds = client.world
+      .entries()
+      .filter(({ type, events }) => type === 'call.intent' && JSON.stringify(events).includes('"tool":"write_file"'));
+    expect(new Set(rounds.map(({ call }) => call)).size).toBe(2);
+    for (const { call } of rounds)
+      expect(client.world.entriesOf(call as CallId).map(({ type }) => type)).toEqual(['call.intent', 'call.ending']);
   });
 
   it('a state of an earlier run of the gate is refused', async () => {
@@ -213,6 +257,71 @@ describe('a server that asks in the middle', () => {
     expect(await told).toMatchObject({ kind: 'result' });
     client.world.server.heard[0]?.answer(resultOf('x'));
     await right.done;
+  });
+
+  proves('G4', 'while the gate is shut no answer goes to the server; the call waits until it opens again', async () => {
+    const { client, state, key, told } = await begun();
+    client.world.governance.shut('engine', 'POLICY_ENGINE_FAULT', 'gone');
+    const shut = retry(client, state, { [key]: ACCEPTED });
+    await shut.done;
+    expect(shut.last().message).toHaveProperty('error');
+    expect(client.denials()).toEqual(['POLICY_ENGINE_FAULT']);
+    client.world.governance.open('engine');
+    const open = retry(client, state, { [key]: ACCEPTED }, 3);
+    expect(await told).toMatchObject({ kind: 'result', result: ACCEPTED });
+    client.world.server.heard[0]?.answer(resultOf('x'));
+    await open.done;
+    expect(open.last().message).toHaveProperty('result');
+  });
+
+  const overtaken: [string, DenialCode, (world: World) => void][] = [
+    ['the rules changed', 'GOV_EPOCH_MISMATCH', ({ governance }) => governance.advanceEpoch()],
+    ['something was revoked', 'GOV_REVOCATION_BEHIND', (world) => world.revoke('agent', 'somebody')],
+  ];
+  for (const [what, code, change] of overtaken) {
+    proves('G4', `where ${what} since it was asked, the answer goes nowhere and the call ends`, async () => {
+      const { client, state, key, told } = await begun();
+      change(client.world);
+      const late = retry(client, state, { [key]: ACCEPTED });
+      await late.done;
+      expect(late.last().message.result).toMatchObject({ isError: true });
+      expect(JSON.stringify(late.last().message)).toContain(code);
+      expect(await told).toMatchObject({ kind: 'error' });
+      expect(client.world.server.heard[0]?.cancelled).toBe(code);
+      const endings = client.world.entries().filter(({ type }) => type === 'call.ending');
+      expect(endings.map(({ outcome }) => outcome)).toContainEqual({ status: 'aborted', dispatched: true, code });
+    });
+  }
+
+  it('a client that comes back able to less is not asked what it cannot be asked', async () => {
+    const { client, state } = await begun();
+    const params = { name: 'write_file', arguments: { path: '/w' }, requestState: state };
+    const { message } = await client.say(request(2, 'tools/call', params));
+    expect(message).toMatchObject({ error: { code: -32021, data: { requiredCapabilities: { elicitation: {} } } } });
+    expect(JSON.stringify(message)).not.toContain('Who?');
+    expect(client.world.server.heard[0]?.cancelled).toBeDefined();
+  });
+
+  it('a client that comes back and never answers is asked so often and not more', async () => {
+    const { client, state: first } = await begun();
+    let state: unknown = first;
+    let rounds = 1;
+    for (; state !== undefined && rounds < 100; rounds += 1) {
+      const again = retry(client, String(state), {}, rounds);
+      await again.done;
+      state = again.last().message.result?.requestState;
+    }
+    expect(rounds).toBe(HELD_ROUNDS_MAX);
+    expect(client.world.server.heard[0]?.cancelled).toBeDefined();
+  });
+
+  it('a call that is brought back twice at once goes on once', async () => {
+    const { client, state, key, told } = await begun();
+    const both = [retry(client, state, { [key]: ACCEPTED }), retry(client, state, { [key]: ACCEPTED }, 3)];
+    await told;
+    client.world.server.heard[0]?.answer(resultOf('x'));
+    await Promise.all(both.map(({ done }) => done));
+    expect(both.map((one) => one.last().message.result !== undefined)).toEqual([true, false]);
   });
 
   it('is cancelled when nobody comes back', async () => {
