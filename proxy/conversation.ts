@@ -98,13 +98,18 @@ export class Conversation implements Listener {
     gate.notices.join(this);
   }
 
+  /** Stops what runs now. */
+  stop(by: 'disconnect' | 'shutdown'): void {
+    for (const call of [...this.#running]) call.stop({ type: 'call.cancelled', by });
+  }
+
   /** Ends what runs and hears nothing more. Resolves when every call has its ending. */
   async close(by: 'disconnect' | 'shutdown'): Promise<void> {
     this.#closedBy ??= by;
     this.gate.notices.leave(this);
     const asked = this.#questions.close(by);
     const running = [...this.#running];
-    for (const call of running) call.stop({ type: 'call.cancelled', by });
+    this.stop(by);
     await Promise.all([asked, ...running.map((call) => call.end)]);
   }
 

@@ -139,5 +139,8 @@ export const HELD_ROUNDS_MAX = QUESTIONS_PER_CALL_MAX;
 export const LISTENS_PER_CONVERSATION_MAX = 64;
 export const LISTEN_MS = 60 * MINUTE;
 
+/** How long the end of a conversation waits for servers to let go of what it was subscribed to. They answer that at once or not at all. */
+export const LEAVE_MS = 2 * SECOND;
+
 /** Resources and tasks that one listening stream may name. */
 export const LISTEN_TARGETS_MAX = 100;

@@ -94,9 +94,12 @@ export class EraSession implements ClientSession {
   }
 
   async close(reason: CloseReason): Promise<void> {
+    const by = reason === 'shutdown' ? 'shutdown' : 'disconnect';
     this.#legacy.close();
-    await this.#modern.close(reason);
-    await this.#conversation.close(reason === 'shutdown' ? 'shutdown' : 'disconnect');
+    // First what runs: a server that takes its time to let go of a subscription must not keep a call going that nobody waits for.
+    this.#conversation.stop(by);
+    await this.#modern.stopListening(by);
+    await this.#conversation.close(by);
     this.#onClose?.();
   }
 

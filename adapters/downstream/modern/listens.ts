@@ -5,7 +5,7 @@ import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.t
 import type { Reply } from '../../../proxy/client-port.ts';
 import type { Conversation } from '../../../proxy/conversation.ts';
 import { notificationMessage, type RequestId, resultMessage } from '../../../proxy/jsonrpc.ts';
-import { LISTEN_MS, LISTEN_TARGETS_MAX, LISTENS_PER_CONVERSATION_MAX } from '../../../proxy/limits.ts';
+import { LEAVE_MS, LISTEN_MS, LISTEN_TARGETS_MAX, LISTENS_PER_CONVERSATION_MAX } from '../../../proxy/limits.ts';
 import { operationOf } from '../../../proxy/operation.ts';
 import type { Manner, Notice } from '../../../proxy/tool-server.ts';
 import { KEY } from './protocol.ts';
@@ -114,11 +114,17 @@ export class Listens {
     }
   }
 
-  /** Ends every stream with its result, and takes no other. Resolves when nothing is listened to any more. */
+  /** Ends every stream with its result, and takes no other. Resolves when the servers have let go, or do not in time. */
   async close(by: 'disconnect' | 'shutdown'): Promise<void> {
     this.#closed ??= by;
     for (const { finish } of this.#open) finish(false);
-    await Promise.all(this.#ending);
+    if (this.#ending.size === 0) return;
+    let inTime: () => void = () => {};
+    const late = new Promise<void>((resolve) => {
+      inTime = this.#conversation.gate.clock.timer(LEAVE_MS, resolve);
+    });
+    await Promise.race([Promise.all(this.#ending), late]);
+    inTime();
   }
 
   #sayEnd(id: RequestId, reply: Reply): void {

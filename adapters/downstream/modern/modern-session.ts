@@ -4,7 +4,7 @@
 import { actionId, isGovernedMethod } from '../../../domain/action.ts';
 import { type Denial, type DenialCode, deny } from '../../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
-import type { CloseReason, Delivery, ProtocolHeaders, Reply } from '../../../proxy/client-port.ts';
+import type { Delivery, ProtocolHeaders, Reply } from '../../../proxy/client-port.ts';
 import { denialData, errorCode, META_PREFIX, type OperatorHints } from '../../../proxy/client-view.ts';
 import type { Conversation } from '../../../proxy/conversation.ts';
 import { type Classified, classify, type RequestId, RPC, resultMessage } from '../../../proxy/jsonrpc.ts';
@@ -105,14 +105,9 @@ export class ModernSession {
     this.#listens.noticed(notice);
   }
 
-  /** Ends what only listens. */
+  /** Ends what only listens. Calls end with the conversation, and are answered so. */
   async stopListening(by: 'disconnect' | 'shutdown'): Promise<void> {
     await this.#listens.close(by);
-  }
-
-  async close(reason: CloseReason): Promise<void> {
-    await this.stopListening(reason === 'shutdown' ? 'shutdown' : 'disconnect');
-    for (const cancel of this.#open.values()) cancel();
   }
 
   async #notification({ method, params = {} }: Notification, reply: Reply, headers?: ProtocolHeaders): Promise<void> {
@@ -132,7 +127,9 @@ export class ModernSession {
     const refuse = (refusal: Refusal) => this.#refuse(id, method, reply, refusal);
     const envelope = readEnvelope(params);
     if (typeof envelope === 'string') return refuse(paramsRefusal(envelope, 400));
-    const mismatch = await this.#mismatch({ id, method, params }, delivery.headers);
+    // Without headers nothing is awaited before the request can be cancelled: its cancellation may be right behind it.
+    const { headers } = delivery;
+    const mismatch = headers === undefined ? undefined : await this.#mismatch({ id, method, params }, headers);
     if (mismatch !== undefined) return refuse(headerRefusal(mismatch));
     if (envelope.version !== MODERN_REVISION) return refuse(versionRefusal(envelope.version));
     const row = lookupMethod('modern', 'client', 'request', method);
@@ -149,8 +146,7 @@ export class ModernSession {
   }
 
   /** The header that does not agree with the request. */
-  async #mismatch({ method, params }: Asked, headers: ProtocolHeaders | undefined): Promise<string | undefined> {
-    if (headers === undefined) return undefined;
+  async #mismatch({ method, params }: Asked, headers: ProtocolHeaders): Promise<string | undefined> {
     const standard = checkHeaders(headers, { method, params });
     if (standard !== undefined || method !== 'tools/call' || typeof params.name !== 'string') return standard;
     const { gate, principal } = this.#conversation;

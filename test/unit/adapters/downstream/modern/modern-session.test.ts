@@ -3,7 +3,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../../../../domain/json.ts';
-import { LISTENS_PER_CONVERSATION_MAX } from '../../../../../proxy/limits.ts';
+import { LEAVE_MS, LISTENS_PER_CONVERSATION_MAX } from '../../../../../proxy/limits.ts';
 import { METHOD_ROWS } from '../../../../../proxy/method-table.ts';
 import type { ToolAnswer } from '../../../../../proxy/tool-server.ts';
 import { proves } from '../../../../guarantees.ts';
@@ -249,6 +249,16 @@ describe('governed messages', () => {
     await Promise.all([first.done, own.done]);
   });
 
+  it('is cancelled by what comes right behind it, before anything of it began', async () => {
+    const client = await open();
+    const call = client.begin(request(1, 'tools/call', { name: 'write_file', arguments: {} }));
+    await client.begin({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } }).done;
+    await call.done;
+    expect(call.heard).toEqual([]);
+    expect(client.world.server.heard).toEqual([]);
+    expect(client.denials()).toEqual(['CANCELLED']);
+  });
+
   it('is cancelled by its id, or by closing its stream, and then not answered', async () => {
     const client = await open();
     client.world.server.respond = () => undefined;
@@ -269,6 +279,46 @@ describe('governed messages', () => {
     }
     await Promise.all([byId.done, byStream.done]);
     expect([...byId.heard, ...byStream.heard]).toEqual([]);
+  });
+});
+
+describe('the end of a conversation', () => {
+  const asked = request(1, 'tools/call', { name: 'write_file', arguments: {} });
+
+  proves('G6', 'a call that is in progress is ended, recorded and answered', async () => {
+    const client = await open();
+    client.world.server.respond = () => undefined;
+    const call = client.begin(asked, { onGone: () => {} });
+    await settled();
+    const closing = client.session.close('shutdown');
+    await settled();
+    client.world.server.heard[0]?.answer({ kind: 'lost', detail: 'cancelled' });
+    await Promise.all([closing, call.done]);
+    expect(JSON.stringify(call.last().message)).toContain('CANCELLED');
+    expect(client.world.entries().filter(({ type }) => type === 'call.ending')).toHaveLength(1);
+  });
+
+  it('a server that does not let go of a subscription keeps no call going, and the end not for ever', async () => {
+    const client = await open();
+    client.world.server.respond = ({ method }) => (method === 'resources/subscribe' ? answer({}) : undefined);
+    const listen = request('l', 'subscriptions/listen', { notifications: { resourceSubscriptions: ['a:b'] } });
+    await client.begin(listen).done;
+    const call = client.begin(asked);
+    await settled();
+    const closing = client.session.close('disconnect');
+    const called = client.world.server.heard.find(({ dispatch }) => dispatch.method === 'tools/call');
+    expect(called?.cancelled).toBe('CANCELLED');
+    await until(() => client.world.server.heard.some(({ dispatch }) => dispatch.method === 'resources/unsubscribe'));
+    client.world.clock.advance(LEAVE_MS);
+    await Promise.all([closing, call.done]);
+  });
+
+  it('what comes while it ends does not run', async () => {
+    const client = await open();
+    const closing = client.session.close('disconnect');
+    const late = client.begin(asked);
+    await Promise.all([closing, late.done]);
+    expect(client.world.server.heard).toEqual([]);
   });
 });
 
