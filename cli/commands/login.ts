@@ -2,7 +2,7 @@
 // never opened by itself; no token is shown at all.
 
 import { spawn } from 'node:child_process';
-import { allScopes, bearerChallenge } from '../../adapters/upstream/http/oauth/challenge.ts';
+import { allScopes, tokenChallenge } from '../../adapters/upstream/http/oauth/challenge.ts';
 import {
   type Credential,
   type CredentialPlace,
@@ -93,11 +93,12 @@ async function wantedBy(url: URL, fetch: Fetch, held: Credential | undefined): P
     // Does nothing, in every revision of the protocol.
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
   });
-  const challenge = bearerChallenge(response.headers.get('www-authenticate') ?? undefined);
+  const challenge = tokenChallenge(response.headers.get('www-authenticate') ?? undefined);
   const more = held?.wantedScope === undefined ? undefined : allScopes(held.tokens.scope, held.wantedScope);
   return {
     scope: allScopes(challenge?.scope, more),
     resourceMetadataUrl: challenge?.resourceMetadataUrl ?? held?.resourceMetadataUrl,
+    bound: challenge?.bound,
   };
 }
 

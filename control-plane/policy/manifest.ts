@@ -109,6 +109,8 @@ const oauth = z.strictObject({
   clientMetadataUrl: text.optional(),
   scopes: z.array(scope).min(1).max(32).optional(),
   issuer: text.optional(),
+  /** Only tokens that are bound to a key of the gate. */
+  dpop: z.literal('required').optional(),
 });
 
 /** A bearer token from the environment. */

@@ -5,6 +5,7 @@ import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, rando
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { jwtVerify } from 'jose';
+import { checkProof } from './proof-checks.ts';
 
 export interface AuthorizationBehaviour {
   pkce: readonly string[] | undefined;
@@ -23,6 +24,12 @@ export interface AuthorizationBehaviour {
   tokenError: { status: number; error: string } | undefined;
   tokenEndpoint: string | undefined;
   scopesSupported: readonly string[] | undefined;
+  /** Algorithms of proofs of possession in the metadata. */
+  proofs: readonly string[] | undefined;
+  /** Whether a token asked for with a proof is bound to its key. */
+  binds: boolean;
+  /** What a proof has to hold at the token endpoint. */
+  nonce: string | undefined;
   /** Clients that were registered beforehand, with their secrets. */
   clients: Record<string, { secret?: string; key?: KeyObject }>;
 }
@@ -38,6 +45,12 @@ export interface ServerBehaviour {
   /** What a call needs beyond being authorised. */
   callScope: string | undefined;
   acceptsNone: boolean;
+  /** Of the challenges. */
+  schemes: readonly ('Bearer' | 'DPoP')[];
+  /** What the metadata says about tokens that are bound to a key. */
+  bound: 'required' | 'known' | undefined;
+  /** What a proof has to hold now. */
+  nonce: string | undefined;
 }
 
 interface Grant {
@@ -46,12 +59,16 @@ interface Grant {
   readonly challenge: string;
   readonly scope: string;
   readonly resource: string;
+  /** Thumbprint of the key that its refresh token is bound to. */
+  readonly jkt?: string | undefined;
 }
 
 export interface TokenRequest {
   readonly grantType: string;
   readonly parameters: URLSearchParams;
   readonly authorization: string | undefined;
+  /** Thumbprint of the key that was proved. */
+  readonly jkt?: string | undefined;
 }
 
 export class ProtectedWorld {
@@ -69,6 +86,9 @@ export class ProtectedWorld {
     tokenError: undefined,
     tokenEndpoint: undefined,
     scopesSupported: undefined,
+    proofs: undefined,
+    binds: true,
+    nonce: undefined,
     clients: {},
   };
   readonly server: ServerBehaviour = {
@@ -79,6 +99,9 @@ export class ProtectedWorld {
     challengedScope: undefined,
     callScope: undefined,
     acceptsNone: false,
+    schemes: ['Bearer'],
+    bound: undefined,
+    nonce: undefined,
   };
   readonly authorizations: URLSearchParams[] = [];
   readonly tokenRequests: TokenRequest[] = [];
@@ -91,7 +114,8 @@ export class ProtectedWorld {
   url = '';
   readonly #codes = new Map<string, Grant>();
   readonly #refresh = new Map<string, Grant>();
-  readonly #tokens = new Map<string, { scope: string; expiresAt: number }>();
+  readonly #tokens = new Map<string, { scope: string; expiresAt: number; jkt: string | undefined }>();
+  readonly #proofs = new Set<string>();
   readonly #servers: Server[] = [];
 
   async start(): Promise<this> {
@@ -164,6 +188,7 @@ export class ProtectedWorld {
       ...(behaviour.pkce === undefined ? {} : { code_challenge_methods_supported: behaviour.pkce }),
       ...(behaviour.issPromised ? { authorization_response_iss_parameter_supported: true } : {}),
       ...(behaviour.metadataDocuments ? { client_id_metadata_document_supported: true } : {}),
+      ...(behaviour.proofs === undefined ? {} : { dpop_signing_alg_values_supported: behaviour.proofs }),
       ...(behaviour.scopesSupported === undefined ? {} : { scopes_supported: behaviour.scopesSupported }),
     });
   }
@@ -189,7 +214,15 @@ export class ProtectedWorld {
 
   async #token(request: IncomingMessage, given: URLSearchParams, response: ServerResponse): Promise<void> {
     const grantType = given.get('grant_type') ?? '';
-    this.tokenRequests.push({ grantType, parameters: given, authorization: request.headers.authorization });
+    const { dpop, authorization } = request.headers;
+    const about = { method: 'POST', url: `${this.issuer}/token` };
+    const proof = typeof dpop === 'string' ? await checkProof(dpop, about) : undefined;
+    this.tokenRequests.push({ grantType, parameters: given, authorization, jkt: proof?.jkt });
+    if (proof !== undefined && proof.nonce !== this.authorization.nonce) {
+      response.setHeader('dpop-nonce', this.authorization.nonce ?? '');
+      return json(response, 400, { error: 'use_dpop_nonce' });
+    }
+    const jkt = this.authorization.binds ? proof?.jkt : undefined;
     const refuse = (error: string, status = 400) => json(response, status, { error, secret_hint: 'do-not-repeat-me' });
     const { tokenError } = this.authorization;
     if (tokenError !== undefined) return refuse(tokenError.error, tokenError.status);
@@ -202,13 +235,15 @@ export class ProtectedWorld {
         resource: '',
         redirectUri: '',
         challenge: '',
+        jkt,
       });
     if (grantType === 'refresh_token') {
       const used = given.get('refresh_token') ?? '';
       const grant = this.#refresh.get(used);
       this.#refresh.delete(used);
       if (grant === undefined || grant.client !== client) return refuse('invalid_grant');
-      return this.#give(response, grant);
+      if (grant.jkt !== undefined && grant.jkt !== proof?.jkt) return refuse('invalid_dpop_proof');
+      return this.#give(response, { ...grant, jkt });
     }
     const grant = this.#codes.get(given.get('code') ?? '');
     this.#codes.delete(given.get('code') ?? '');
@@ -223,7 +258,7 @@ export class ProtectedWorld {
       grant.resource !== given.get('resource')
     )
       return refuse('invalid_grant');
-    return this.#give(response, grant);
+    return this.#give(response, { ...grant, jkt });
   }
 
   async #client(request: IncomingMessage, given: URLSearchParams): Promise<string | undefined> {
@@ -247,11 +282,12 @@ export class ProtectedWorld {
     const token = `access-${randomUUID()}`;
     const refresh = `refresh-${randomUUID()}`;
     const { expiresIn, refreshable } = this.authorization;
-    this.#tokens.set(token, { scope: grant.scope, expiresAt: Date.now() + (expiresIn ?? 3_600) * 1_000 });
+    const expiresAt = Date.now() + (expiresIn ?? 3_600) * 1_000;
+    this.#tokens.set(token, { scope: grant.scope, expiresAt, jkt: grant.jkt });
     if (refreshable) this.#refresh.set(refresh, grant);
     json(response, 200, {
       access_token: token,
-      token_type: 'Bearer',
+      token_type: grant.jkt === undefined ? 'Bearer' : 'DPoP',
       ...(expiresIn === undefined ? {} : { expires_in: expiresIn }),
       ...(refreshable && grant.redirectUri !== '' ? { refresh_token: refresh } : {}),
       ...(grant.scope === '' ? {} : { scope: grant.scope }),
@@ -264,6 +300,8 @@ export class ProtectedWorld {
       return json(response, 200, {
         resource: this.server.resource ?? this.url,
         authorization_servers: this.server.issuers ?? [this.issuer],
+        ...(this.server.bound === undefined ? {} : { dpop_signing_alg_values_supported: ['ES256'] }),
+        ...(this.server.bound === 'required' ? { dpop_bound_access_tokens_required: true } : {}),
       });
     if (url.pathname !== '/mcp') return json(response, 404, {});
     if (request.method !== 'POST') {
@@ -273,9 +311,20 @@ export class ProtectedWorld {
     const message = JSON.parse(await bodyOf(request)) as { id?: number; method: string; params?: { name?: string } };
     const { authorization } = request.headers;
     this.seen.push({ method: message.method, authorization });
-    const token = this.#tokens.get(authorization?.replace(/^Bearer /, '') ?? '');
+    const [scheme, text = ''] = authorization?.split(' ') ?? [];
+    const token = this.#tokens.get(text);
     if (token === undefined || this.server.acceptsNone || token.expiresAt <= Date.now())
       return this.#challenge(response, 401);
+    if (scheme !== (token.jkt === undefined ? 'Bearer' : 'DPoP')) return this.#challenge(response, 401);
+    if (token.jkt !== undefined) {
+      const nonce = await this.#proofNonce(request, text, token.jkt);
+      if (nonce === false) return this.#challenge(response, 401);
+      if (nonce !== this.server.nonce) {
+        const said = { 'www-authenticate': 'DPoP error="use_dpop_nonce"', 'dpop-nonce': this.server.nonce ?? '' };
+        response.writeHead(401, said).end();
+        return;
+      }
+    }
     if (message.method === 'tools/call' && !hasScope(token.scope, this.server.callScope))
       return this.#challenge(response, 403, this.server.callScope);
     if (message.id === undefined) {
@@ -286,13 +335,26 @@ export class ProtectedWorld {
     json(response, 200, { jsonrpc: '2.0', id: message.id, result: resultOf(message.method) });
   }
 
+  /** The nonce in a good proof that nobody has used yet. */
+  async #proofNonce({ headers, method = '' }: IncomingMessage, token: string, jkt: string) {
+    try {
+      const proof = await checkProof(String(headers.dpop), { method, url: this.url, token });
+      if (proof.jkt !== jkt || this.#proofs.has(proof.jti)) return false;
+      this.#proofs.add(proof.jti);
+      return proof.nonce;
+    } catch {
+      return false;
+    }
+  }
+
   #challenge(response: ServerResponse, status: number, scope = this.server.challengedScope): void {
     const parts = [
       `resource_metadata="${this.server.metadataUrl ?? this.url.replace('/mcp', '/.well-known/oauth-protected-resource/mcp')}"`,
       ...(status === 403 ? ['error="insufficient_scope"'] : []),
       ...(scope === undefined ? [] : [`scope="${scope}"`]),
     ];
-    const header = this.server.challenge ? { 'www-authenticate': `Bearer ${parts.join(', ')}` } : {};
+    const challenges = this.server.schemes.map((scheme) => `${scheme} ${parts.join(', ')}`);
+    const header = this.server.challenge ? { 'www-authenticate': challenges.join(', ') } : {};
     response.writeHead(status, header).end();
   }
 }

@@ -1,5 +1,5 @@
 // Streamable HTTP (2025-03-26 to 2026-07-28) as a pipe of messages: a POST for each, the answer on its own response, a stream for the rest.
-// It follows no redirect, sends nothing a second time, and keeps no more of an answer than the call allows. A stream that breaks is taken
+// It follows no redirect, sends nothing a second time that may have run, and keeps no more of an answer than the call allows. A stream that breaks is taken
 // up again where the server gave event ids; that asks for the rest of an answer, never for the call.
 
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';

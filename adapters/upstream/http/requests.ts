@@ -1,8 +1,9 @@
-// Requests to one remote server, on connections kept alive. It follows no redirect and sends nothing a second time; what an answer means is
-// for the pipe that asked.
+// Requests to one remote server, on connections kept alive. It follows no redirect and sends nothing a second time, but for a request that was
+// turned away before it ran because its proof had no nonce yet. What an answer means is for the pipe that asked.
 
 import {
   Agent,
+  type ClientRequest,
   type IncomingMessage,
   type OutgoingHttpHeaders,
   type RequestOptions,
@@ -19,6 +20,9 @@ export interface RequestLimits {
   readonly idleMs: number;
 }
 
+/** A refusal that comes later than this is one: what was checked when the request was sent may not hold any more. */
+const NONCE_WITHIN_MS = 2_000;
+
 export interface Asked {
   readonly method: 'POST' | 'GET' | 'DELETE';
   /** On the endpoint's own origin; the endpoint itself when absent. */
@@ -28,7 +32,10 @@ export interface Asked {
 }
 
 /** The token that goes with each request, where the server wants one. */
-export type RequestAuthorization = Pick<UpstreamAuthorization, 'outgoing' | 'accepted' | 'turnedAway'>;
+export type RequestAuthorization = Pick<
+  UpstreamAuthorization,
+  'outgoing' | 'heard' | 'lackedNonce' | 'accepted' | 'turnedAway'
+>;
 
 export interface OpenRequest {
   destroy(): void;
@@ -68,28 +75,62 @@ export class Requests {
   /**
    * One of the three is called, once and never within this call. `refused`: nothing of the request left for want of a token, or the server
    * turned it away for the one it had (401, 403), so it did not run. Who does not tell that apart hears `failed` or gets the answer.
+   * A request that was turned away for want of a nonce alone is made anew with the nonce that came with the refusal, once.
    */
   send(
-    { method, url, headers: more, body }: Asked,
+    asked: Asked,
     answered: (response: IncomingMessage) => void,
     failed: (detail: string) => void,
     refused?: (detail: string) => void,
   ): OpenRequest {
-    const allowed = this.#authorization?.outgoing();
-    if (allowed?.ok === false) {
-      // Nothing waits here for a token: a call is sent in the tick in which it was recorded, or not at all.
-      setImmediate(() => (refused ?? failed)(allowed.detail));
-      return { destroy: () => undefined };
-    }
+    let current: ClientRequest | undefined;
+    let isGivenUp = false;
+    const begunMs = performance.now();
+    const attempt = (mayRepeat: boolean): void => {
+      const url = asked.url ?? this.#endpoint.url;
+      const allowed = this.#authorization?.outgoing(asked.method, url);
+      if (allowed?.ok === false) {
+        // Nothing waits here for a token: a call is sent in the tick in which it was recorded, or not at all.
+        setImmediate(() => (refused ?? failed)(allowed.detail));
+        return;
+      }
+      current = this.#request(asked, allowed ?? {}, failed, (response) => {
+        if (this.#lacksNonce(response) && mayRepeat && !isGivenUp && performance.now() - begunMs < NONCE_WITHIN_MS) {
+          discard(response);
+          return attempt(false);
+        }
+        const judged = asked.method === 'POST' || refused !== undefined;
+        const turnedAway = judged ? this.#judged(response, allowed?.header) : undefined;
+        if (turnedAway === undefined || refused === undefined) return answered(response);
+        discard(response);
+        refused(turnedAway);
+      });
+    };
+    attempt(true);
+    return {
+      destroy: () => {
+        isGivenUp = true;
+        current?.destroy();
+      },
+    };
+  }
+
+  /** One of the two is called, once. */
+  #request(
+    { method, url, headers: more, body }: Asked,
+    { header, proof }: { readonly header?: string; readonly proof?: string },
+    failed: (detail: string) => void,
+    answered: (response: IncomingMessage) => void,
+  ): ClientRequest {
     const headers: OutgoingHttpHeaders = { ...this.#endpoint.headers, ...more };
-    if (allowed?.header !== undefined) headers.authorization = allowed.header;
+    if (header !== undefined) headers.authorization = header;
+    if (proof !== undefined) headers.dpop = proof;
     if (body !== undefined) {
       headers['content-type'] = 'application/json';
       headers['content-length'] = Buffer.byteLength(body);
     }
     const path = url === undefined ? undefined : { path: `${url.pathname}${url.search}` };
     const request = this.#send({ ...this.#address, ...path, method, headers });
-    const open: OpenRequest = { destroy: () => request.destroy() };
     this.open++;
     let settled = false;
     const fail = (detail: string) => {
@@ -108,11 +149,7 @@ export class Requests {
     });
     request.on('response', (response) => {
       settled = true;
-      const turnedAway = method === 'POST' ? this.#judged(response, allowed?.header) : undefined;
-      if (turnedAway === undefined || refused === undefined) return answered(response);
-      response.on('error', () => undefined);
-      response.destroy();
-      refused(turnedAway);
+      answered(response);
     });
     request.on('error', (error) => fail(error.message));
     request.on('close', () => {
@@ -120,7 +157,15 @@ export class Requests {
       fail('the connection ended without an answer');
     });
     request.end(body);
-    return open;
+    return request;
+  }
+
+  /** Takes up what the server says about its next proof. */
+  #lacksNonce({ statusCode = 0, headers }: IncomingMessage): boolean {
+    const nonce = headers['dpop-nonce'];
+    if (typeof nonce !== 'string') return false;
+    this.#authorization?.heard(nonce);
+    return this.#authorization?.lackedNonce(statusCode, headers['www-authenticate'], nonce) === true;
   }
 
   /** Why the server turned the request away before it ran, where its answer says so. */
@@ -139,6 +184,11 @@ export class Requests {
   destroy(): void {
     this.#agent.destroy();
   }
+}
+
+function discard(response: IncomingMessage): void {
+  response.on('error', () => undefined);
+  response.destroy();
 }
 
 export function mediaType(response: IncomingMessage): string {

@@ -34,6 +34,8 @@ export interface Tokens {
   readonly scope?: string | undefined;
   /** Unix milliseconds; absent where the authorization server does not say. */
   readonly expiresAt?: number | undefined;
+  /** PKCS #8 of the key that the token is bound to (RFC 9449). Absent for a token that whoever has it can use. */
+  readonly proofKey?: string | undefined;
 }
 
 export interface Credential extends CredentialPlace {
@@ -57,6 +59,7 @@ const SECRETS = z.strictObject({
     refreshToken: z.string().optional(),
     scope: z.string().optional(),
     expiresAt: z.number().optional(),
+    proofKey: z.string().optional(),
   }),
   resourceMetadataUrl: z.string().optional(),
   wantedScope: z.string().optional(),

@@ -5,6 +5,7 @@ import type { AuthorizationServerMetadata } from '@modelcontextprotocol/client';
 import { visibleText } from '../../../../domain/visible-text.ts';
 import { isScope } from './challenge.ts';
 import { type Fetch, mustBeSecure } from './guarded-fetch.ts';
+import { PROOF_ALGORITHM } from './proof-key.ts';
 import { AuthorizationRefused } from './refusal.ts';
 
 /** The SDK costs a tenth of a second and many megabytes: it is loaded by who needs a token, not by every gate. */
@@ -15,19 +16,26 @@ export interface Discovered {
   /** What the token is for (RFC 8707), as the server spells itself. */
   readonly resource: string;
   readonly scopesSupported: string | undefined;
+  readonly binding: Binding;
 }
+
+/** Whether the token is asked for with a key that it is to be bound to (RFC 9449). `must`: a token that is not is refused. */
+export type Binding = 'must' | 'may' | 'none';
 
 export interface DiscoveryTask {
   readonly server: URL;
   /** The only issuer that will do. */
   readonly issuer?: string | undefined;
   readonly resourceMetadataUrl?: string | undefined;
+  /** `must`: the operator wants it; `may`: the server said that it knows such tokens. */
+  readonly binding?: Binding | undefined;
 }
 
 interface ResourceMetadata {
   readonly resource: string;
   readonly issuers: readonly string[];
   readonly scopes: string | undefined;
+  readonly binding: Binding;
 }
 
 /** Rejects with `AuthorizationRefused`, or with what the SDK throws. */
@@ -35,7 +43,18 @@ export async function discover(sdk: Sdk, task: DiscoveryTask, fetch: Fetch): Pro
   const { server } = task;
   const resource = await resourceMetadata(task, fetch);
   const issuer = chosenIssuer(resource, task);
-  const metadata = await sdk.discoverAuthorizationServerMetadata(issuer, { fetchFn: fetch });
+  // The SDK keeps of an OpenID document what it knows, and that is not all that we look for.
+  let written: unknown;
+  const reading: Fetch = async (url, init) => {
+    const response = await fetch(url, init);
+    if (response.ok)
+      written = await response
+        .clone()
+        .json()
+        .catch(() => undefined);
+    return response;
+  };
+  const metadata = await sdk.discoverAuthorizationServerMetadata(issuer, { fetchFn: reading });
   if (metadata === undefined)
     throw new AuthorizationRefused(`${new URL(issuer).origin} says nothing about itself as an authorization server`);
   if (task.issuer !== undefined && metadata.issuer !== task.issuer)
@@ -47,7 +66,19 @@ export async function discover(sdk: Sdk, task: DiscoveryTask, fetch: Fetch): Pro
     metadata,
     resource: resource?.resource ?? withoutFragment(server),
     scopesSupported: resource?.scopes,
+    binding: bindingOf([task.binding, resource?.binding], metadata.issuer, written),
   };
+}
+
+function bindingOf(said: readonly (Binding | undefined)[], issuer: string, written: unknown): Binding {
+  const { dpop_signing_alg_values_supported: algorithms } = Object(written) as Record<string, unknown>;
+  const possible = isTexts(algorithms) && algorithms.includes(PROOF_ALGORITHM);
+  if (said.includes('must') && !possible)
+    throw new AuthorizationRefused(
+      `a token bound to a key is required, and ${new URL(issuer).origin} binds none by ${PROOF_ALGORITHM}`,
+    );
+  if (said.includes('must')) return 'must';
+  return possible && said.includes('may') ? 'may' : 'none';
 }
 
 /** Servers from before RFC 9728 have no such document: the authorization server is then the one named to us, or the server's own origin. */
@@ -95,12 +126,19 @@ async function fetchJson(url: string | URL, fetch: Fetch): Promise<unknown> {
 
 function readResourceMetadata(document: unknown, server: URL): ResourceMetadata {
   if (document === undefined) throw new AuthorizationRefused('the server has no metadata where it says it has');
-  const { resource, authorization_servers, scopes_supported } = Object(document) as Record<string, unknown>;
+  const metadata = Object(document) as Record<string, unknown>;
+  const { resource, authorization_servers, scopes_supported, dpop_signing_alg_values_supported: algorithms } = metadata;
   if (typeof resource !== 'string' || !speaksFor(resource, server))
     throw new AuthorizationRefused('the metadata of the server is that of another resource');
   const issuers = isTexts(authorization_servers) ? authorization_servers : [];
   const scopes = isTexts(scopes_supported) ? scopes_supported.join(' ') : undefined;
-  return { resource, issuers, scopes: scopes !== undefined && isScope(scopes) ? scopes : undefined };
+  const knowsProofs = isTexts(algorithms) && algorithms.includes(PROOF_ALGORITHM);
+  return {
+    resource,
+    issuers,
+    scopes: scopes !== undefined && isScope(scopes) ? scopes : undefined,
+    binding: metadata.dpop_bound_access_tokens_required === true ? 'must' : knowsProofs ? 'may' : 'none',
+  };
 }
 
 /** The resource is the server's address, or a folder above it at the same origin: a token for that is meant for the server too. */

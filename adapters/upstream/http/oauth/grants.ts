@@ -5,9 +5,10 @@ import { randomBytes } from 'node:crypto';
 import type { OAuthClientProvider, OAuthTokens } from '@modelcontextprotocol/client';
 import { allScopes, isScope } from './challenge.ts';
 import type { Client, Credential, CredentialPlace, Tokens } from './credentials.ts';
-import { type Discovered, discover, type Sdk } from './discovery.ts';
+import { type Binding, type Discovered, discover, type Sdk } from './discovery.ts';
 import { type Fetch, mustBeSecure } from './guarded-fetch.ts';
 import { configuredClient, type OAuthConfig } from './oauth-config.ts';
+import { ProofKey } from './proof-key.ts';
 import { listenForRedirect } from './redirect-listener.ts';
 import { AuthorizationRefused } from './refusal.ts';
 
@@ -25,6 +26,8 @@ export interface GrantContext {
 export interface Wanted {
   readonly scope?: string | undefined;
   readonly resourceMetadataUrl?: string | undefined;
+  /** It takes tokens that are bound to a key. */
+  readonly bound?: boolean | undefined;
 }
 
 /** Lets a person consent at this address. Resolves when the address was shown; the answer comes to our listener. */
@@ -49,6 +52,7 @@ export async function grantByConsent(
     throw new AuthorizationRefused('the authorization server does not promise PKCE with S256');
   mustBeSecure(new URL(metadata.authorization_endpoint), 'the authorization endpoint');
   const scope = scopeToAskFor(context.config, found, wanted, true);
+  const key = keyFor(found.binding);
   const listener = await listenForRedirect();
   try {
     const { redirectUri } = listener;
@@ -86,8 +90,10 @@ export async function grantByConsent(
       fetchFn: fetch,
       ...(iss === undefined ? {} : { iss }),
       ...authentication,
+      ...(await proving(sdk, key)),
     });
-    return credentialOf(context, found, withoutConfiguredSecret(context, client), tokens, scope, wanted);
+    const given = { tokens, scope, key, binding: found.binding };
+    return credentialOf(context, found, withoutConfiguredSecret(context, client), given, wanted);
   } finally {
     listener.close();
   }
@@ -110,19 +116,23 @@ export async function grantByClientCredentials(context: GrantContext, wanted: Wa
           privateKey: known.privateKey.pem,
           algorithm: known.privateKey.algorithm,
         });
-  const tokens = await sdk.fetchToken(provider, metadata.issuer, {
+  const key = keyFor(found.binding);
+  const session = await key?.session(sdk);
+  const proving = session === undefined ? provider : Object.assign(provider, { dpop: () => session });
+  const tokens = await sdk.fetchToken(proving, metadata.issuer, {
     metadata,
     resource,
     fetchFn: fetch,
     ...(scope === undefined ? {} : { scope }),
   });
-  return credentialOf(context, found, { client_id: known.clientId }, tokens, scope, wanted);
+  const given = { tokens, scope, key, binding: found.binding };
+  return credentialOf(context, found, { client_id: known.clientId }, given, wanted);
 }
 
 /** By the refresh token of a credential, at the issuer that gave it and nowhere else. */
 export async function grantByRefresh(context: GrantContext, held: Credential): Promise<Credential> {
   const { sdk, config, environment, fetch } = context;
-  const { refreshToken } = held.tokens;
+  const { refreshToken, proofKey, scope } = held.tokens;
   if (refreshToken === undefined) throw new AuthorizationRefused('there is no refresh token');
   const known = configuredClient(config, environment);
   if (known !== undefined && known.clientId !== held.client.client_id)
@@ -130,6 +140,9 @@ export async function grantByRefresh(context: GrantContext, held: Credential): P
   const found = await discoverFor({ ...context, config: { ...config, issuer: held.issuer } }, held);
   const { metadata, resource } = found;
   const client = known === undefined ? held.client : registered(context);
+  // A token that was bound stays so, to the key that its refresh token may be bound to as well.
+  const binding = proofKey === undefined ? found.binding : 'must';
+  const key = proofKey === undefined ? keyFor(binding) : new ProofKey(proofKey);
   const tokens = await sdk.refreshAuthorization(metadata.issuer, {
     metadata,
     clientInformation: defined(client),
@@ -137,15 +150,27 @@ export async function grantByRefresh(context: GrantContext, held: Credential): P
     resource,
     fetchFn: fetch,
     ...authenticationOf(context),
+    ...(await proving(sdk, key)),
   });
-  return credentialOf(context, found, held.client, tokens, held.tokens.scope, held);
+  return credentialOf(context, found, held.client, { tokens, scope, key, binding }, held);
 }
 
 function discoverFor(
   { sdk, place, config, fetch }: GrantContext,
-  { resourceMetadataUrl }: Wanted,
+  { resourceMetadataUrl, bound }: Wanted,
 ): Promise<Discovered> {
-  return discover(sdk, { server: new URL(place.url), issuer: config.issuer, resourceMetadataUrl }, fetch);
+  const binding = config.dpop === 'required' ? 'must' : bound === true ? 'may' : 'none';
+  return discover(sdk, { server: new URL(place.url), issuer: config.issuer, resourceMetadataUrl, binding }, fetch);
+}
+
+function keyFor(binding: Binding): ProofKey | undefined {
+  return binding === 'none' ? undefined : ProofKey.generate();
+}
+
+type SdkSession = Awaited<ReturnType<ProofKey['session']>>;
+
+async function proving(sdk: Sdk, key: ProofKey | undefined): Promise<{ dpop: SdkSession } | Record<never, never>> {
+  return key === undefined ? {} : { dpop: await key.session(sdk) };
 }
 
 /** A server cannot talk us into more than the operator configured. */
@@ -230,17 +255,27 @@ function defined(client: Client): { client_id: string; client_secret?: string; t
   };
 }
 
+/** What came, and what was asked for. */
+interface Given {
+  readonly tokens: OAuthTokens;
+  readonly scope: string | undefined;
+  readonly key: ProofKey | undefined;
+  readonly binding: Binding;
+}
+
 function credentialOf(
   { place, now }: GrantContext,
   { metadata }: Discovered,
   client: Client,
-  given: OAuthTokens,
-  asked: string | undefined,
+  { tokens: given, scope: asked, key, binding }: Given,
   { resourceMetadataUrl }: Wanted,
 ): Credential {
-  if (given.token_type.toLowerCase() !== 'bearer')
-    throw new AuthorizationRefused('the token is not a bearer token, and no other kind is used');
   const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn } = given;
+  const kind = given.token_type.toLowerCase();
+  if (kind !== 'bearer' && (kind !== 'dpop' || key === undefined))
+    throw new AuthorizationRefused('the token is neither a bearer token nor bound to a key of ours');
+  if (kind === 'bearer' && binding === 'must')
+    throw new AuthorizationRefused('the token is not bound to our key, as it has to be');
   if (!isToken(accessToken) || (refreshToken !== undefined && refreshToken.length > TOKEN_CHARACTERS_MAX))
     throw new AuthorizationRefused('the token cannot be sent in a header');
   const scope = given.scope ?? asked;
@@ -249,6 +284,7 @@ function credentialOf(
     refreshToken,
     scope: scope !== undefined && isScope(scope) ? scope : undefined,
     expiresAt: expiresIn === undefined ? undefined : now() + Math.max(0, expiresIn) * 1_000,
+    proofKey: kind === 'dpop' ? key?.pem : undefined,
   };
   return { ...place, issuer: metadata.issuer, client, tokens, resourceMetadataUrl };
 }

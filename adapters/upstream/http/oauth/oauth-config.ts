@@ -16,6 +16,8 @@ export interface OAuthConfig {
   /** Exactly these are asked for. Without them, what the server asks for. */
   readonly scopes?: readonly string[] | undefined;
   readonly issuer?: string | undefined;
+  /** No token will do that is not bound to a key of ours. Without it one is asked for where server and issuer both know such tokens. */
+  readonly dpop?: 'required' | undefined;
 }
 
 export interface ConfiguredClient {

@@ -2,7 +2,7 @@
 // person has to log in first. What is sent now carries the token that is there now, or is not sent: nothing waits in here for a token.
 // It never says what a token is, and never gives one to another server or issuer: see credentials.ts and discovery.ts.
 
-import { allScopes, bearerChallenge, holdsScopes } from './challenge.ts';
+import { allScopes, holdsScopes, tokenChallenge } from './challenge.ts';
 import type { Credential, CredentialPlace, CredentialStore, Holder } from './credentials.ts';
 import {
   type Consent,
@@ -14,11 +14,12 @@ import {
 } from './grants.ts';
 import { type Fetch, guardedFetch } from './guarded-fetch.ts';
 import type { OAuthConfig } from './oauth-config.ts';
+import { isNonce, ProofKey } from './proof-key.ts';
 import { AuthorizationRefused, refusalOf } from './refusal.ts';
 
 /** What the pipe asks before each request, in the tick in which it is sent. */
 export type OutgoingAuthorization =
-  | { readonly ok: true; readonly header?: string }
+  | { readonly ok: true; readonly header?: string; readonly proof?: string }
   | { readonly ok: false; readonly detail: string };
 
 export interface UpstreamAuthorizationOptions {
@@ -55,6 +56,10 @@ export class UpstreamAuthorization {
   /** The server is known to be protected. */
   #required: boolean;
   #credential: Credential | undefined;
+  /** The key of the token that came last, where it has one. */
+  #key: { readonly pem: string; readonly key: ProofKey } | undefined;
+  /** What the server wants to read in the next proof. */
+  #nonce: string | undefined;
   #wanted: Wanted = {};
   /** Why there is no token that can be used. */
   #problem = '';
@@ -83,11 +88,17 @@ export class UpstreamAuthorization {
     this.#required = options.config !== undefined;
   }
 
-  /** The header for a request that leaves in this tick, none where the server asked for none, or why it must not leave. */
-  outgoing(): OutgoingAuthorization {
+  /** The headers for a request that leaves in this tick, none where the server asked for none, or why it must not leave. */
+  outgoing(method: string, url: URL): OutgoingAuthorization {
     const held = this.#credential;
     if (held === undefined) return this.#required ? { ok: false, detail: this.#why() } : { ok: true };
-    if (this.#isFresh(held)) return { ok: true, header: `Bearer ${held.tokens.accessToken}` };
+    if (this.#isFresh(held)) {
+      const { accessToken: token, proofKey } = held.tokens;
+      const header = headerOf(held);
+      if (proofKey === undefined) return { ok: true, header };
+      const about = { method, url, token, nonce: this.#nonce };
+      return { ok: true, header, proof: this.#keyOf(proofKey).proof(about, this.#now()) };
+    }
     void this.#renew(held);
     return { ok: false, detail: 'its token has expired and no new one has come yet' };
   }
@@ -97,11 +108,23 @@ export class UpstreamAuthorization {
     this.#proven = header;
   }
 
+  /** The server said with an answer, whatever the answer was, what the next proof has to hold. */
+  heard(nonce: string): void {
+    if (isNonce(nonce)) this.#nonce = nonce;
+  }
+
+  /** Whether the request was turned away before it ran for want of a nonce alone, and that nonce has come. */
+  lackedNonce(status: number, wwwAuthenticate: string | undefined, nonce: string | undefined): boolean {
+    if (status !== 401 || nonce === undefined || !isNonce(nonce)) return false;
+    if (this.#credential?.tokens.proofKey === undefined) return false;
+    return tokenChallenge(wwwAuthenticate)?.error === 'use_dpop_nonce';
+  }
+
   /** The server answered with 401 or 403. What is to be said of a request that was turned away, and undefined where this one was not. */
   turnedAway(status: number, wwwAuthenticate: string | undefined, header: string | undefined): string | undefined {
-    const challenge = bearerChallenge(wwwAuthenticate);
+    const challenge = tokenChallenge(wwwAuthenticate);
     const held = this.#credential;
-    const current = held === undefined ? undefined : `Bearer ${held.tokens.accessToken}`;
+    const current = held === undefined ? undefined : headerOf(held);
     if (challenge?.resourceMetadataUrl !== undefined)
       this.#wanted = { ...this.#wanted, resourceMetadataUrl: challenge.resourceMetadataUrl };
     if (status === 403) {
@@ -114,7 +137,10 @@ export class UpstreamAuthorization {
     this.#required = true;
     this.#look();
     if (challenge?.scope !== undefined) this.#wanted = { ...this.#wanted, scope: challenge.scope };
+    if (challenge?.bound === true) this.#wanted = { ...this.#wanted, bound: true };
     if (held !== undefined && header !== current) return 'it refused a token that has been exchanged since';
+    if (challenge?.error === 'use_dpop_nonce' && held?.tokens.proofKey !== undefined)
+      return 'it wants another nonce in a proof than the one it gave';
     if (held === undefined) {
       if (this.#canRenew(undefined)) void this.#renew(undefined);
       else this.#need();
@@ -215,12 +241,17 @@ export class UpstreamAuthorization {
     return tokens.expiresAt === undefined || tokens.expiresAt > this.#now();
   }
 
+  #keyOf(pem: string): ProofKey {
+    if (this.#key?.pem !== pem) this.#key = { pem, key: new ProofKey(pem) };
+    return this.#key.key;
+  }
+
   #load(): Promise<void> {
     this.#loaded ??= this.#read();
     return this.#loaded;
   }
 
-  /** Takes what is on the disk, unless it is of an issuer that the operator no longer names. */
+  /** Takes what is on the disk, unless it is of an issuer that the operator no longer names, or of a kind that will not do any more. */
   async #read(): Promise<void> {
     const { store, config } = this.#options;
     if (store === undefined) return;
@@ -228,7 +259,8 @@ export class UpstreamAuthorization {
     try {
       const stored = await store.read(this.#place);
       const foreign = config?.issuer !== undefined && stored !== undefined && stored.issuer !== config.issuer;
-      this.#take(foreign ? undefined : stored);
+      const unbound = config?.dpop === 'required' && stored?.tokens.proofKey === undefined;
+      this.#take(foreign || unbound ? undefined : stored);
     } catch (error) {
       this.#problem = refusalOf(error).message;
     }
@@ -348,4 +380,8 @@ export class UpstreamAuthorization {
     this.#noted = detail;
     this.#options.note?.(detail);
   }
+}
+
+function headerOf({ tokens }: Credential): string {
+  return `${tokens.proofKey === undefined ? 'Bearer' : 'DPoP'} ${tokens.accessToken}`;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { allScopes, bearerChallenge, holdsScopes } from '../../../../../adapters/upstream/http/oauth/challenge.ts';
+import { allScopes, holdsScopes, tokenChallenge } from '../../../../../adapters/upstream/http/oauth/challenge.ts';
 
 describe('a challenge', () => {
   it.each([
@@ -8,7 +8,7 @@ describe('a challenge', () => {
     ['a word that begins like one', 'Bearerish scope="a"'],
     ['an endless one', `Bearer scope="${'a '.repeat(5_000)}b"`],
   ])('is not in %s', (_what, header) => {
-    expect(bearerChallenge(header)).toBeUndefined();
+    expect(tokenChallenge(header)).toBeUndefined();
   });
 
   it.each<[string, string, object]>([
@@ -27,7 +27,7 @@ describe('a challenge', () => {
     ['an address that is none', 'Bearer resource_metadata="nowhere"', {}],
     ['a scope with control characters', 'Bearer scope="a\u0007b"', {}],
   ])('is read from %s', (_what, header, expected) => {
-    const { error, scope, resourceMetadataUrl } = bearerChallenge(header) ?? {};
+    const { error, scope, resourceMetadataUrl } = tokenChallenge(header) ?? {};
     expect(JSON.parse(JSON.stringify({ error, scope, resourceMetadataUrl }))).toEqual(expected);
   });
 });
