@@ -3,7 +3,10 @@
 
 import type { CallId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { answerable } from './client-answer-check.ts';
 import { TASKS_PER_AGENT_MAX, TASKS_REMEMBERED_MAX } from './limits.ts';
+import { questionsOf } from './output-check.ts';
+import type { Question } from './tool-server.ts';
 
 export interface BoundTask {
   readonly server: string;
@@ -16,10 +19,14 @@ export interface BoundTask {
   readonly call: CallId;
 }
 
+type Questions = Readonly<Record<string, Question>>;
+
 interface Kept {
   readonly task: BoundTask;
   /** What its server said of it last, without anything that it has come to. */
   state: JsonObject;
+  /** What its owner is asked for now, as far as answers are compared with it. */
+  questions: Questions;
 }
 
 /** What is kept of what a server says of a task. */
@@ -44,7 +51,7 @@ export class BoundTasks {
     if (this.#names.size >= TASKS_REMEMBERED_MAX) this.#forgetOldest();
     this.#ofAgent.set(task.agent, own);
     const name = own.has(task.taskId) ? `${task.taskId}.${task.call}` : task.taskId;
-    own.set(name, { task, state: stateOf(said) });
+    own.set(name, { task, state: stateOf(said), questions: {} });
     this.#names.set(key, { agent: task.agent, name });
     return name;
   }
@@ -53,7 +60,18 @@ export class BoundTasks {
   learn(server: string, taskId: string, said: JsonObject): void {
     const known = this.#names.get(keyOf(server, taskId));
     const kept = known === undefined ? undefined : this.#ofAgent.get(known.agent)?.get(known.name);
-    if (kept !== undefined) kept.state = { ...kept.state, ...stateOf(said) };
+    if (kept === undefined) return;
+    kept.state = { ...kept.state, ...stateOf(said) };
+    const { status, inputRequests } = said;
+    // That it waits for answers is also said without saying for which.
+    const isOver = status !== undefined && status !== 'input_required';
+    if (inputRequests !== undefined || isOver) kept.questions = answerable(questionsOf(said));
+  }
+
+  /** The questions of a task that wait for answers. What a server was never heard to ask cannot be answered. */
+  questions(server: string, taskId: string): Questions {
+    const known = this.#names.get(keyOf(server, taskId));
+    return (known && this.#ofAgent.get(known.agent)?.get(known.name)?.questions) ?? {};
   }
 
   /** The task that this agent knows under this id. */

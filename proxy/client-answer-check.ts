@@ -4,6 +4,18 @@ import { type Denial, deny } from '../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
 import { formFault } from './form-check.ts';
 import { isListOf } from './json-shapes.ts';
+import type { Question } from './tool-server.ts';
+
+/** Questions without the words for the person who answers: what is left is what an answer is compared with. */
+export function answerable(questions: Readonly<Record<string, Question>>): Readonly<Record<string, Question>> {
+  return Object.fromEntries(
+    Object.entries(questions).map(([key, { method, params }]) => {
+      const { mode, requestedSchema } = method === 'elicitation/create' ? params : ({} as JsonObject);
+      const form = requestedSchema === undefined ? {} : { requestedSchema };
+      return [key, { method, params: mode === undefined ? form : { ...form, mode } }];
+    }),
+  );
+}
 
 /** Why an answer to a question must be withheld from the server, or undefined where it may go. `asked`: the params of the question. */
 export function checkClientAnswer(method: string, asked: JsonObject, answer: JsonObject): Denial | undefined {

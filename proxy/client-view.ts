@@ -47,7 +47,8 @@ export interface OperatorHints {
 type Ended<Kind extends CallEnd['kind']> = Extract<CallEnd, { kind: Kind }>;
 
 /** A released result as JSON text: its own bytes with our receipt in `_meta`, and the members that an era adds. */
-export function releasedJson({ result, resultJson, receipt }: Ended<'result'>, added: JsonObject = {}): string {
+export function releasedJson({ result, resultJson, receipt }: Ended<'result'>, more: JsonObject = {}): string {
+  const added = { ...notInOurName(result), ...more };
   const ours = { [`${META_PREFIX}receipt`]: { ...receipt } };
   const addedMeta = isJsonObject(added._meta) ? added._meta : {};
   // Only a result that has a `_meta` of its own, or of which a member changes, is serialised again.
@@ -56,6 +57,24 @@ export function releasedJson({ result, resultJson, receipt }: Ended<'result'>, a
   }
   const rest = resultJson === '{}' ? '}' : `,${resultJson.slice(1)}`;
   return `${canonicalJson({ ...added, _meta: { ...addedMeta, ...ours } }).slice(0, -1)}${rest}`;
+}
+
+/** The members of a result that hold a message of their own in which the server says what only we may say, without that. */
+export function notInOurName({ result, inputRequests }: JsonObject): JsonObject {
+  const said: Record<string, Json> = {};
+  if (isJsonObject(result) && speaksAsWe(result)) said.result = { ...result, _meta: notOurs(result._meta) };
+  if (!isJsonObject(inputRequests)) return said;
+  const asked = Object.entries(inputRequests).map(([key, question]): [string, Json] => {
+    if (!isJsonObject(question) || !isJsonObject(question.params) || !speaksAsWe(question.params))
+      return [key, question];
+    return [key, { ...question, params: { ...question.params, _meta: notOurs(question.params._meta) } }];
+  });
+  const isClean = asked.every(([key, question]) => inputRequests[key] === question);
+  return isClean ? said : { ...said, inputRequests: Object.fromEntries(asked) };
+}
+
+function speaksAsWe({ _meta: meta }: JsonObject): boolean {
+  return isJsonObject(meta) && Object.keys(meta).some((key) => key.startsWith(META_PREFIX));
 }
 
 /** The data of a released error: the server's, with our receipt. */

@@ -12,10 +12,12 @@ import type { BoundTask } from './bound-tasks.ts';
 import { captureCall } from './captured-call.ts';
 import type { ViewName } from './client-port.ts';
 import { ClientQuestions, momentOf, type Within } from './client-questions.ts';
+import { notInOurName } from './client-view.ts';
 import type { Enforcement } from './enforcement.ts';
 import { forwarded } from './forwarded-meta.ts';
 import { CALLS_IN_FLIGHT_PER_SESSION_MAX } from './limits.ts';
 import type { Listener } from './notices.ts';
+import { OUTCOME_OF_TASK } from './output-check.ts';
 import type { RunningCall } from './runner.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { exposedName, resolveName, toolsOf } from './tool-names.ts';
@@ -67,9 +69,6 @@ const USED_BY: Record<OfferKind, GovernedMethod> = {
 const CONTINUING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 const PASS = async (): Promise<undefined> => undefined;
 const WITHHOLD = async (): Promise<Denial> => deny('OUTPUT_UNSUPPORTED', 'questions that nobody would put');
-
-/** Members of a message about a task that are more than its state. */
-const OUTCOME_OF_TASK = ['result', 'error', 'inputRequests'];
 
 export class Conversation implements Listener {
   readonly gate: Enforcement;
@@ -174,7 +173,10 @@ export class Conversation implements Listener {
     void end.then((ended) => {
       const again = this.#fetching.get(name)?.again;
       this.#fetching.delete(name);
-      if (ended.kind === 'result') this.#tell({ method, params: { ...forwarded(ended.result), taskId: name } }, server);
+      if (ended.kind === 'result') {
+        const { result } = ended;
+        this.#tell({ method, params: { ...forwarded({ ...result, ...notInOurName(result) }), taskId: name } }, server);
+      }
       if (again !== undefined && !this.isClosed) this.#taskNoticed(server, again);
     });
   }

@@ -99,6 +99,9 @@ export const QUESTIONS_AT_ONCE_MAX = 1024;
 export const QUESTIONS_PER_ANSWER_MAX = 16;
 export const REQUEST_STATE_CHARACTERS_MAX = 64 * KiB;
 
+/** The forms of one answer. They are flat and a person fills them in; they are kept until that is done, so they are not large. */
+export const QUESTION_SCHEMAS_CHARACTERS_MAX = 32 * KiB;
+
 /** How often a call is continued with the client's answers before it counts as going round in circles: as often as common client libraries do. */
 export const ROUNDS_MAX = 8;
 

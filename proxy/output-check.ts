@@ -8,7 +8,7 @@ import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
 import { checkClientAnswer } from './client-answer-check.ts';
 import { isListOf } from './json-shapes.ts';
-import { QUESTIONS_PER_ANSWER_MAX, REQUEST_STATE_CHARACTERS_MAX } from './limits.ts';
+import { QUESTION_SCHEMAS_CHARACTERS_MAX, QUESTIONS_PER_ANSWER_MAX, REQUEST_STATE_CHARACTERS_MAX } from './limits.ts';
 import type { Question, ResultType } from './tool-server.ts';
 
 /** Why a result must be withheld, or undefined when it may be released. */
@@ -21,6 +21,8 @@ type Target = Pick<CapturedCall, 'server' | 'tool'>;
 
 /** What a server may ask of a client. */
 const QUESTIONS: ReadonlySet<string> = new Set(['sampling/createMessage', 'elicitation/create', 'roots/list']);
+/** Members of a message about a task that are more than its state. */
+export const OUTCOME_OF_TASK = ['result', 'error', 'inputRequests'];
 /** The methods whose answer may need something from the client first. */
 const ASKING: ReadonlySet<string> = new Set([TOOL_METHOD, 'prompts/get', 'resources/read']);
 
@@ -150,17 +152,22 @@ function checkQuestions({ inputRequests, requestState }: JsonObject): Denial | u
   const questions = Object.values(inputRequests);
   if (questions.length > QUESTIONS_PER_ANSWER_MAX)
     return deny('OUTPUT_INVALID', `${questions.length} questions at once`);
+  let schemas = 0;
   for (const question of questions) {
     if (!isJsonObject(question) || !QUESTIONS.has(String(question.method)))
       return deny('OUTPUT_UNSUPPORTED', 'a question that cannot be put to a client');
     if (question.params !== undefined && !isJsonObject(question.params))
       return deny('OUTPUT_INVALID', 'the params of a question are not an object');
+    schemas += JSON.stringify(question.params?.requestedSchema ?? null).length;
   }
-  return undefined;
+  return schemas > QUESTION_SCHEMAS_CHARACTERS_MAX ? deny('OUTPUT_INVALID', 'forms that are too large') : undefined;
 }
 
+/** What a call has left behind is a name and no more: what it comes to is asked for later, and decided about then. */
 function checkTask(result: JsonObject): Denial | undefined {
   const task = isJsonObject(result.task) ? result.task : result;
+  const early = OUTCOME_OF_TASK.find((member) => Object.hasOwn(result, member) || Object.hasOwn(task, member));
+  if (early !== undefined) return deny('OUTPUT_UNSUPPORTED', `a task that begins with its ${early}`);
   return typeof task.taskId === 'string' && task.taskId !== ''
     ? undefined
     : deny('OUTPUT_INVALID', 'a task without an id');

@@ -322,7 +322,7 @@ class Run implements RunningCall {
   /** Questions come in an answer that is not the end, and in the state of a task. */
   async #admitQuestions(type: ResultType, result: JsonObject): Promise<Denial | undefined> {
     const { method } = this.#captured as CapturedCall;
-    if (type !== 'input_required' && method !== 'tasks/get') return undefined;
+    if (type !== 'input_required' && !method.startsWith('tasks/')) return undefined;
     const questions = questionsOf(result);
     return Object.keys(questions).length === 0 ? undefined : this.#options?.admitQuestions(questions);
   }

@@ -43,7 +43,8 @@ export class RoundsOfCall {
   async #run(): Promise<CallEnd> {
     const { server, manner, rest } = this.#operation;
     const { inputResponses: _, requestState: __, ...lasting } = rest;
-    let next = this.#operation;
+    // Nobody was asked anything yet: answers that come with the first round are to no question that a rule has seen.
+    let next = { ...this.#operation, rest: lasting };
     for (let round = 1; ; round += 1) {
       const running = this.#conversation.begin(next, this.#participation);
       this.#running = running;

@@ -1,8 +1,9 @@
 // The client's answers to the questions of a round: each is checked against the question it is for. What nobody asked for is left out, as the
-// specification says; an answer that its question cannot have refuses the request.
+// specification says; an answer that its question cannot have refuses the request. Of its `_meta` an answer keeps what may go on.
 
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import { checkClientAnswer } from '../../../proxy/client-answer-check.ts';
+import { forwarded } from '../../../proxy/forwarded-meta.ts';
 import type { Question } from '../../../proxy/tool-server.ts';
 
 export type Answers = Readonly<Record<string, JsonObject>>;
@@ -21,7 +22,7 @@ export function answersTo(
     if (question === undefined) continue;
     const fault = checkClientAnswer(question.method, question.params, answer);
     if (fault !== undefined) return `an input response: ${fault.detail ?? fault.code}`;
-    answers[key] = answer;
+    answers[key] = forwarded(answer);
   }
   return answers;
 }

@@ -64,10 +64,13 @@ export class GovernedRequest {
     const operation = { ...said, rest };
     const asker = { principal: this.#options.conversation.principal, view: this.#options.view, operation };
     if (requestState !== undefined) return this.#resume(asker, requestState, inputResponses);
-    const answers = answersTo({}, inputResponses);
+    const { server, arguments: args } = said;
+    const isUpdate = said.method === 'tasks/update';
+    const questions = isUpdate ? this.#options.conversation.gate.tasks.questions(server, String(args.taskId)) : {};
+    const answers = answersTo(questions, inputResponses);
     if (typeof answers === 'string') return this.#refuseParams('MESSAGE_MALFORMED', answers);
-    if (said.method !== 'tasks/update') return this.#begin(asker, operation, 1);
-    return this.#begin(asker, { ...operation, rest: { ...rest, ...given({ inputResponses }) } }, 1);
+    const answered = isUpdate && inputResponses !== undefined ? { inputResponses: answers } : {};
+    return this.#begin(asker, { ...operation, rest: { ...rest, ...answered } }, 1);
   }
 
   /** Records a refusal and answers it. */

@@ -6,6 +6,7 @@ import { canonicalJson } from '../../../domain/canonical-json.ts';
 import { type CallId, ulid } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { Principal } from '../../../domain/principal.ts';
+import { answerable } from '../../../proxy/client-answer-check.ts';
 import type { Operation } from '../../../proxy/conversation.ts';
 import { REQUEST_STATE_MS } from '../../../proxy/limits.ts';
 import type { Clock, GateCrypto } from '../../../proxy/ports.ts';
@@ -46,12 +47,11 @@ export class OpenRounds {
 
   /** The state with which the client comes back; undefined where there would be too much in it. */
   begin(asker: Asker, { call, questions, round, held, state }: RoundParts): string | undefined {
-    const asked = Object.entries(questions).map(([key, question]) => [key, comparable(question)] as const);
     return this.#seal.seal({
       id: ulid(this.#clock.now(), this.#crypto.randomBytes(10)),
       call,
       ...this.#boundTo(asker),
-      questions: Object.fromEntries(asked),
+      questions: answerable(questions),
       round,
       expires: this.#clock.monotonic() + REQUEST_STATE_MS,
       held,
@@ -83,14 +83,4 @@ export class OpenRounds {
   #digest(value: JsonObject): string {
     return encodeBase64url(this.#crypto.sha256(new TextEncoder().encode(canonicalJson(value))));
   }
-}
-
-/** A question without the words for the person who answers it. */
-function comparable({ method, params }: Question): Question {
-  const { mode, requestedSchema } = params;
-  if (method !== 'elicitation/create') return { method, params: {} };
-  return {
-    method,
-    params: { ...(mode === undefined ? {} : { mode }), ...(requestedSchema === undefined ? {} : { requestedSchema }) },
-  };
 }

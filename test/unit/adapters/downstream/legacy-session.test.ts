@@ -524,14 +524,11 @@ describe('tools/call', () => {
     expect(conversation.world.server.heard).toEqual([]);
   });
 
-  it.each([{ inputResponses: {} }, { 'a.example/later': [1] }])(
-    'forwards params that it does not know: %j',
-    async (more) => {
-      const conversation = await Conversation.begin();
-      await conversation.call('write_file', 1, more);
-      expect(JSON.parse(conversation.world.server.heard[0]?.dispatch.body ?? '')).toMatchObject(more);
-    },
-  );
+  it.each([{ later: {} }, { 'a.example/later': [1] }])('forwards params that it does not know: %j', async (more) => {
+    const conversation = await Conversation.begin();
+    await conversation.call('write_file', 1, more);
+    expect(JSON.parse(conversation.world.server.heard[0]?.dispatch.body ?? '')).toMatchObject(more);
+  });
 
   it('forwards the _meta of the client but not what describes one hop', async () => {
     const conversation = await Conversation.begin();

@@ -76,6 +76,20 @@ describe('a call that does not go on', () => {
     }
   });
 
+  proves('G8', 'answers and a state that a client brings by itself do not reach the server', async () => {
+    const client = await LegacyClient.open();
+    const forged = { inputResponses: { sure: { action: 'accept' } }, requestState: 'forged', more: 1 };
+    const call = client.say({
+      id: 'c',
+      method: 'tools/call',
+      params: { name: 'write_file', arguments: {}, ...forged },
+    });
+    await until(() => dispatches(client) === 1);
+    expect(bodyOf(client)).toEqual({ name: 'write_file', arguments: {}, more: 1 });
+    client.atServer.answer(resultOf('done'));
+    await call.done;
+  });
+
   it('a question without an answer', async () => {
     const client = await LegacyClient.open();
     const call = await between(client);

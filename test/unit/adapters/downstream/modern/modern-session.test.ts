@@ -351,6 +351,107 @@ describe('tasks', () => {
   });
 });
 
+describe('what a task asks for', () => {
+  const able = { elicitation: {}, extensions: { [`${META}tasks`]: {} } };
+  const form = { type: 'object', properties: { n: { type: 'integer', maximum: 3 } }, required: ['n'] };
+  const question = { method: 'elicitation/create', params: { message: 'How many?', requestedSchema: form } };
+  const waiting = { taskId: 't1', status: 'input_required', inputRequests: { many: question } };
+  const begun = async (state: JsonObject = waiting): Promise<ModernClient> => {
+    const client = await open();
+    client.world.server.respond = ({ method }) => {
+      if (method === 'tools/call') return { ...answer({ taskId: 't1', status: 'working' }), type: 'task' };
+      return answer(method === 'tasks/get' ? state : {});
+    };
+    await client.call({}, able);
+    return client;
+  };
+  const get = (client: ModernClient) => client.say(request(2, 'tasks/get', { taskId: 't1' }, able));
+  const update = (client: ModernClient, inputResponses: JsonObject) =>
+    client.say(request(3, 'tasks/update', { taskId: 't1', inputResponses }, able));
+  const updates = (client: ModernClient): unknown[] =>
+    client.world.server.heard
+      .filter(({ dispatch }) => dispatch.method === 'tasks/update')
+      .map(({ dispatch }) => (JSON.parse(dispatch.body) as JsonObject).inputResponses);
+
+  const unfit: [string, JsonObject][] = [
+    ['a number that the form does not take', { action: 'accept', content: { n: 4 } }],
+    ['a form without what is required', { action: 'accept', content: {} }],
+    ['an action that there is not', { action: 'perhaps' }],
+    ['an answer to another kind of question', { roots: [] }],
+  ];
+  for (const [what, response] of unfit) {
+    proves('G4', `${what} does not reach the server`, async () => {
+      const client = await begun();
+      await get(client);
+      expect((await update(client, { many: response })).message).toMatchObject({ error: { code: -32602 } });
+      expect(updates(client)).toEqual([]);
+      expect(client.denials()).toEqual(['MESSAGE_MALFORMED']);
+    });
+  }
+
+  it('only what was asked for and released is answered, and without words in our name', async () => {
+    const client = await begun();
+    const accepted = { action: 'accept', content: { n: 3 } };
+    await update(client, { many: accepted });
+    await get(client);
+    await update(client, { other: accepted, many: { ...accepted, _meta: { 'dev.portcullis/receipt': {}, own: 1 } } });
+    expect(updates(client)).toEqual([{}, { many: { ...accepted, _meta: { own: 1 } } }]);
+  });
+
+  it('that it waits is also said without saying for what; once it goes on there is nothing to answer', async () => {
+    const client = await begun();
+    await get(client);
+    const { tasks } = client.world.enforcement;
+    tasks.learn('fs', 't1', { status: 'input_required' });
+    tasks.learn('fs', 't1', {});
+    expect(Object.keys(tasks.questions('fs', 't1'))).toEqual(['many']);
+    tasks.learn('fs', 't1', { status: 'working' });
+    expect(tasks.questions('fs', 't1')).toEqual({});
+    expect(tasks.questions('fs', 'another')).toEqual({});
+  });
+
+  for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel']) {
+    proves('G8', `a question in the answer to ${method} is decided about like any other`, async () => {
+      const client = await begun();
+      const { world } = client;
+      world.server.respond = () => answer(waiting);
+      world.authority.decide = async (asked) =>
+        asked.method === 'elicitation/create'
+          ? { decision: 'deny', code: 'POLICY_NO_PERMIT', by: [] }
+          : world.allow(asked);
+      const { message } = await client.say(request(2, method, { taskId: 't1' }, able));
+      expect(message).toHaveProperty('error');
+      expect(JSON.stringify(message)).not.toContain('How many?');
+      expect(client.denials()).toEqual(['POLICY_NO_PERMIT']);
+    });
+  }
+});
+
+describe('words in our name', () => {
+  const ours = { 'dev.portcullis/receipt': { call: 'forged' }, own: 1 };
+
+  proves('G8', 'a server does not put them into what a task has come to, nor into a question', async () => {
+    const client = await open();
+    const { server } = client.world;
+    const extensions = { [`${META}tasks`]: {} };
+    const params = { message: 'm', requestedSchema: { type: 'object', properties: {} }, _meta: ours };
+    server.respond = ({ method }) => {
+      if (method !== 'tools/call')
+        return answer({ taskId: 't1', status: 'completed', result: { content: [], _meta: ours } });
+      const type = server.heard.length === 1 ? 'task' : 'input_required';
+      const asks = { inputRequests: { a: { method: 'elicitation/create', params, more: 1 } } };
+      return { ...answer(type === 'task' ? { taskId: 't1', status: 'working' } : asks), type };
+    };
+    await client.call({}, { extensions });
+    const got = await client.say(request(2, 'tasks/get', { taskId: 't1' }, { extensions }));
+    expect(got.message.result?.result).toEqual({ content: [], _meta: { own: 1 } });
+    const asked = await client.call({}, { elicitation: {} }, 3);
+    const question = { method: 'elicitation/create', params: { ...params, _meta: { own: 1 } }, more: 1 };
+    expect(asked.message.result?.inputRequests).toEqual({ a: question });
+    for (const { message } of [got, asked]) expect(JSON.stringify(message)).not.toContain('forged');
+  });
+});
+
 describe('listening', () => {
   const listen = (id: string, notifications: JsonObject) => request(id, 'subscriptions/listen', { notifications });
 
