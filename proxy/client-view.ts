@@ -77,9 +77,10 @@ function speaksAsWe({ _meta: meta }: JsonObject): boolean {
   return isJsonObject(meta) && Object.keys(meta).some((key) => key.startsWith(META_PREFIX));
 }
 
-/** The data of a released error: the server's, with our receipt. */
-export function releasedErrorData({ error, receipt }: Ended<'error'>): JsonObject {
-  return { ...notOurs(error.data), [`${META_PREFIX}receipt`]: { ...receipt } };
+/** The data of a released error: the server's, with our receipt. Data that is no object has no place for one, and stays as it is. */
+export function releasedErrorData({ error, receipt }: Ended<'error'>): Json {
+  const { data = {} } = error;
+  return isJsonObject(data) ? { ...notOurs(data), [`${META_PREFIX}receipt`]: { ...receipt } } : data;
 }
 
 /** What a server says beside its answer, without what only we may say: it could not have been us who denied or received it. */

@@ -98,7 +98,7 @@ export function resultMessage(id: RequestId, result: JsonObject): string {
   return resultText(id, canonicalJson(result));
 }
 
-export function errorMessage(id: RequestId | null, code: number, message: string, data?: JsonObject): string {
+export function errorMessage(id: RequestId | null, code: number, message: string, data?: Json): string {
   return canonicalJson({ jsonrpc: '2.0', id, error: data === undefined ? { code, message } : { code, message, data } });
 }
 

@@ -2,7 +2,7 @@
 // Names only; what they mean is decided elsewhere.
 
 import { canonicalJson } from '../../../domain/canonical-json.ts';
-import type { JsonObject } from '../../../domain/json.ts';
+import type { Json } from '../../../domain/json.ts';
 import { type RequestId, RPC } from '../../../proxy/jsonrpc.ts';
 
 const PREFIX = 'io.modelcontextprotocol/';
@@ -42,7 +42,7 @@ export function statusOf(code: number): number | undefined {
 }
 
 /** An error as this revision writes it: an id that could not be read is left out, never null. */
-export function errorText(id: RequestId | null, code: number, message: string, data?: JsonObject): string {
+export function errorText(id: RequestId | null, code: number, message: string, data?: Json): string {
   const error = data === undefined ? { code, message } : { code, message, data };
   return canonicalJson(id === null ? { jsonrpc: '2.0', error } : { jsonrpc: '2.0', id, error });
 }

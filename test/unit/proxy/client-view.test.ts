@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../../domain/canonical-json.ts';
 import { DENIALS, type DenialCode } from '../../../domain/denial.ts';
-import type { JsonObject } from '../../../domain/json.ts';
+import type { Json, JsonObject } from '../../../domain/json.ts';
 import { type CallEnd, denialError } from '../../../proxy/client-view.ts';
 import { proves } from '../../guarantees.ts';
 import { toolCallReply } from '../../support/call-reply.ts';
@@ -56,6 +56,19 @@ describe('an error of the tool', () => {
       jsonrpc: '2.0',
       id: 1,
       error: { code: -32050, message: 'it failed', data: { why: 'asked to', 'dev.portcullis/receipt': receipt } },
+    });
+  });
+
+  it.each([['text'], [7], [false], [null], [['a', {}]]])('keeps data that is no object: %j', (data) => {
+    const error = { code: -32050, message: 'it failed', data: data as Json };
+    expect(JSON.parse(toolCallReply(1, 'x', { kind: 'error', error, receipt }, HINTS)).error).toEqual(error);
+  });
+
+  it('has our receipt as its data where it has none', () => {
+    const error = { code: -32050, message: 'it failed' };
+    expect(JSON.parse(toolCallReply(1, 'x', { kind: 'error', error, receipt }, HINTS)).error).toEqual({
+      ...error,
+      data: { 'dev.portcullis/receipt': receipt },
     });
   });
 });
