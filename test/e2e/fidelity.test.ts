@@ -1,39 +1,54 @@
 // What a client sends is what the server hears, and what the server says is what the client hears, with members that no revision knows
-// everywhere, over each pair of transports. What may differ is listed below, with its reason; everything else is a fault of ours.
+// everywhere, over each pair of transports and of eras. What may differ is listed in test/support/allowed-differences.ts, with its reason;
+// everything else is a fault of ours.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Json, JsonObject } from '../../domain/json.ts';
-import { LISTS } from '../fixtures/servers/mirror-core.mjs';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { Era } from '../../proxy/tool-server.ts';
+import { listsOf, STATE } from '../fixtures/servers/mirror-core.mjs';
 import { fixtureServer } from '../fixtures/servers/paths.ts';
 import { proves } from '../guarantees.ts';
+import { AllowedDifferences } from '../support/allowed-differences.ts';
 import { closeInstallations, installation, type RunningCommand } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
-import { type FaithfulClient, faithfulHttp, faithfulSocket, faithfulStdio } from '../support/faithful-clients.ts';
+import {
+  type FaithfulClient,
+  faithfulHttp,
+  faithfulSocket,
+  faithfulStdio,
+  type Heard,
+} from '../support/faithful-clients.ts';
 
-const UPSTREAM = ['stdio', 'http', 'sse', 'ws'] as const;
-const DOWNSTREAM = ['stdio', 'http', 'ws'] as const;
+interface Side {
+  readonly transport: string;
+  readonly era: Era;
+}
+
+const ERAS: readonly Era[] = ['legacy', 'modern'];
+const CLIENTS: readonly Side[] = ['stdio', 'http', 'ws'].flatMap((transport) =>
+  ERAS.map((era) => ({ transport, era })),
+);
+const SERVERS: readonly Side[] = [
+  ...['stdio', 'http', 'ws'].flatMap((transport) => ERAS.map((era) => ({ transport, era }))),
+  // The transport of 2024-11-05, which no later era uses.
+  { transport: 'sse', era: 'legacy' },
+];
+const nameOf = ({ transport, era }: Side) => `${transport}-${era}`;
 
 const ANSWER = 'test.example/answer';
 const HEARD = 'test.example/heard';
 
-/** Members of `_meta` that one hop sets for itself, so that they cannot be what the other side sent. */
-const OF_ONE_HOP = {
-  progressToken: 'the gate counts progress by tokens of its own, so that one client cannot name the call of another',
-  'dev.portcullis/receipt': 'where the released result is found in the ledger',
-};
-
-let stdioGate: RunningCommand;
-let httpGate: RunningCommand;
+const allowed = new AllowedDifferences();
+const gates: RunningCommand[] = [];
 const clients = new Map<string, FaithfulClient>();
 const stops: (() => Promise<void>)[] = [];
 
-async function mirrorBehind(transport: string): Promise<number> {
-  const child = spawn(process.execPath, [fixtureServer('mirror.mjs'), transport], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+async function mirrorAt(server: Side): Promise<number> {
+  const args = [fixtureServer('mirror.mjs'), server.transport, nameOf(server), server.era];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = await once(child.stdout, 'data');
   stops.push(async () => {
     child.stdin.end();
@@ -43,41 +58,67 @@ async function mirrorBehind(transport: string): Promise<number> {
   return Number(String(line));
 }
 
+async function configured(server: Side): Promise<object> {
+  const { transport, era } = server;
+  if (transport === 'stdio') {
+    const args = [fixtureServer('mirror.mjs'), 'stdio', nameOf(server), era];
+    return { stdio: { command: process.execPath, args, era } };
+  }
+  const port = await mirrorAt(server);
+  if (transport === 'sse') return { sse: { url: `http://127.0.0.1:${port}/sse` } };
+  const scheme = transport === 'ws' ? 'ws' : 'http';
+  return { [transport]: { url: `${scheme}://127.0.0.1:${port}/mcp`, era } };
+}
+
 beforeAll(async () => {
   const at = installation();
-  const [http, sse, ws] = [await mirrorBehind('http'), await mirrorBehind('sse'), await mirrorBehind('ws')];
+  const servers = await Promise.all(SERVERS.map(async (server) => [nameOf(server), await configured(server)] as const));
   at.configure(
-    {
-      agents: { me: { auth: 'local' } },
-      servers: {
-        stdio: { stdio: { command: process.execPath, args: [fixtureServer('mirror.mjs'), 'stdio'] } },
-        http: { http: { url: `http://127.0.0.1:${http}/mcp` } },
-        sse: { sse: { url: `http://127.0.0.1:${sse}/sse` } },
-        ws: { ws: { url: `ws://127.0.0.1:${ws}/mcp` } },
-      },
-    },
+    { agents: { me: { auth: 'local' } }, servers: Object.fromEntries(servers) },
     '@id("all") @reason("a mirror does nothing") permit (principal, action, resource);\n',
   );
-  httpGate = at.start(['serve', '--name', 'http', '--http', '127.0.0.1:0']);
-  stdioGate = at.start(['serve', '--name', 'stdio', '--stdio']);
-  const url = await urlOf(httpGate);
-  clients.set('http', await faithfulHttp(url));
-  clients.set('ws', await faithfulSocket(url.replace('http:', 'ws:')));
-  clients.set('stdio', await faithfulStdio(stdioGate));
+  const http = at.start(['serve', '--name', 'http', '--http', '127.0.0.1:0']);
+  gates.push(http);
+  const url = await urlOf(http);
+  for (const era of ERAS) {
+    const stdio = at.start(['serve', '--name', `stdio-${era}`, '--stdio']);
+    gates.push(stdio);
+    clients.set(`stdio-${era}`, await faithfulStdio(era, stdio));
+    clients.set(`http-${era}`, await faithfulHttp(era, url));
+    clients.set(`ws-${era}`, await faithfulSocket(era, url.replace('http:', 'ws:')));
+  }
 }, 60_000);
 
 afterAll(async () => {
   for (const client of clients.values()) await client.close();
-  await httpGate?.stop();
-  await stdioGate?.stop();
+  await Promise.all(gates.map((gate) => gate.stop()));
   await Promise.all(stops.map((stop) => stop()));
   await closeInstallations();
 });
 
 /** Values that JSON carries without loss everywhere; the strict parser refuses the others, which is tested elsewhere. */
 const value: fc.Arbitrary<Json> = fc.jsonValue({ maxDepth: 3 }).map((any) => cleaned(any as Json));
-const name = fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }).map((text) => `x-${text}`);
-const unknown: fc.Arbitrary<JsonObject> = fc.dictionary(name, value, { maxKeys: 3 }).map((object) => ({ ...object }));
+const ODD_NAMES = [
+  '',
+  ' ',
+  '"',
+  '\\',
+  '\u0000',
+  '\u2028',
+  '0',
+  '-1',
+  'a.example/b',
+  'toString',
+  'é',
+  'e\u0301',
+  '😀',
+  '🏳️‍🌈',
+];
+const name = fc.oneof(
+  fc.constantFrom(...ODD_NAMES),
+  fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }).map((text) => `x-${text}`),
+);
+const unknown: fc.Arbitrary<JsonObject> = fc.dictionary(name, value, { maxKeys: 4 }).map((object) => ({ ...object }));
 
 /** Names that are refused wherever they stand, in a message or in arguments that rules read. */
 const REFUSED_NAMES = ['__proto__', 'constructor', 'prototype', '__entity', '__extn', '__expr'];
@@ -91,31 +132,40 @@ function cleaned(any: Json): Json {
   return Object.fromEntries(entries.map(([key, member]) => [cleaned(key), cleaned(member)]));
 }
 
-const request = fc.record({ payload: value, params: unknown, meta: unknown });
-const said = fc.record({ result: unknown, block: unknown, meta: unknown, structured: unknown, data: unknown });
+const said = fc.record({
+  payload: value,
+  params: unknown,
+  meta: unknown,
+  result: unknown,
+  block: unknown,
+  given: unknown,
+  structured: value,
+});
+type Said = typeof said extends fc.Arbitrary<infer Value> ? Value : never;
 
-function withoutHop(meta: Json | undefined): JsonObject {
-  return Object.fromEntries(
-    Object.entries((meta ?? {}) as JsonObject).filter(([key]) => !Object.hasOwn(OF_ONE_HOP, key)),
-  );
-}
+/** Legal JSON that is seldom written, as text. */
+const UNUSUAL = `{"": {"": [[[]], {}, ""]}, "numbers": [1.0, 1e2, 1E+2, 0.10, 5e-324, 9007199254740991,
+  -9007199254740991, 0e9, 1.5E-7], "texts": ["9007199254740993", "\\u00e9", "e\\u0301", "\\/", "\\ud83d\\ude00", "\\u0000\\u001f\\u007f",
+  "\\u2028\\u2029", "\\\\u0041", "</script>", "=?base64?eA==?=", " \\t "], "\\u0061\\"b\\\\": null, "Ünïcödé\u200d🏳️‍🌈": true,
+  "1": 1, "10": 2, "9": 3, "toString": "x", "hasOwnProperty": [false]}`.replaceAll('\n', ' ');
 
 /** Each governed method with params that it needs, and a result that it may have, both full of what nobody knows. */
 const EXCHANGES: readonly {
   readonly method: string;
   readonly params: (server: string, payload: Json) => JsonObject;
   /** The params as the server knows them. */
-  readonly own: (payload: Json) => JsonObject;
-  readonly result: (given: { result: JsonObject; block: JsonObject; structured: JsonObject }) => JsonObject;
+  readonly own: (server: string, payload: Json) => JsonObject;
+  readonly result: (server: string, given: Pick<Said, 'result' | 'block' | 'structured'>) => JsonObject;
 }[] = [
   {
     method: 'tools/call',
-    params: (server, payload) => ({ name: `${server}__mirror`, arguments: { payload } }),
-    own: (payload) => ({ name: 'mirror', arguments: { payload } }),
-    result: ({ result, block, structured }) => ({
+    params: (server, payload) => ({ name: `${server}__mirror`, arguments: { payload: { '': payload } } }),
+    own: (_server, payload) => ({ name: 'mirror', arguments: { payload: { '': payload } } }),
+    result: (_server, { result, block, structured }) => ({
       ...result,
       content: [
-        { ...block, type: 'text', text: 'é€\u2028', annotations: { priority: 0.5, ...block } },
+        { ...block, type: 'text', text: 'é€\u2028', annotations: { priority: 0.5, ...block }, _meta: block },
+        { ...block, type: 'resource', resource: { uri: 'a:b', text: '', ...block, _meta: block } },
         { ...block, type: 'of-a-later-revision' },
       ],
       structuredContent: structured,
@@ -123,91 +173,279 @@ const EXCHANGES: readonly {
   },
   {
     method: 'prompts/get',
-    params: (server) => ({ name: `${server}__mirror`, arguments: { a: 'b' } }),
-    own: () => ({ name: 'mirror', arguments: { a: 'b' } }),
-    result: ({ result, block }) => ({
+    params: (server) => ({ name: `${server}__mirror`, arguments: { a: 'b', '': 'é' } }),
+    own: () => ({ name: 'mirror', arguments: { a: 'b', '': 'é' } }),
+    result: (_server, { result, block }) => ({
       ...result,
       messages: [{ role: 'user', ...block, content: { ...block, type: 'text', text: 'x' } }],
     }),
   },
   {
-    method: 'completion/complete',
-    params: (server) => ({
-      ref: { type: 'ref/prompt', name: `${server}__mirror`, 'x-later': 1 },
-      argument: { name: 'a', value: 'b' },
+    method: 'resources/read',
+    params: (server) => ({ uri: `mirror://${server}/x` }),
+    own: (server) => ({ uri: `mirror://${server}/x` }),
+    result: (server, { result, block }) => ({
+      ...result,
+      contents: [{ ...block, uri: `mirror://${server}/x`, text: 'é', _meta: block }],
     }),
-    own: () => ({ ref: { type: 'ref/prompt', name: 'mirror', 'x-later': 1 }, argument: { name: 'a', value: 'b' } }),
-    result: ({ result, block }) => ({ ...result, completion: { ...block, values: ['b', 'c'] } }),
+  },
+  {
+    method: 'completion/complete',
+    params: (server, payload) => ({
+      ref: { type: 'ref/prompt', name: `${server}__mirror`, 'x-later': payload },
+      argument: { name: 'a', value: 'b', 'x-later': payload },
+      context: { arguments: { c: 'd' }, '': payload },
+    }),
+    own: (_server, payload) => ({
+      ref: { type: 'ref/prompt', name: 'mirror', 'x-later': payload },
+      argument: { name: 'a', value: 'b', 'x-later': payload },
+      context: { arguments: { c: 'd' }, '': payload },
+    }),
+    result: (_server, { result, block }) => ({ ...result, completion: { ...block, values: ['b', 'c'] } }),
   },
 ];
 
-describe.each(DOWNSTREAM)('a client on %s', (downstream) => {
-  describe.each(UPSTREAM)('and a server on %s', (upstream) => {
-    for (const { method, params, own, result } of EXCHANGES) {
-      proves('G8', `${method}: hear each other word for word`, async () => {
-        const client = clients.get(downstream) as FaithfulClient;
-        await fc.assert(
-          fc.asyncProperty(request, said, async (asked, given) => {
-            const answer = { ...result(given), _meta: given.meta };
-            const meta = { ...asked.meta, progressToken: 'ours', [ANSWER]: { result: answer } };
-            const heard = await client.ask(method, {
-              ...asked.params,
-              ...params(upstream, asked.payload),
-              _meta: meta,
-            });
-            const { _meta: released, ...rest } = heard.result as JsonObject;
-            const { _meta, ...expected } = answer;
-            expect(rest).toEqual(expected);
-            const { [HEARD]: seen, ...others } = withoutHop(released);
-            expect(others).toEqual(withoutHop(given.meta));
-            const { _meta: seenMeta, ...seenParams } = (seen as JsonObject).params as JsonObject;
-            expect(seenParams).toEqual({ ...asked.params, ...own(asked.payload) });
-            expect(withoutHop(seenMeta)).toEqual(withoutHop(meta));
-            expect((seen as JsonObject).method).toBe(method);
-          }),
-          { numRuns: 12 },
-        );
-      });
-    }
+/** Every question that a server has, by the name that it has in the newer era. */
+function questions({ params, meta }: Said): Readonly<Record<string, JsonObject>> {
+  const _meta = { ...meta, progressToken: 'of the server' };
+  return {
+    'a model': {
+      method: 'sampling/createMessage',
+      params: {
+        ...params,
+        messages: [{ ...params, role: 'user', content: { ...params, type: 'text', text: 'é' } }],
+        maxTokens: 1,
+        task: { ttl: 1 },
+        _meta,
+      },
+    },
+    '': {
+      method: 'elicitation/create',
+      params: {
+        ...params,
+        mode: 'form',
+        message: 'who?',
+        requestedSchema: { ...params, type: 'object', properties: { who: { ...params, type: 'string' } } },
+        _meta,
+      },
+    },
+    'é "roots"': { method: 'roots/list' },
+  };
+}
 
-    it('errors keep code, message and data', async () => {
-      const client = clients.get(downstream) as FaithfulClient;
-      await fc.assert(
-        fc.asyncProperty(said, async ({ data }) => {
-          const error = { code: -32050, message: 'é: no\u2028', data };
-          const params = { name: `${upstream}__mirror`, arguments: {}, _meta: { [ANSWER]: { error } } };
-          const heard = (await client.ask('tools/call', params)).error as JsonObject;
-          expect({ code: heard.code, message: heard.message }).toEqual({ code: error.code, message: error.message });
-          expect(withoutHop(heard.data)).toEqual(data);
-        }),
-        { numRuns: 8 },
-      );
-    });
+/** What a client says to such a question. */
+function answerTo(method: Json | undefined, { given, meta }: Said): JsonObject {
+  switch (method) {
+    case 'sampling/createMessage':
+      return { ...given, role: 'assistant', model: 'm', content: { ...given, type: 'text', text: 'x' }, _meta: meta };
+    case 'elicitation/create':
+      return { ...given, action: 'accept', content: { who: 'Ada' }, _meta: meta };
+    default:
+      return { ...given, roots: [{ ...given, uri: 'file:///x', name: 'é' }], _meta: meta };
+  }
+}
 
-    it('progress keeps its members, before the answer and in order', async () => {
-      const client = clients.get(downstream) as FaithfulClient;
-      const steps: readonly JsonObject[] = [{ progress: 1, total: 2, message: 'é', 'x-later': [] }, { progress: 2 }];
-      const before = steps.map((params) => ({ jsonrpc: '2.0', method: 'notifications/progress', params }));
-      const _meta = { progressToken: 'mine', [ANSWER]: { before, result: { content: [] } } };
-      const { notifications } = await client.ask('tools/call', { name: `${upstream}__mirror`, arguments: {}, _meta });
-      expect(notifications.map(({ params }) => params)).toEqual(
-        steps.map((params) => ({ ...params, progressToken: 'mine' })),
-      );
-    });
+/** What the server says that it heard, and the rest of the result. */
+function taken(result: JsonObject | undefined): { readonly heard: JsonObject; readonly result: JsonObject } {
+  const { [HEARD]: heard, ...meta } = (result?._meta ?? {}) as JsonObject;
+  expect(heard, JSON.stringify(result)).toBeDefined();
+  return { heard: heard as JsonObject, result: { ...result, _meta: meta } };
+}
+
+function expectSameRequest(heard: JsonObject, sent: JsonObject): void {
+  expect(allowed.without('request', heard.params)).toEqual(allowed.without('request', sent));
+}
+
+const progress = (params: JsonObject): JsonObject => ({ method: 'notifications/progress', params });
+const log = (params: JsonObject): JsonObject => ({ method: 'notifications/message', params });
+/** Without what JSON-RPC puts around it. */
+const bare = ({ jsonrpc: _, ...message }: JsonObject): JsonObject => message;
+
+describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) => {
+  let client: FaithfulClient;
+  const isModernClient = clientSide.era === 'modern';
+  beforeAll(() => {
+    client = clients.get(nameOf(clientSide)) as FaithfulClient;
   });
 
-  it('lists keep what servers say of what they offer, under qualified names', async () => {
-    const client = clients.get(downstream) as FaithfulClient;
-    for (const [method, list] of Object.entries(LISTS).slice(0, 1)) {
-      const [member = ''] = Object.keys(list);
-      const items = (list[member] ?? []) as readonly JsonObject[];
-      const { result } = await client.ask(method, {});
-      const expected = UPSTREAM.flatMap((server) =>
-        items.map((item) =>
-          method.startsWith('resources') ? item : { ...item, name: `${server}__${String(item.name)}` },
-        ),
+  describe.each(SERVERS)('and a server of the $era era on $transport', (serverSide) => {
+    const server = nameOf(serverSide);
+    const isModernServer = serverSide.era === 'modern';
+
+    proves('G8', 'hear each other word for word', async () => {
+      for (const { method, params, own, result } of EXCHANGES) {
+        const exchange = async (all: Said): Promise<void> => {
+          const answer: JsonObject = { ...result(server, all), _meta: all.meta };
+          const before = [
+            progress({ progress: 1, total: 2, message: 'é', ...all.block }),
+            log({ ...all.block, level: 'info', logger: 'mirror', data: all.payload, _meta: all.meta }),
+            progress({ progress: 2, _meta: all.meta }),
+          ];
+          const _meta = { ...all.meta, progressToken: 'ours', [ANSWER]: { before, result: answer } };
+          const heard = await client.ask(method, { ...all.params, ...params(server, all.payload), _meta });
+          const { heard: request, result: released } = taken(heard.result);
+          expect(request.method).toBe(method);
+          expectSameRequest(request, { ...all.params, ...own(server, all.payload), _meta });
+          if (method !== 'resources/read') allowed.known('qualified');
+          expect(allowed.without('result', released)).toEqual(allowed.without('result', asReleased(answer)));
+          expect(heard.notifications.map(comparable)).toEqual(before.map(comparable));
+        };
+        await fc.assert(fc.asyncProperty(said, exchange), { numRuns: 1 });
+      }
+    });
+
+    it('are both asked and answered word for word', async () => {
+      const exchange = async (all: Said): Promise<void> => {
+        const asks = questions(all);
+        const withMembers = Object.entries(asks).map(([key, question]) => [key, { ...question, 'x-later': all.given }]);
+        const asked = { ...all.params, _meta: all.meta };
+        const answer = {
+          result: { content: [] },
+          asked,
+          asks: isModernServer ? Object.fromEntries(withMembers) : asks,
+        };
+        const _meta = { ...all.meta, [ANSWER]: answer };
+        const params = { ...all.params, arguments: {}, _meta };
+        const heard = await client.ask(
+          'tools/call',
+          { ...params, name: `${server}__mirror` },
+          { answer: ({ method }) => answerTo(method, all) },
+        );
+        const { heard: said } = taken(heard.result);
+        const { inputResponses, requestState, ...sent } = said.params as JsonObject;
+        expectSameRequest({ params: sent }, { ...params, name: 'mirror' });
+        expect(requestState).toBe(isModernServer ? STATE : undefined);
+        expectSameQuestions(heard, asks, asked, all);
+        const answers = Object.entries(asks).map(([key, { method }]) => [key, answerTo(method, all)]);
+        for (const [key, sentAnswer] of answers as [string, JsonObject][])
+          expect(allowed.without('answer', (said.answers as JsonObject)[key])).toEqual(
+            allowed.without('answer', sentAnswer),
+          );
+        expect(Object.keys(said.answers as JsonObject).sort()).toEqual(Object.keys(asks).sort());
+        expect(inputResponses).toEqual(isModernServer ? said.answers : undefined);
+      };
+      await fc.assert(fc.asyncProperty(said, exchange), { numRuns: 1 });
+    });
+
+    it('hear of errors with their data, whatever it is', async () => {
+      const exchange = async ({ given, payload }: Said): Promise<void> => {
+        for (const data of [given, payload, undefined]) {
+          const error = { code: -32050, message: 'é: no\u2028', ...(data === undefined ? {} : { data }) };
+          allowed.known('errorMembers');
+          const answered = { error: { ...error, 'x-later': 1 } };
+          const params = { name: `${server}__mirror`, arguments: {}, _meta: { [ANSWER]: answered } };
+          const heard = (await client.ask('tools/call', params)).error as JsonObject;
+          const { data: released, ...rest } = allowed.without('error', heard);
+          const withData = data === undefined && isEmpty(released) ? rest : { ...rest, data: released };
+          expect(withData).toEqual(error);
+        }
+      };
+      await fc.assert(fc.asyncProperty(said, exchange), { numRuns: 1 });
+    });
+
+    it('mean the same by JSON that is seldom written', async () => {
+      const answer = (later: Json) => ({ content: [{ type: 'text', text: '', later }], later });
+      const _meta = { [ANSWER]: { result: answer('@said@'), spelling: UNUSUAL }, later: '@spelled@' };
+      const params = { name: `${server}__mirror`, arguments: { payload: '@spelled@' }, _meta, '': '@spelled@' };
+      const { result: answered } = await client.ask('tools/call', params, { spelling: UNUSUAL });
+      allowed.known('spelling');
+      const value = JSON.parse(UNUSUAL) as Json;
+      const { heard, result: released } = taken(answered);
+      expectSameRequest(heard, {
+        name: 'mirror',
+        arguments: { payload: value },
+        _meta: { [ANSWER]: { result: answer(value), spelling: UNUSUAL }, later: value },
+        '': value,
+      });
+      expect(allowed.without('result', released)).toEqual(answer(value));
+    });
+
+    it('hear of resources that changed with all that is said of them', async () => {
+      const uri = `mirror://${server}/x`;
+      await client.subscribe(uri);
+      const exchange = async ({ params, meta }: Said): Promise<void> => {
+        const from = client.unasked.length;
+        const notice = { method: 'notifications/resources/updated', params: { ...params, uri, _meta: meta } };
+        const changed = { method: 'notifications/prompts/list_changed', params: { ...params, _meta: meta } };
+        const answer = { notices: [changed, notice], result: { content: [] } };
+        await client.ask('tools/call', { name: `${server}__mirror`, arguments: {}, _meta: { [ANSWER]: answer } });
+        const updates = () => client.unasked.slice(from).filter(({ method }) => method === notice.method);
+        await client.until(() => updates().length > 0);
+        expect(updates().map(({ params: told }) => allowed.without('notice', told))).toEqual([
+          allowed.without('notice', notice.params),
+        ]);
+        if (isModernClient) return;
+        await client.until(() => client.unasked.some(({ method }) => method === changed.method));
+        allowed.known('listChanged');
+      };
+      await fc.assert(fc.asyncProperty(said, exchange), { numRuns: 1 });
+    });
+
+    /** A result as its server says it, in the words of the client's era. */
+    function asReleased(result: JsonObject): JsonObject {
+      const { structuredContent } = result;
+      if (isModernClient || !isModernServer || structuredContent === undefined || isJsonObject(structuredContent))
+        return result;
+      allowed.known('wrapped');
+      return { ...result, structuredContent: { result: structuredContent } };
+    }
+
+    function expectSameQuestions(
+      { questions: asked, rounds }: Heard,
+      sent: Readonly<Record<string, JsonObject>>,
+      around: JsonObject,
+      { given }: Said,
+    ): void {
+      const inSameEra = isModernClient && isModernServer;
+      if (!isModernServer) allowed.known(isModernClient ? 'questionRounds' : 'questionNames');
+      if (isModernServer && !isModernClient) {
+        allowed.known('questionMembers');
+        allowed.known('roundMembers');
+      }
+      if (inSameEra) allowed.known('state');
+      const expected = Object.entries(sent).map(([key, question]) =>
+        asQuestion(inSameEra ? { ...question, key, 'x-later': given } : question),
       );
-      expect((result as JsonObject)[member]).toEqual(expected);
+      const seen = asked.map(({ key, ...question }) =>
+        asQuestion(inSameEra ? { ...question, key: key as Json } : question),
+      );
+      const byText = (one: JsonObject, other: JsonObject) => (String(one.method) < String(other.method) ? -1 : 1);
+      expect(seen.sort(byText)).toEqual(expected.sort(byText));
+      if (inSameEra)
+        expect(rounds.map((round) => allowed.without('round', round))).toEqual([allowed.without('round', around)]);
+    }
+  });
+
+  it('sees what servers say of what they offer, under qualified names', async () => {
+    for (const method of Object.keys(listsOf(''))) {
+      const { result = {} } = await client.ask(method, {});
+      const [member = ''] = Object.keys(listsOf('')[method] ?? {});
+      const expected = SERVERS.map(nameOf).flatMap((server) => {
+        const items = (listsOf(server)[method]?.[member] ?? []) as readonly JsonObject[];
+        const isQualified = member === 'tools' || member === 'prompts';
+        return items.map((item) => (isQualified ? { ...item, name: `${server}__${String(item.name)}` } : item));
+      });
+      const { [member]: items, ...rest } = allowed.without('list', result);
+      expect(items).toEqual(expected);
+      expect(rest).toEqual({});
+      allowed.known('listMembers');
     }
   });
 });
+
+it('and nothing is allowed to differ that never does', () => {
+  expect(allowed.unneeded()).toEqual([]);
+});
+
+function isEmpty(value: Json | undefined): boolean {
+  return value === undefined || (isJsonObject(value) && Object.keys(value).length === 0);
+}
+
+function comparable(message: JsonObject): JsonObject {
+  return { ...bare(message), params: allowed.without('notification', message.params) };
+}
+
+function asQuestion({ params = {}, ...question }: JsonObject): JsonObject {
+  if (isEmpty(params)) allowed.known('noParams');
+  return allowed.without('question', { ...question, params });
+}
