@@ -13,6 +13,11 @@ export type PathFact =
   | { readonly ok: true; readonly within: readonly string[]; readonly touches: readonly string[] }
   | { readonly ok: false; readonly reason: string };
 
+/** The segments of an absolute path as it is spelled, without `.` and `..`; undefined for one that cannot be judged beyond doubt. */
+export function lexicalPath(path: string): readonly string[] | undefined {
+  return isAbsolutePath(path) && hostile(path) === undefined ? normalise(path) : undefined;
+}
+
 export function isAbsolutePath(path: string): boolean {
   return path.startsWith('/');
 }
@@ -97,7 +102,7 @@ function rootsOf(spec: PathSpec, resolver: PathResolver): Map<string, readonly s
   return roots;
 }
 
-function contains(root: readonly string[], path: readonly string[]): boolean {
+export function contains(root: readonly string[], path: readonly string[]): boolean {
   return root.every((part, index) => path[index] === part);
 }
 

@@ -1,0 +1,79 @@
+// What is known of a call when it joins a tree, and where it then stands.
+
+import type { Digest } from '../../domain/digest.ts';
+import type { CallId } from '../../domain/ids.ts';
+import type { Scope, ScopedCall } from './scope.ts';
+
+/** What becomes of a call without a token: denied, put under the one call that its process works on, or the start of a chain. */
+export type Unsaid = 'deny' | 'infer' | 'root';
+
+export interface AgentTerms {
+  /** Whether this agent may start a chain. */
+  readonly root: boolean;
+  readonly unsaid: Unsaid;
+  /** What a chain that it starts may do at most; the policy alone decides when absent. */
+  readonly scope?: Scope;
+}
+
+/** A token that was verified: whose it is and that it may be presented here is known. What it points at is looked up. */
+export type Presented =
+  | { readonly from: 'self'; readonly node: CallId; readonly digest: Digest }
+  | ({ readonly from: 'peer' } & RemoteParent);
+
+/** An execution of a trusted peer, as its token says. */
+export interface RemoteParent {
+  readonly issuer: string;
+  readonly root: CallId;
+  readonly node: CallId;
+  readonly depth: number;
+  readonly chain: Digest;
+  readonly scopes: readonly Scope[];
+  /** The servers that the chain came to. */
+  readonly servers: readonly string[];
+  /** On this gate's monotonic clock, in milliseconds. */
+  readonly deadline: number;
+}
+
+export interface Joining {
+  readonly call: CallId;
+  readonly agent: string;
+  readonly terms: AgentTerms;
+  readonly target: ScopedCall;
+  /** SHA-256 of who calls what with which arguments: equal steps are the same call. Never leaves the gate. */
+  readonly step: Digest;
+  readonly presented?: Presented;
+  /** The process that the connection belongs to, where it is one that we started. */
+  readonly process?: string;
+  /** Monotonic, in milliseconds. */
+  readonly now: number;
+  readonly timeoutMs: number;
+}
+
+export type Origin = 'root' | 'token' | 'inferred' | 'peer';
+
+/** Where an execution stands. */
+export interface Place {
+  readonly root: CallId;
+  readonly node: CallId;
+  readonly parent: CallId | null;
+  /** Others that the calling process works on: their limits hold too. */
+  readonly joined: readonly CallId[];
+  readonly depth: number;
+  readonly origin: Origin;
+  readonly deadline: number;
+  readonly scopes: readonly Scope[];
+  /** The servers of the chain, from the root's to its own. */
+  readonly servers: readonly string[];
+  /** The peer that the parent runs at. */
+  readonly issuer?: string;
+}
+
+export interface Starting {
+  readonly now: number;
+  /** The process that carries it out, where it is one that we started. */
+  readonly process?: string;
+  /** Less than it has, for whatever it calls. */
+  readonly narrowing?: Scope;
+  /** Of the token that the callee gets. */
+  readonly token?: Digest;
+}
