@@ -11,6 +11,7 @@ import { type CallEnd, denialData } from './client-view.ts';
 import type { Enforcement } from './enforcement.ts';
 import { forwarded, forwardedMeta } from './forwarded-meta.ts';
 import { QUESTIONS_AT_ONCE_PER_SESSION_MAX } from './limits.ts';
+import { questionFault } from './question-check.ts';
 import type { RunningCall } from './runner.ts';
 import type { Asking, Manner, Peer, Question, QuestionAnswer } from './tool-server.ts';
 
@@ -47,6 +48,8 @@ export class ClientQuestions {
       const detail = 'the client did not say that it can be asked this';
       return this.refuse(within, question, deny('CLIENT_CANNOT_BE_ASKED', detail));
     }
+    const fault = questionFault(question);
+    if (fault !== undefined) return this.refuse(within, question, deny('CLIENT_CANNOT_BE_ASKED', fault));
     if (this.#open.size >= QUESTIONS_AT_ONCE_PER_SESSION_MAX || !gate.hasRoomToAsk())
       return this.refuse(within, question, deny('OVERLOADED', 'too many questions at once'));
     // We told no server that a client answers with a task, so a client never hears that one was wanted.

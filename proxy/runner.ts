@@ -227,8 +227,12 @@ class Run implements RunningCall {
   async #decideOnTheWay(captured: CapturedCall): Promise<Authorization> {
     const through = await this.#ports.turnover?.enter();
     if (through !== undefined) {
-      if (this.#finished) through();
-      else this.#throughTheDoor = through;
+      // Given up while it waited: nothing is asked for it any more, and nobody waits for it at the door.
+      if (this.#execution.state !== 'requested') {
+        through();
+        return { decision: 'deny', code: 'CANCELLED', by: [] };
+      }
+      this.#throughTheDoor = through;
     }
     return this.#ports.decide(captured);
   }

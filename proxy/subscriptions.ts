@@ -58,6 +58,11 @@ export class Subscriptions {
   }
 }
 
+/** Whether a resource is one of these, or may be a part of one. */
+export function isPartOf(resources: ReadonlySet<string>, uri: string): boolean {
+  return prefixesOf(uri).some((prefix) => resources.has(prefix));
+}
+
 function keyOf(server: string, uri: string): string {
   return `${server} ${uri}`;
 }

@@ -26,6 +26,7 @@ import { Gate, type GatePorts, type RecordedCall, type VerifiedPermit } from '..
 import { Governance } from '../../proxy/governance.ts';
 import { type LedgerGeneration, LedgerKeeper } from '../../proxy/ledger-keeper.ts';
 import { outputCheck } from '../../proxy/output-check.ts';
+import type { PolicyTurnover } from '../../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto, InstallResult } from '../../proxy/ports.ts';
 import type { RunningCall } from '../../proxy/runner.ts';
 import { SpentPermits } from '../../proxy/spent-permits.ts';
@@ -182,6 +183,8 @@ export interface WorldOptions {
   readonly described?: () => Promise<void>;
   /** Calls that may be with the tool at once. */
   readonly concurrency?: number;
+  /** Where policies take over from each other. */
+  readonly turnover?: (clock: ManualClock) => PolicyTurnover;
   /** What is done when an ending could not be written, instead of giving the ledger up. */
   readonly onUnrecorded?: () => void;
 }
@@ -262,6 +265,7 @@ export class World {
         clock,
         crypto: this.crypto,
         checkOutput: outputCheck(catalogue, (server, tool, json) => this.authority.checkOutput(server, tool, json)),
+        turnover: options.turnover?.(clock),
         onUnrecorded: options.onUnrecorded ?? ((code) => this.keeper.fail(`an ending could not be recorded (${code})`)),
         onDefect: (defect) => {
           this.defects.push(defect);

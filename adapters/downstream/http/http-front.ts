@@ -18,7 +18,7 @@ import { Access, type AccessOptions, refusalOf } from './access.ts';
 import { isLoopback, urlOf } from './addresses.ts';
 import { bodyAtHand, discardBody, readBody } from './body.ts';
 import { deliveryOf } from './delivery.ts';
-import { type HttpSession, HttpSessions } from './http-sessions.ts';
+import { type HttpSession, HttpSessions, type Used, use } from './http-sessions.ts';
 import { type ModernClient, ModernClients } from './modern-clients.ts';
 import { EVENT_STREAM_HEADERS, PostReply, type ReplyHead, SECURITY_HEADERS, writeEvent } from './post-reply.ts';
 import { answerDescription, checkDescriptionMethod, describedPath } from './protected-resource.ts';
@@ -358,7 +358,7 @@ class Listener implements HttpFront {
   async #receive(request: IncomingMessage, response: ServerResponse, held: Receiver, reply: PostReply): Promise<void> {
     const { messageBytesMax, bodyTimeoutMs } = this.#limits;
     const delivery = deliveryOf(request, response);
-    held.inProgress++;
+    const unused = use(held, () => performance.now());
     this.#replies.add(reply);
     try {
       const declared = Number(request.headers['content-length'] ?? 0);
@@ -378,7 +378,7 @@ class Listener implements HttpFront {
           return;
       }
     } finally {
-      held.inProgress--;
+      unused();
       this.#replies.delete(reply);
     }
   }
@@ -423,7 +423,7 @@ class Listener implements HttpFront {
 }
 
 /** Whoever takes messages, and how many it is busy with. */
-type Receiver = Pick<HttpSession | ModernClient, 'session' | 'inProgress'> & { inProgress: number };
+type Receiver = Pick<HttpSession | ModernClient, 'session'> & Used;
 
 function isModern({ method, headers }: IncomingMessage): boolean {
   const version = headers['mcp-protocol-version'];

@@ -106,6 +106,21 @@ function isIdle(held: HttpSession): boolean {
   return held.inProgress === 0 && held.stream === undefined;
 }
 
+/** What answers requests, and when it did last. */
+export interface Used {
+  inProgress: number;
+  lastUsedMs: number;
+}
+
+/** It is busy until the returned function is called, and was in use up to then, however long that took. */
+export function use(used: Used, now: () => number): () => void {
+  used.inProgress += 1;
+  return () => {
+    used.inProgress -= 1;
+    used.lastUsedMs = now();
+  };
+}
+
 /** The same in everything: a credential that now says less must not go on with what an earlier one said. */
 function isSamePrincipal(a: Principal, b: Principal): boolean {
   if (a === b) return true;

@@ -7,6 +7,7 @@ import type { Conversation } from '../../../proxy/conversation.ts';
 import { notificationMessage, type RequestId, resultMessage } from '../../../proxy/jsonrpc.ts';
 import { LEAVE_MS, LISTEN_MS, LISTEN_TARGETS_MAX, LISTENS_PER_CONVERSATION_MAX } from '../../../proxy/limits.ts';
 import { operationOf } from '../../../proxy/operation.ts';
+import { isPartOf } from '../../../proxy/subscriptions.ts';
 import type { Manner, Notice } from '../../../proxy/tool-server.ts';
 import { KEY } from './protocol.ts';
 
@@ -48,7 +49,8 @@ export class Listens {
   /** How many streams wait for each resource. */
   readonly #waiting = new Map<string, number>();
   readonly #ending = new Set<Promise<void>>();
-  #opening = 0;
+  /** Streams that are not acknowledged yet, and what was said meanwhile: of each thing the latest. */
+  readonly #opening = new Set<Map<string, Notice>>();
   #closed: 'disconnect' | 'shutdown' | undefined;
 
   constructor(conversation: Conversation, identity: JsonObject) {
@@ -57,7 +59,7 @@ export class Listens {
   }
 
   hasRoom(): boolean {
-    return this.#closed === undefined && this.#open.size + this.#opening < LISTENS_PER_CONVERSATION_MAX;
+    return this.#closed === undefined && this.#open.size + this.#opening.size < LISTENS_PER_CONVERSATION_MAX;
   }
 
   /**
@@ -73,9 +75,10 @@ export class Listens {
       gone = true;
     };
     onGone(() => finish(true));
-    this.#opening += 1;
+    const early = new Map<string, Notice>();
+    this.#opening.add(early);
     const honoured = await this.#honoured(request);
-    this.#opening -= 1;
+    this.#opening.delete(early);
     const { id, manner } = request;
     if (gone || this.#closed !== undefined) {
       await this.#unsubscribe(honoured, manner);
@@ -91,6 +94,7 @@ export class Listens {
     });
     const listen: Listen = { id, honoured, reply, finish: (by) => finish(by) };
     this.#open.add(listen);
+    for (const notice of early.values()) tell(listen, notice);
     const late = this.#conversation.gate.clock.timer(LISTEN_MS, () => finish(false));
     const end = async (): Promise<void> => {
       const isGone = await over;
@@ -106,12 +110,11 @@ export class Listens {
   }
 
   /** Something was said unasked: to each stream that asked for it. */
-  noticed({ method, params }: Notice): void {
-    for (const { id, honoured, reply } of this.#open) {
-      if (!isHonoured(honoured, method, params)) continue;
-      const meta = isJsonObject(params._meta) ? params._meta : {};
-      reply(notificationMessage(method, { ...params, _meta: { ...meta, [KEY.subscription]: id } }));
-    }
+  noticed(notice: Notice): void {
+    for (const listen of this.#open) tell(listen, notice);
+    const { method, params } = notice;
+    const about = `${method} ${String(params.uri ?? params.taskId ?? '')}`;
+    for (const early of this.#opening) if (early.size < EARLY_MAX || early.has(about)) early.set(about, notice);
   }
 
   /** Ends every stream with its result, and takes no other. Resolves when the servers have let go, or do not in time. */
@@ -170,6 +173,15 @@ export class Listens {
   }
 }
 
+/** Lists, and every resource and task that it may name. */
+const EARLY_MAX = LISTS.length + 2 * LISTEN_TARGETS_MAX;
+
+function tell({ id, honoured, reply }: Listen, { method, params }: Notice): void {
+  if (!isHonoured(honoured, method, params)) return;
+  const meta = isJsonObject(params._meta) ? params._meta : {};
+  reply(notificationMessage(method, { ...params, _meta: { ...meta, [KEY.subscription]: id } }));
+}
+
 function texts(value: Json | undefined): string[] {
   const all = Array.isArray(value) ? (value as readonly Json[]) : [];
   return [...new Set(all.filter((item): item is string => typeof item === 'string'))].slice(0, LISTEN_TARGETS_MAX);
@@ -186,7 +198,7 @@ function said({ lists, resources, tasks }: Honoured): JsonObject {
 function isHonoured({ lists, resources, tasks }: Honoured, method: string, params: JsonObject): boolean {
   switch (method) {
     case 'notifications/resources/updated':
-      return resources.has(String(params.uri));
+      return isPartOf(resources, String(params.uri));
     case 'notifications/tasks':
       return tasks.has(String(params.taskId));
     default:

@@ -27,6 +27,11 @@ const SAMPLING: Question = { method: 'sampling/createMessage', params: { message
 
 const CANNOT = { kind: 'error', error: { code: rpcCode('CLIENT_CANNOT_BE_ASKED') } };
 
+function urlQuestion(url: string | undefined): Question {
+  const params = { mode: 'url', message: 'm', elicitationId: '1' };
+  return { method: 'elicitation/create', params: url === undefined ? params : { ...params, url } };
+}
+
 /** Puts a question within a new call and waits until the client has it. */
 async function asked(client: LegacyClient, question: Question = ELICITATION) {
   const call = await client.call();
@@ -46,6 +51,18 @@ function decideQuestions(client: LegacyClient, decide: (request: AuthorizationRe
   authority.decide = async (request) => (request.method === 'tools/call' ? usual(request) : decide(request));
 }
 
+describe('a question with a URL', () => {
+  it.each(['https://a.example/x?y=1#z', 'http://localhost:8080/', 'http://127.0.0.1/', 'http://[::1]:9/'])(
+    'is put: %s',
+    async (url) => {
+      const client = await LegacyClient.open();
+      const { put, answered } = await asked(client, urlQuestion(url));
+      expect(put?.params).toMatchObject({ url });
+      expect(await answered({ result: { action: 'accept' } })).toMatchObject({ kind: 'result' });
+    },
+  );
+});
+
 describe('a question that is not put', () => {
   const UNABLE: readonly (readonly [string, JsonObject, Question])[] = [
     ['no capability', {}, ELICITATION],
@@ -54,6 +71,12 @@ describe('a question that is not put', () => {
     ['no roots', { sampling: {} }, ROOTS],
     ['forms only', { elicitation: {} }, { method: 'elicitation/create', params: { mode: 'url', message: 'm' } }],
     ['URLs only', { elicitation: { url: {} } }, ELICITATION],
+    ['a URL that is missing', EVERYTHING, urlQuestion(undefined)],
+    ['a URL that is none', EVERYTHING, urlQuestion('//a.example')],
+    ['a URL of another scheme', EVERYTHING, urlQuestion('file:///etc/passwd')],
+    ['a URL that is a program', EVERYTHING, urlQuestion('javascript:alert(1)')],
+    ['a URL that anybody on the way can read', EVERYTHING, urlQuestion('http://a.example/')],
+    ['a URL that looks like another', EVERYTHING, urlQuestion('https://bank.example@evil.example/')],
     ['a method that nobody can be asked', EVERYTHING, { method: 'tools/call', params: {} }],
     ['the name of a member of every object', EVERYTHING, { method: 'constructor', params: {} }],
   ];

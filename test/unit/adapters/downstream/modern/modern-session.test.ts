@@ -502,6 +502,38 @@ describe('listening', () => {
     expect(exchange.heard).toHaveLength(2);
   });
 
+  it('hears of a part of the resource that it named', async () => {
+    const client = await open();
+    client.world.server.respond = () => answer({});
+    const exchange = client.begin(listen('l', { resourceSubscriptions: ['a:dir'] }));
+    await exchange.done;
+    for (const uri of ['a:dir/file', 'a:dirty'])
+      client.world.enforcement.notices.tell('fs', { method: 'notifications/resources/updated', params: { uri } });
+    expect(exchange.heard.slice(1).map(({ message }) => message.params?.uri)).toEqual(['a:dir/file']);
+  });
+
+  it('hears, once it is acknowledged, what was said while that was not so: of each thing the latest', async () => {
+    const client = await open();
+    const { server, enforcement } = client.world;
+    server.respond = ({ body }) => (body.includes('fast') ? answer({}) : undefined);
+    const exchange = client.begin(listen('l', { resourceSubscriptions: ['a:fast', 'a:slow'], toolsListChanged: true }));
+    await until(() => server.heard.length === 2);
+    await settled();
+    for (const at of [1, 2])
+      enforcement.notices.tell('fs', { method: 'notifications/resources/updated', params: { uri: 'a:fast', at } });
+    enforcement.notices.tell('fs', { method: 'notifications/tools/list_changed', params: {} });
+    enforcement.notices.tell('fs', { method: 'notifications/prompts/list_changed', params: {} });
+    await settled();
+    expect(exchange.heard).toEqual([]);
+    for (const { answer: settle } of server.heard) settle(answer({}));
+    await exchange.done;
+    expect(exchange.heard.map(({ message }) => [message.method, message.params?.at])).toEqual([
+      ['notifications/subscriptions/acknowledged', undefined],
+      ['notifications/resources/updated', 2],
+      ['notifications/tools/list_changed', undefined],
+    ]);
+  });
+
   it('ends with a result when the conversation does', async () => {
     const client = await open();
     const exchange = client.begin(listen('l', { toolsListChanged: true }));
