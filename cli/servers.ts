@@ -63,17 +63,17 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
   }
   const { http, sse, ws } = server;
   if (ws !== undefined) {
-    const { wsToolServer } = await import('../adapters/upstream/ws/ws-tool-server.ts');
+    const { wsLinks } = await import('../adapters/upstream/ws/ws-tool-server.ts');
     const headers = headersOf(ws);
     return {
       name,
       limits,
       concurrency,
-      description: { ws: { url: ws.url, headers: Object.keys(headers).sort() } },
-      start: (surroundings) =>
-        inEra(name, ws.era ?? 'auto', 'legacy-first', (era) =>
-          wsToolServer({ name, url: ws.url, headers }, surroundings, era),
-        ),
+      description: { ws: said(ws, headers) },
+      start: (surroundings) => {
+        const config = { name, url: ws.url, headers, oauth: ws.oauth };
+        return inEra(name, ws.era ?? 'auto', 'legacy-first', wsLinks(config, surroundings));
+      },
     };
   }
   if (sse !== undefined) {
@@ -83,8 +83,8 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
       name,
       limits,
       concurrency,
-      description: { sse: { url: sse.url, headers: Object.keys(headers).sort() } },
-      start: (surroundings) => sseToolServer({ name, url: sse.url, headers }, surroundings),
+      description: { sse: said(sse, headers) },
+      start: (surroundings) => sseToolServer({ name, url: sse.url, headers, oauth: sse.oauth }, surroundings),
     };
   }
   if (http === undefined) throw new Error(`servers.${name} does not say how it is reached`);
@@ -95,12 +95,14 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     name,
     limits,
     concurrency,
-    description: {
-      http: { url, headers: Object.keys(fromEnvironment).sort(), ...(oauth === undefined ? {} : { oauth: true }) },
-    },
+    description: { http: said(http, fromEnvironment) },
     start: (surroundings) =>
       inEra(name, chosen, 'modern-first', httpLinks({ name, url, headers: fromEnvironment, oauth }, surroundings)),
   };
+}
+
+function said({ url, oauth }: ManifestRemote, headers: object): JsonObject {
+  return { url, headers: Object.keys(headers).sort(), ...(oauth === undefined ? {} : { oauth: true }) };
 }
 
 /** What goes with every request, its values still in our environment. */

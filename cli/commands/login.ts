@@ -2,7 +2,8 @@
 // never opened by itself; no token is shown at all.
 
 import { spawn } from 'node:child_process';
-import { allScopes, tokenChallenge } from '../../adapters/upstream/http/oauth/challenge.ts';
+import { randomBytes } from 'node:crypto';
+import { allScopes, type Challenge, tokenChallenge } from '../../adapters/upstream/http/oauth/challenge.ts';
 import {
   type Credential,
   type CredentialPlace,
@@ -14,9 +15,11 @@ import {
   grantByConsent,
   type Wanted,
 } from '../../adapters/upstream/http/oauth/grants.ts';
-import { type Fetch, guardedFetch } from '../../adapters/upstream/http/oauth/guarded-fetch.ts';
+import { FETCH_LIMITS, guardedFetch } from '../../adapters/upstream/http/oauth/guarded-fetch.ts';
 import type { OAuthConfig } from '../../adapters/upstream/http/oauth/oauth-config.ts';
 import { refusalOf } from '../../adapters/upstream/http/oauth/refusal.ts';
+import { resourceUrl } from '../../adapters/upstream/http/oauth/server-authorization.ts';
+import type { ManifestRemote, ManifestServer } from '../../control-plane/policy/manifest.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { USUAL_GATE } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -32,6 +35,26 @@ export interface LoginOptions {
   readonly open?: boolean;
 }
 
+/** Does nothing, in every revision of the protocol. */
+const PING: RequestInit = {
+  method: 'POST',
+  headers: { accept: 'application/json, text/event-stream', 'content-type': 'application/json' },
+  body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
+};
+/** As a WebSocket begins. A server that agrees has said nothing about tokens, and the connection ends there. */
+const UPGRADE: RequestInit = {
+  headers: {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': randomBytes(16).toString('base64'),
+    'sec-websocket-protocol': 'mcp',
+  },
+};
+
+/** A server turns somebody away at once, or lets him in and goes on writing. */
+const STREAM_WITHIN_MS = 3_000;
+
 export async function login(server: string, options: LoginOptions, out: Output): Promise<number> {
   const home = findHome();
   const configuration = loadConfiguration(home, options.config);
@@ -39,13 +62,16 @@ export async function login(server: string, options: LoginOptions, out: Output):
     throw new CommandError(`there is no ${home.config}/portcullis.yaml`, EXIT.usage, ['name one with --config FILE']);
   const { manifest, file } = configuration;
   const configured = manifest.servers[server];
-  const names = Object.entries(manifest.servers).flatMap(([name, { http }]) => (http === undefined ? [] : [name]));
-  if (configured?.http === undefined)
-    throw new CommandError(`${file} has no HTTP server "${visibleText(server, 80)}"`, EXIT.usage, [
-      `HTTP servers: ${names.join(', ') || 'none'}`,
+  const remote = configured === undefined ? undefined : remoteOf(configured);
+  if (remote === undefined) {
+    const names = Object.keys(manifest.servers).filter((name) => manifest.servers[name]?.stdio === undefined);
+    throw new CommandError(`${file} has no remote server "${visibleText(server, 80)}"`, EXIT.usage, [
+      `remote servers: ${names.join(', ') || 'none'}`,
     ]);
-  const { url, auth, headers } = configured.http;
-  const oauth: OAuthConfig = configured.http.oauth ?? {};
+  }
+  const { auth, headers, asked } = remote;
+  const url = resourceUrl(remote.url);
+  const oauth: OAuthConfig = remote.oauth ?? {};
   if (auth !== undefined || Object.keys(headers).some((name) => name.toLowerCase() === 'authorization'))
     throw new CommandError(`servers.${server} has its credential in the manifest`, EXIT.usage, [
       'a server gets its token in one way: take auth or the Authorization header out to log in',
@@ -56,13 +82,13 @@ export async function login(server: string, options: LoginOptions, out: Output):
   const keys = openKeys(folder.keys);
   await registerKeys(home, keys);
   const store = new CredentialStore(credentialsFile(folder), keys.vault);
-  const place: CredentialPlace = { holder: 'gate', server, url: new URL(url).href };
-  const fetch = guardedFetch({ server: new URL(url) });
+  const place: CredentialPlace = { holder: 'gate', server, url: url.href };
+  const fetch = guardedFetch({ server: url });
   const sdk = await import('@modelcontextprotocol/client');
   const context: GrantContext = { sdk, place, config: oauth, environment: process.env, fetch, now: Date.now };
   let granted: Credential;
   try {
-    const wanted = await wantedBy(new URL(url), fetch, await store.read(place));
+    const wanted = wantedBy(await challengeOf(asked, url), await store.read(place));
     granted =
       oauth.grant === 'client_credentials'
         ? await grantByClientCredentials(context, wanted)
@@ -85,15 +111,28 @@ function lifetime(ends: string | null, renewed: boolean): string {
   return ends === null ? 'no end known' : `ends ${ends}, then log in again`;
 }
 
-/** What a running gate was refused, or else what the server says when it is asked without a token. */
-async function wantedBy(url: URL, fetch: Fetch, held: Credential | undefined): Promise<Wanted> {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { accept: 'application/json, text/event-stream', 'content-type': 'application/json' },
-    // Does nothing, in every revision of the protocol.
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
-  });
-  const challenge = tokenChallenge(response.headers.get('www-authenticate') ?? undefined);
+/** A server that is reached over a network, and the request by which it shows what token it wants. */
+function remoteOf({ http, sse, ws }: ManifestServer): (ManifestRemote & { readonly asked: RequestInit }) | undefined {
+  if (http !== undefined) return { ...http, asked: PING };
+  if (sse !== undefined) return { ...sse, asked: { headers: { accept: 'text/event-stream' } } };
+  return ws === undefined ? undefined : { ...ws, asked: UPGRADE };
+}
+
+/** What the server says when it is asked without a token. One that lets us in may say nothing that ends: then it said nothing. */
+async function challengeOf(asked: RequestInit, url: URL): Promise<Challenge | undefined> {
+  try {
+    const limits = asked === PING ? FETCH_LIMITS : { ...FETCH_LIMITS, timeoutMs: STREAM_WITHIN_MS };
+    const ask = guardedFetch({ server: url, limits });
+    const response = await ask(url, asked);
+    return tokenChallenge(response.headers.get('www-authenticate') ?? undefined);
+  } catch (error) {
+    if (asked === PING) throw error;
+    return undefined;
+  }
+}
+
+/** That, and what a running gate was refused. */
+function wantedBy(challenge: Challenge | undefined, held: Credential | undefined): Wanted {
   const more = held?.wantedScope === undefined ? undefined : allScopes(held.tokens.scope, held.wantedScope);
   return {
     scope: allScopes(challenge?.scope, more),

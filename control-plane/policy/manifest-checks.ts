@@ -1,7 +1,7 @@
 // What a schema cannot say about a manifest: references that must exist, exclusive choices, and secrets that must not be written down.
 
 import { actionId, PLAIN_METHODS, parseActionId, TOOL_METHOD } from '../../domain/action.ts';
-import { type FactSpec, type Manifest, SCOPE } from './manifest.ts';
+import { type FactSpec, type Manifest, type ManifestRemote, SCOPE } from './manifest.ts';
 import { METHOD_KEY } from './methods.ts';
 import { nearest } from './nearest.ts';
 import { isAbsolutePath } from './path-fact.ts';
@@ -129,7 +129,9 @@ function checkServers(manifest: Manifest, document: YamlDocument): Problem[] {
     if (http !== undefined) problems.push(...checkServerUrl(http.url, 'http', [...path, 'http', 'url'], document));
     if (sse !== undefined) problems.push(...checkServerUrl(sse.url, 'http', [...path, 'sse', 'url'], document));
     if (ws !== undefined) problems.push(...checkServerUrl(ws.url, 'ws', [...path, 'ws', 'url'], document));
-    if (http?.oauth !== undefined) problems.push(...checkOauth(http, [...path, 'http'], document));
+    for (const [way, remote] of Object.entries({ http, sse, ws })) {
+      if (remote?.oauth !== undefined) problems.push(...checkOauth(remote, [...path, way], document));
+    }
   }
   return problems;
 }
@@ -147,10 +149,8 @@ function checkServerUrl(text: string, scheme: 'http' | 'ws', path: YamlPath, doc
   return [];
 }
 
-type ServerOverHttp = NonNullable<Manifest['servers'][string]['http']>;
-
 /** Whatever would send a secret to somebody whom the operator did not name, or can never lead to a token. */
-function checkOauth({ auth, headers, oauth }: ServerOverHttp, path: YamlPath, document: YamlDocument): Problem[] {
+function checkOauth({ auth, headers, oauth }: ManifestRemote, path: YamlPath, document: YamlDocument): Problem[] {
   const problems: Problem[] = [];
   if (oauth === undefined) return problems;
   const at = [...path, 'oauth'];

@@ -124,7 +124,13 @@ const headers = z.record(
   ),
 );
 
-const remote = z.strictObject({ url: text, auth: bearer.optional(), headers: headers.default({}) });
+const remote = z.strictObject({
+  url: text,
+  auth: bearer.optional(),
+  /** Tokens of our own from the server's authorization server. */
+  oauth: oauth.optional(),
+  headers: headers.default({}),
+});
 
 /** Which of the protocol's eras are tried with a server; found out when absent. */
 const era = z.enum(['auto', 'legacy', 'modern', 'both']).optional();
@@ -144,16 +150,7 @@ const server = z.strictObject({
       era,
     })
     .optional(),
-  http: z
-    .strictObject({
-      url: text,
-      auth: bearer.optional(),
-      /** Tokens of our own from the server's authorization server. */
-      oauth: oauth.optional(),
-      headers: headers.default({}),
-      era,
-    })
-    .optional(),
+  http: remote.extend({ era }).optional(),
   sse: remote.optional(),
   ws: remote.extend({ era }).optional(),
   limits: limits.prefault({}),

@@ -5,6 +5,7 @@ import { closeInstallations, type Installation, installation } from '../support/
 import { urlOf } from '../support/counter-gate.ts';
 import { logIn, logInWhenAsked } from '../support/operator.ts';
 import { browse, ProtectedWorld } from '../support/protected-server.ts';
+import { protectedWs } from '../support/protected-streams.ts';
 import { denialOf, RawHttp, textOf } from '../support/raw-mcp.ts';
 import { play } from './session.ts';
 
@@ -68,6 +69,26 @@ it('a gate whose server is protected says what to do, and opens when somebody ha
   expect(statSync(join(at.home, 'state/gates/serve/credentials.json')).mode & 0o777).toBe(0o600);
 }, 60_000);
 
+it('a server on a WebSocket is logged in to as well', async () => {
+  const stream = await protectedWs(world);
+  try {
+    const at = installation();
+    const agents = { me: { roles: [], auth: 'local' } };
+    at.configure({ agents, servers: { vault: { ws: { url: stream.url } } } }, ALLOW_ALL);
+    world.server.challengedScope = 'read';
+    const gate = at.start(['serve', '--http', '127.0.0.1:0']);
+    await gate.says('run portcullis login vault');
+    const client = new RawHttp(await urlOf(gate, 'vault'));
+    expect((await logIn(at, 'vault')).shown).toContain('"scope":"read"');
+    await gate.says('open: 1 server(s)');
+    await client.initialize();
+    expect(textOf(await client.call('echo', {}))).toBe('ran');
+    await gate.stop();
+  } finally {
+    await stream.stop();
+  }
+}, 60_000);
+
 it('a call that needs a wider scope says so, and passes once somebody has consented to it', async () => {
   world.server.challengedScope = 'read';
   world.server.callScope = 'write';
@@ -119,8 +140,8 @@ it('a login is refused where there is nothing to log in to', async () => {
     portcullis: hint: a server gets its token in one way: take auth or the Authorization header out to log in
     (exit 2)
     $ portcullis login fs
-    portcullis: ~/home/portcullis.yaml has no HTTP server "fs"
-    portcullis: hint: HTTP servers: vault
+    portcullis: ~/home/portcullis.yaml has no remote server "fs"
+    portcullis: hint: remote servers: vault
     (exit 2)
     $ portcullis login
     portcullis: missing required argument 'server'

@@ -53,6 +53,12 @@ export interface ServerBehaviour {
   nonce: string | undefined;
 }
 
+export interface Message {
+  readonly id?: number;
+  readonly method: string;
+  readonly params?: { readonly name?: string };
+}
+
 interface Grant {
   readonly client: string;
   readonly redirectUri: string;
@@ -297,36 +303,17 @@ export class ProtectedWorld {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', this.url);
     if (url.pathname === '/.well-known/oauth-protected-resource/mcp')
-      return json(response, 200, {
-        resource: this.server.resource ?? this.url,
-        authorization_servers: this.server.issuers ?? [this.issuer],
-        ...(this.server.bound === undefined ? {} : { dpop_signing_alg_values_supported: ['ES256'] }),
-        ...(this.server.bound === 'required' ? { dpop_bound_access_tokens_required: true } : {}),
-      });
+      return json(response, 200, this.metadata(this.url));
     if (url.pathname !== '/mcp') return json(response, 404, {});
     if (request.method !== 'POST') {
       response.writeHead(405).end();
       return;
     }
-    const message = JSON.parse(await bodyOf(request)) as { id?: number; method: string; params?: { name?: string } };
-    const { authorization } = request.headers;
-    this.seen.push({ method: message.method, authorization });
-    const [scheme, text = ''] = authorization?.split(' ') ?? [];
-    const token = this.#tokens.get(text);
-    if (token === undefined || this.server.acceptsNone || token.expiresAt <= Date.now())
-      return this.#challenge(response, 401);
-    if (scheme !== (token.jkt === undefined ? 'Bearer' : 'DPoP')) return this.#challenge(response, 401);
-    if (token.jkt !== undefined) {
-      const nonce = await this.#proofNonce(request, text, token.jkt);
-      if (nonce === false) return this.#challenge(response, 401);
-      if (nonce !== this.server.nonce) {
-        const said = { 'www-authenticate': 'DPoP error="use_dpop_nonce"', 'dpop-nonce': this.server.nonce ?? '' };
-        response.writeHead(401, said).end();
-        return;
-      }
-    }
+    const message = JSON.parse(await bodyOf(request)) as Message;
+    const token = await this.admit(request, response, this.url, message.method);
+    if (token === undefined) return;
     if (message.method === 'tools/call' && !hasScope(token.scope, this.server.callScope))
-      return this.#challenge(response, 403, this.server.callScope);
+      return this.#challenge(response, this.url, 403, this.server.callScope);
     if (message.id === undefined) {
       response.writeHead(202).end();
       return;
@@ -335,10 +322,44 @@ export class ProtectedWorld {
     json(response, 200, { jsonrpc: '2.0', id: message.id, result: resultOf(message.method) });
   }
 
+  /** Who may use the server at this address; undefined when the request was turned away, and that was answered. */
+  async admit(
+    request: IncomingMessage,
+    response: ServerResponse,
+    url: string,
+    method: string,
+  ): Promise<{ readonly scope: string } | undefined> {
+    const { authorization } = request.headers;
+    this.seen.push({ method, authorization });
+    const [scheme, text = ''] = authorization?.split(' ') ?? [];
+    const token = this.#tokens.get(text);
+    const isGood = token !== undefined && !this.server.acceptsNone && token.expiresAt > Date.now();
+    if (!isGood || scheme !== (token.jkt === undefined ? 'Bearer' : 'DPoP'))
+      return void this.#challenge(response, url, 401);
+    if (token.jkt === undefined) return token;
+    const nonce = await this.#proofNonce(request, url, text, token.jkt);
+    if (nonce === false) return void this.#challenge(response, url, 401);
+    if (nonce === this.server.nonce) return token;
+    const said = { 'www-authenticate': 'DPoP error="use_dpop_nonce"', 'dpop-nonce': this.server.nonce ?? '' };
+    response.writeHead(401, said).end();
+    return undefined;
+  }
+
+  /** What the server at this address says about itself as a protected resource. */
+  metadata(url: string): object {
+    const { resource, issuers, bound } = this.server;
+    return {
+      resource: resource ?? url,
+      authorization_servers: issuers ?? [this.issuer],
+      ...(bound === undefined ? {} : { dpop_signing_alg_values_supported: ['ES256'] }),
+      ...(bound === 'required' ? { dpop_bound_access_tokens_required: true } : {}),
+    };
+  }
+
   /** The nonce in a good proof that nobody has used yet. */
-  async #proofNonce({ headers, method = '' }: IncomingMessage, token: string, jkt: string) {
+  async #proofNonce({ headers, method = '' }: IncomingMessage, url: string, token: string, jkt: string) {
     try {
-      const proof = await checkProof(String(headers.dpop), { method, url: this.url, token });
+      const proof = await checkProof(String(headers.dpop), { method, url, token });
       if (proof.jkt !== jkt || this.#proofs.has(proof.jti)) return false;
       this.#proofs.add(proof.jti);
       return proof.nonce;
@@ -347,9 +368,9 @@ export class ProtectedWorld {
     }
   }
 
-  #challenge(response: ServerResponse, status: number, scope = this.server.challengedScope): void {
+  #challenge(response: ServerResponse, url: string, status: number, scope = this.server.challengedScope): void {
     const parts = [
-      `resource_metadata="${this.server.metadataUrl ?? this.url.replace('/mcp', '/.well-known/oauth-protected-resource/mcp')}"`,
+      `resource_metadata="${this.server.metadataUrl ?? url.replace(new URL(url).pathname, (path) => `/.well-known/oauth-protected-resource${path}`)}"`,
       ...(status === 403 ? ['error="insufficient_scope"'] : []),
       ...(scope === undefined ? [] : [`scope="${scope}"`]),
     ];
@@ -378,7 +399,7 @@ function hasScope(held: string, wanted: string | undefined): boolean {
   return wanted === undefined || wanted.split(' ').every((scope) => held.split(' ').includes(scope));
 }
 
-function resultOf(method: string): object {
+export function resultOf(method: string): object {
   switch (method) {
     case 'initialize':
       return {
@@ -399,7 +420,7 @@ function json(response: ServerResponse, status: number, value: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 }
 
-async function bodyOf(request: IncomingMessage): Promise<string> {
+export async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString();

@@ -4,32 +4,24 @@
 import type { JsonObject } from '../../../domain/json.ts';
 import { MODERN_REVISION } from '../../../proxy/method-table.ts';
 import type { Era } from '../../../proxy/tool-server.ts';
-import { Connection, type ConnectionListener } from '../connection.ts';
+import { Connection } from '../connection.ts';
 import { UPSTREAM_LIMITS, type UpstreamLimits } from '../limits.ts';
 import { ModernSession } from '../modern/modern-session.ts';
-import { type EndpointConfig, resolveEndpoint } from './endpoint.ts';
+import { resolveEndpoint } from './endpoint.ts';
 import { HTTP_LIMITS, type HttpLimits, HttpPipe } from './http-pipe.ts';
-import type { CredentialStore } from './oauth/credentials.ts';
-import type { Consent } from './oauth/grants.ts';
-import type { OAuthConfig } from './oauth/oauth-config.ts';
-import { UpstreamAuthorization } from './oauth/upstream-authorization.ts';
+import {
+  type AuthorizationSurroundings,
+  authorizationOf,
+  preparing,
+  type RemoteServerConfig,
+} from './oauth/server-authorization.ts';
 
-export interface HttpServerConfig extends EndpointConfig {
-  readonly name: string;
-  /** How we get a token for it. A server that has none of this may still ask for one. */
-  readonly oauth?: OAuthConfig | undefined;
-}
+export type HttpServerConfig = RemoteServerConfig;
 
-export interface HttpServerSurroundings {
+export interface HttpServerSurroundings extends AuthorizationSurroundings {
   readonly clientInfo: JsonObject;
-  readonly ourEnvironment?: Readonly<Record<string, string | undefined>>;
-  readonly listener?: ConnectionListener;
   readonly limits?: Partial<UpstreamLimits>;
   readonly httpLimits?: Partial<HttpLimits>;
-  /** Our credentials at authorization servers. Without it nothing is kept, and only `client_credentials` can work. */
-  readonly credentials?: CredentialStore | undefined;
-  /** For tests: consents to an authorization by following the address. A gate has nobody who could. */
-  readonly consent?: Consent | undefined;
 }
 
 /** The server in the words of the revisions up to 2025-11-25. */
@@ -42,20 +34,7 @@ export function httpLinks(config: HttpServerConfig, surroundings: HttpServerSurr
   const { clientInfo, listener = {}, ourEnvironment = process.env } = surroundings;
   const limits = { ...UPSTREAM_LIMITS, ...surroundings.limits };
   const httpLimits = { ...HTTP_LIMITS, messageBytesMax: limits.messageBytesMax, ...surroundings.httpLimits };
-  // An address that is none, and a credential that is configured as a header, are told by the endpoint.
-  const authorized = Object.keys(config.headers ?? {}).some((name) => name.toLowerCase() === 'authorization');
-  const authorization =
-    authorized || !URL.canParse(config.url)
-      ? undefined
-      : new UpstreamAuthorization({
-          server: config.name,
-          url: new URL(config.url),
-          config: config.oauth,
-          store: surroundings.credentials,
-          environment: ourEnvironment,
-          note: (detail) => listener.onAuthorization?.(detail),
-          consent: surroundings.consent,
-        });
+  const authorization = authorizationOf(config, surroundings);
   return (era) =>
     new Connection({
       name: config.name,
@@ -69,8 +48,6 @@ export function httpLinks(config: HttpServerConfig, surroundings: HttpServerSurr
         return new HttpPipe(endpoint, httpLimits, handlers, authorization, stateless);
       },
       ...(era === 'modern' ? { begin: (options) => new ModernSession({ ...options, streams: true }) } : {}),
-      ...(authorization === undefined
-        ? {}
-        : { prepare: (signal) => authorization.prepare(signal), onStopped: () => authorization.rest() }),
+      ...preparing(authorization),
     });
 }

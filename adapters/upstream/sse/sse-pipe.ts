@@ -1,11 +1,11 @@
 // HTTP+SSE of 2024-11-05 as a pipe of messages: one stream on which the server writes everything, and a POST for each message to the address
 // that the stream begins with. That address is on the stream's own origin or the pipe ends: a server does not say where else our secrets go.
-// It follows no redirect, sends nothing a second time, and takes nothing up again: the end of the stream is the end of the pipe.
+// It follows no redirect, sends nothing a second time that may have run, and takes nothing up again: the end of the stream is the end of the pipe.
 
 import type { IncomingMessage } from 'node:http';
 import type { Endpoint } from '../http/endpoint.ts';
 import { EventStream } from '../http/event-stream.ts';
-import { mediaType, type RequestLimits, Requests } from '../http/requests.ts';
+import { mediaType, type RequestAuthorization, type RequestLimits, Requests } from '../http/requests.ts';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
 import { quoted } from '../unparsed.ts';
 
@@ -50,15 +50,16 @@ export class SsePipe implements MessagePipe {
   #early: { readonly text: string; readonly exchange: Exchange | undefined }[] = [];
   #closed = false;
 
-  constructor(endpoint: Endpoint, limits: SseLimits, handlers: PipeHandlers) {
+  constructor(endpoint: Endpoint, limits: SseLimits, handlers: PipeHandlers, authorization?: RequestAuthorization) {
     this.#endpoint = endpoint;
     this.#limits = limits;
     this.#handlers = handlers;
-    this.#requests = new Requests(endpoint, limits);
+    this.#requests = new Requests(endpoint, limits, authorization);
     const headers = { accept: 'text/event-stream', 'cache-control': 'no-store' };
     this.#requests.send(
       { method: 'GET', headers },
       (response) => this.#listen(response),
+      (detail) => this.#end(detail),
       (detail) => this.#end(detail),
     );
   }
@@ -200,7 +201,14 @@ export class SsePipe implements MessagePipe {
       timer.unref();
       response.on('close', () => clearTimeout(timer));
     };
-    const open = this.#requests.send({ method: 'POST', url, headers: { accept: '*/*' }, body }, answered, failed);
+    const refused = (detail: string): void => {
+      over();
+      if (exchange === undefined || this.#closed) return;
+      exchange.held = undefined;
+      if (exchange.awaited) this.#handlers.onExchangeRefused(exchange.id, detail);
+    };
+    const headers = { accept: '*/*' };
+    const open = this.#requests.send({ method: 'POST', url, headers, body }, answered, failed, refused);
     // An exchange that is abandoned lets go of what still waits to be taken.
     if (exchange !== undefined) exchange.held = open;
   }

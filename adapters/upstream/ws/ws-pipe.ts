@@ -6,6 +6,8 @@ import type { Duplex } from 'node:stream';
 import { type ClientOptions, WebSocket } from 'ws';
 import { Defect } from '../../../domain/defect.ts';
 import type { Endpoint } from '../http/endpoint.ts';
+import { resourceUrl } from '../http/oauth/server-authorization.ts';
+import type { RequestAuthorization } from '../http/requests.ts';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
 import { Frames } from './frames.ts';
 import { WatchedSocket } from './watched-socket.ts';
@@ -57,7 +59,11 @@ export class WsPipe implements MessagePipe {
   #closing = false;
   #closed = false;
 
-  constructor(endpoint: Endpoint, limits: WsLimits, handlers: PipeHandlers) {
+  /** Throws when there is no token to connect with. A connection that is open outlives its token, until the server ends it. */
+  constructor(endpoint: Endpoint, limits: WsLimits, handlers: PipeHandlers, authorization?: RequestAuthorization) {
+    const allowed = authorization?.outgoing('GET', resourceUrl(endpoint.url));
+    if (allowed?.ok === false) throw new Error(allowed.detail);
+    const { header, proof } = allowed ?? {};
     this.#limits = limits;
     this.#handlers = handlers;
     this.#frames = new Frames(
@@ -70,7 +76,11 @@ export class WsPipe implements MessagePipe {
       limits.discardBytesMax,
     );
     const options: ClientOptions = {
-      headers: endpoint.headers,
+      headers: {
+        ...endpoint.headers,
+        ...(header === undefined ? {} : { authorization: header }),
+        ...(proof === undefined ? {} : { dpop: proof }),
+      },
       handshakeTimeout: limits.connectTimeoutMs,
       followRedirects: false,
       perMessageDeflate: false,
@@ -84,12 +94,16 @@ export class WsPipe implements MessagePipe {
     };
     const socket = new WebSocket(endpoint.url, SUBPROTOCOL, options);
     this.#socket = socket;
-    socket.on('open', () => this.#opened());
+    socket.on('open', () => {
+      authorization?.accepted(header);
+      this.#opened();
+    });
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary)); // `nodebuffer` is the library's default.
     socket.on('ping', () => this.#heard());
     socket.on('pong', () => this.#heard());
     socket.on('unexpected-response', (_request, response) => {
       const status = response.statusCode ?? 0;
+      this.#why ??= turnedAway(response, header, authorization);
       const redirect = status >= 300 && status < 400 ? ' (a redirect, and none is followed)' : '';
       this.#why ??= `it answered with HTTP ${status}${redirect} instead of opening a WebSocket`;
       socket.terminate();
@@ -194,4 +208,20 @@ export class WsPipe implements MessagePipe {
   #heard(): void {
     this.#unanswered = 0;
   }
+}
+
+/** Why the server did not let us in, where that has to do with the token: the next connection then has what it wants. */
+function turnedAway(
+  { statusCode = 0, headers }: IncomingMessage,
+  header: string | undefined,
+  authorization: RequestAuthorization | undefined,
+): string | undefined {
+  const { 'www-authenticate': challenge, 'dpop-nonce': nonce } = headers;
+  if (typeof nonce === 'string') {
+    authorization?.heard(nonce);
+    if (authorization?.lackedNonce(statusCode, challenge, nonce)) return 'it wants its nonce in the proof';
+  }
+  return statusCode === 401 || statusCode === 403
+    ? authorization?.turnedAway(statusCode, challenge, header)
+    : undefined;
 }

@@ -90,6 +90,19 @@ describe('a manifest', () => {
       ['p.yaml:4:56: a server gets its token in one way: oauth, auth or an Authorization header'],
     ],
     [
+      'a token that is got in two ways on a WebSocket',
+      `${BASE}servers:\n  v:\n    ws: { url: "wss://v", auth: { env: A }, oauth: { issuer: "http://i.example" } }\n`,
+      [
+        'p.yaml:4:52: a server gets its token in one way: oauth, auth or an Authorization header',
+        'p.yaml:4:62: an issuer is an https address',
+      ],
+    ],
+    [
+      'a token bound to a key or not',
+      `${BASE}servers:\n  v:\n    sse: { url: "https://v", oauth: { dpop: accepted } }\n`,
+      [expect.stringContaining('p.yaml:4:45: ')],
+    ],
+    [
       'a server that is reached in two ways',
       `${BASE}servers:\n  fs: { stdio: { command: a }, http: { url: "https://x" } }\n`,
       ['p.yaml:3:7: a server is reached in exactly one way: stdio, http, sse or ws'],

@@ -1,0 +1,111 @@
+// Protected servers on HTTP+SSE and on WebSocket: the same tokens, got in the same way, as on Streamable HTTP.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Connection } from '../../adapters/upstream/connection.ts';
+import { CredentialStore } from '../../adapters/upstream/http/oauth/credentials.ts';
+import { sseToolServer } from '../../adapters/upstream/sse/sse-tool-server.ts';
+import { wsToolServer } from '../../adapters/upstream/ws/ws-tool-server.ts';
+import { PLAIN_MANNER, type ToolAnswer } from '../../proxy/tool-server.ts';
+import { QUIET } from '../support/hooks.ts';
+import { browse, ProtectedWorld } from '../support/protected-server.ts';
+import { type ProtectedStream, protectedSse, protectedWs } from '../support/protected-streams.ts';
+
+const SOON = { timeout: 15_000, interval: 50 };
+const TRANSPORTS = [
+  { name: 'HTTP+SSE', start: protectedSse, connect: sseToolServer },
+  { name: 'WebSocket', start: protectedWs, connect: wsToolServer },
+] as const;
+
+describe.each(TRANSPORTS)('a protected server on $name', ({ start, connect }) => {
+  let world: ProtectedWorld;
+  let stream: ProtectedStream;
+  let folder: string;
+  let notes: string[];
+  let open: Connection[];
+
+  beforeEach(async () => {
+    world = await new ProtectedWorld().start();
+    stream = await start(world);
+    folder = mkdtempSync(join(tmpdir(), 'portcullis-'));
+    notes = [];
+    open = [];
+  });
+
+  afterEach(async () => {
+    await Promise.all(open.map((server) => server.stop()));
+    await stream.stop();
+    await world.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  function server(person: boolean, headers = {}): Connection {
+    const connection = connect(
+      { name: 'vault', url: stream.url, headers },
+      {
+        clientInfo: { name: 'portcullis', version: '0' },
+        ourEnvironment: {},
+        credentials: new CredentialStore(join(folder, 'credentials.json'), new Uint8Array(32).fill(7)),
+        consent: person ? async (address) => void (await browse(address)) : undefined,
+        listener: { onAuthorization: (detail) => notes.push(detail) },
+      },
+    );
+    open.push(connection);
+    return connection;
+  }
+
+  async function up(connection: Connection): Promise<Connection> {
+    const started = () =>
+      connection.start().then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(started, SOON).toBe(true);
+    return connection;
+  }
+
+  function call(connection: Connection): Promise<ToolAnswer> {
+    const body = '{"arguments":{},"name":"echo"}';
+    const dispatch = { method: 'tools/call', meta: {}, body, outputBytesMax: 10_000, manner: PLAIN_MANNER };
+    return connection.dispatch(dispatch, QUIET).answer;
+  }
+
+  it('says what to do while nobody has logged in, and gets no message', async () => {
+    await expect(server(false).start()).rejects.toThrow('run portcullis login vault');
+    expect(notes.join()).toContain('run portcullis login vault');
+    expect(world.seen.map(({ authorization }) => authorization)).toEqual([undefined]);
+  });
+
+  it('gets a token for its own address, with its first request', async () => {
+    const connection = await up(server(true));
+    expect((await call(connection)).kind).toBe('result');
+    expect(world.calls).toBe(1);
+    expect(world.authorizations[0]?.get('resource')).toBe(stream.url.replace('ws:', 'http:'));
+    expect(world.seen.at(-1)?.authorization).toMatch(/^Bearer access-/);
+  });
+
+  it('gets the token of a login in another process', async () => {
+    const connection = server(false);
+    await expect(connection.start()).rejects.toThrow('login');
+    await up(server(true));
+    await up(connection);
+    expect((await call(connection)).kind).toBe('result');
+  });
+
+  it('gets tokens bound to a key, with a proof and its nonce', async () => {
+    world.authorization.proofs = ['ES256'];
+    world.server.schemes = ['DPoP'];
+    world.server.nonce = 'of-the-server';
+    const connection = await up(server(true));
+    expect((await call(connection)).kind).toBe('result');
+    expect(world.seen.at(-1)?.authorization).toMatch(/^DPoP access-/);
+  });
+
+  it('with a header of the configuration gets that and no token', async () => {
+    await expect(server(true, { Authorization: 'Bearer mine' }).start()).rejects.toThrow();
+    expect(world.seen.map(({ authorization }) => authorization)).toEqual(['Bearer mine']);
+    expect(world.authorizations).toEqual([]);
+  });
+});
