@@ -29,8 +29,9 @@ import { MESSAGE_BYTES_MAX, QUESTION_TIMEOUT_MS } from '../proxy/limits.ts';
 import { outputCheck } from '../proxy/output-check.ts';
 import { PolicyTurnover } from '../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto } from '../proxy/ports.ts';
+import { ServerPool } from '../proxy/server-pool.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
-import type { OfferKind } from '../proxy/tool-server.ts';
+import type { Notice, OfferKind } from '../proxy/tool-server.ts';
 import type { Configuration } from './configuration.ts';
 import { GateFacts } from './gate-facts.ts';
 import { credentialsFile, type GateFolder } from './home.ts';
@@ -126,10 +127,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       // As long as another server is there the gate is open, and only calls of this one are denied.
       if (policy.served.length === 0) governance.shut('servers', 'SERVER_UNAVAILABLE', `${server}: ${reason}`);
     },
-    onNotice: (server, notice) => {
-      for (const kind of CHANGED_BY[notice.method] ?? []) enforcement.offers.changed(server, kind);
-      enforcement.notices.tell(server, notice);
-    },
+    compare: (description) => catalogue.likeness(description),
+    onNotice: (server, notice) => noticed(server, notice),
     onRefusedRequest: (server, method) => {
       const call = ulid(clock.now(), randomBytes(10));
       const requested = {
@@ -145,6 +144,17 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       } as const;
       void enforcement.refuse({ requested, denial: deny('METHOD_NOT_SERVED', 'a request of the server') }).end;
     },
+  });
+  /** `only`: the server belongs to this conversation alone. */
+  const noticed = (server: string, notice: Notice, only?: object): void => {
+    for (const kind of CHANGED_BY[notice.method] ?? []) enforcement.offers.changed(server, kind, only);
+    enforcement.notices.tell(server, notice, only);
+  };
+  const pool = new ServerPool({
+    shared: (name) => servers.get(name),
+    apart: (name) => servers.apart(name),
+    onNotice: noticed,
+    note,
   });
   const limitsOf = new Map(launches.map((launch) => [launch.name, launch.limits]));
   const limits = ({ server, askedThrough }: CapturedCall): CallLimits =>
@@ -176,7 +186,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     policy: () => policy.digest,
     limits,
     recorder: () => keeper.recorder(),
-    peer: ({ server, askedThrough }) => (askedThrough === undefined ? servers.get(server) : channels.get(askedThrough)),
+    peer: ({ server, askedThrough, manner }) =>
+      askedThrough === undefined ? pool.of(server, manner.sender) : channels.get(askedThrough),
   });
 
   const halt = (defect: unknown): void => {
@@ -189,7 +200,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     clock,
     crypto,
     governance,
-    admission: { authority: asked, catalogue, governance, server: (name) => servers.get(name), limits },
+    admission: { authority: asked, catalogue, governance, servers: pool, limits },
     runner: {
       gate,
       recorder: keeper,
@@ -260,7 +271,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     close: async () => {
       policy.close();
       await enforcement.stopAll({ type: 'call.cancelled', by: 'shutdown' });
-      await servers.stop();
+      await Promise.all([pool.stop(), servers.stop()]);
       await authority.close();
       await keeper.close();
     },

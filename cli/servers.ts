@@ -17,6 +17,8 @@ export interface ServerLaunch {
   readonly limits: CallLimits;
   /** Calls that may be with the server at once; absent where the manifest does not say. */
   readonly concurrency?: number | undefined;
+  /** Every conversation gets one of its own. */
+  readonly isPerSession?: boolean | undefined;
   /** How the server is reached, without secrets: part of its attestation. */
   readonly description: JsonObject;
   readonly start: (surroundings: ServerSurroundings) => ToolServer;
@@ -40,6 +42,7 @@ export interface CommandLine {
 export function unlistedServer(line: CommandLine): ManifestServer {
   return {
     stdio: { command: line.command, args: [...line.args], env: { allow: [], set: {} } },
+    isolation: 'shared',
     limits: { timeoutMs: CALL_TIMEOUT_MS_DEFAULT, outputBytes: CALL_OUTPUT_BYTES_DEFAULT },
   };
 }
@@ -47,13 +50,12 @@ export function unlistedServer(line: CommandLine): ManifestServer {
 /** How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. */
 export async function launchOf(name: string, server: ManifestServer, baseFolder: string): Promise<ServerLaunch> {
   const { concurrency, ...limits } = server.limits;
+  const common = { name, limits, concurrency, isPerSession: server.isolation === 'per-session' };
   if (server.stdio !== undefined) {
     const { command, args, cwd, env, era: chosen = 'auto' } = server.stdio;
     const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);
     return {
-      name,
-      limits,
-      concurrency,
+      ...common,
       description: { stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort() } },
       start: (surroundings) => {
         const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow };
@@ -66,9 +68,7 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     const { wsLinks } = await import('../adapters/upstream/ws/ws-tool-server.ts');
     const headers = headersOf(ws);
     return {
-      name,
-      limits,
-      concurrency,
+      ...common,
       description: { ws: said(ws, headers) },
       start: (surroundings) => {
         const config = { name, url: ws.url, headers, oauth: ws.oauth };
@@ -80,9 +80,7 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     const { sseToolServer } = await import('../adapters/upstream/sse/sse-tool-server.ts');
     const headers = headersOf(sse);
     return {
-      name,
-      limits,
-      concurrency,
+      ...common,
       description: { sse: said(sse, headers) },
       start: (surroundings) => sseToolServer({ name, url: sse.url, headers, oauth: sse.oauth }, surroundings),
     };
@@ -92,9 +90,7 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
   const { url, oauth, era: chosen = 'auto' } = http;
   const fromEnvironment = headersOf(http);
   return {
-    name,
-    limits,
-    concurrency,
+    ...common,
     description: { http: said(http, fromEnvironment) },
     start: (surroundings) =>
       inEra(name, chosen, 'modern-first', httpLinks({ name, url, headers: fromEnvironment, oauth }, surroundings)),

@@ -2,6 +2,7 @@
 // that is the adapters' promise, and nothing here holds a call.
 
 import { visibleText } from '../domain/visible-text.ts';
+import type { ApartServer } from '../proxy/server-pool.ts';
 import type { Notice, ServerDescription, ToolServer } from '../proxy/tool-server.ts';
 import { reasonOf } from './output.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
@@ -11,6 +12,8 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   readonly note: (text: string) => void;
   /** A server said what it offers. Rejects when that could not be recorded; it is then told again. */
   readonly onDescribed: (launch: ServerLaunch, description: ServerDescription) => Promise<void>;
+  /** How a server of which every conversation gets its own compares with what was pinned. */
+  readonly compare: ApartServer['compare'];
   readonly onUnavailable: (server: string, reason: string) => void;
   /** A server said something that belongs to no call. */
   readonly onNotice: (server: string, notice: Notice) => void;
@@ -27,6 +30,9 @@ export class SupervisedServers {
   readonly #launches: readonly ServerLaunch[];
   readonly #hooks: SupervisionHooks;
   readonly #servers = new Map<string, ToolServer>();
+  /** Those of which every conversation gets its own. The first of each is asked what it offers, and stopped: no client speaks with it. */
+  readonly #apart = new Map<string, ApartServer>();
+  readonly #asked = new Map<string, ServerDescription>();
   readonly #described = new Set<string>();
   /** Settles when clients have waited long enough, counted from the start and not from each request. */
   #late: Promise<void> = Promise.resolve();
@@ -38,8 +44,13 @@ export class SupervisedServers {
     this.#hooks = hooks;
   }
 
+  /** The server that all share; undefined where each conversation gets its own. */
   get(name: string): ToolServer | undefined {
-    return this.#servers.get(name);
+    return this.#apart.has(name) ? undefined : this.#servers.get(name);
+  }
+
+  apart(name: string): ApartServer | undefined {
+    return this.#apart.get(name);
   }
 
   start(): void {
@@ -50,17 +61,13 @@ export class SupervisedServers {
       }, DESCRIBED_WITHIN_MS).unref();
     });
     for (const launch of this.#launches) {
-      const server = launch.start({
-        clientInfo: { name: 'portcullis', version: this.#hooks.version },
-        listener: {
-          onStderr: (bytes) => this.#quote(launch.name, bytes),
-          onRefusedRequest: ({ method }) => this.#hooks.onRefusedRequest(launch.name, method),
-          onAuthorization: (detail) => this.#hooks.note(`server ${launch.name}: ${detail}`),
-        },
-        credentials: this.#hooks.credentials,
-        consent: this.#hooks.consent,
-      });
+      const server = this.#make(launch);
       this.#servers.set(launch.name, server);
+      if (launch.isPerSession === true) {
+        this.#apart.set(launch.name, this.#apartOf(launch));
+        void this.#ask(launch, server, RESTART_FIRST_MS);
+        continue;
+      }
       server.onNotice((notice) => this.#hooks.onNotice(launch.name, notice));
       server.onChange((change) => {
         if (this.#stopped || change === 'up') return;
@@ -81,19 +88,61 @@ export class SupervisedServers {
     await Promise.all([...this.#servers.values()].map((server) => server.stop()));
   }
 
+  #make(launch: ServerLaunch): ToolServer {
+    return launch.start({
+      clientInfo: { name: 'portcullis', version: this.#hooks.version },
+      listener: {
+        onStderr: (bytes) => this.#quote(launch.name, bytes),
+        onRefusedRequest: ({ method }) => this.#hooks.onRefusedRequest(launch.name, method),
+        onAuthorization: (detail) => this.#hooks.note(`server ${launch.name}: ${detail}`),
+      },
+      credentials: this.#hooks.credentials,
+      consent: this.#hooks.consent,
+    });
+  }
+
+  #apartOf(launch: ServerLaunch): ApartServer {
+    const described = () => (this.#described.has(launch.name) ? this.#asked.get(launch.name) : undefined);
+    return {
+      get description() {
+        return described();
+      },
+      make: () => this.#make(launch),
+      compare: this.#hooks.compare,
+    };
+  }
+
+  /** Starts a server to be told what it offers, and stops it before anybody gets another one of it. */
+  async #ask(launch: ServerLaunch, server: ToolServer, retryMs: number): Promise<void> {
+    const { name } = launch;
+    try {
+      const description = this.#asked.get(name) ?? (await server.start());
+      this.#asked.set(name, description);
+      await server.stop();
+      await this.#hooks.onDescribed(launch, description);
+      this.#described.add(name);
+    } catch (fault) {
+      this.#failed(launch, fault, retryMs, (nextMs) => this.#ask(launch, server, nextMs));
+    }
+  }
+
   /** Starts a server, or reads again what it offers when it runs, until that is known and recorded. */
   async #bring(launch: ServerLaunch, server: ToolServer, retryMs: number): Promise<void> {
     try {
       await this.#hooks.onDescribed(launch, server.description ?? (await server.start()));
       this.#described.add(launch.name);
     } catch (fault) {
-      if (this.#stopped) return;
-      this.#hooks.note(`server ${launch.name}: ${reasonOf(fault)}`);
-      if (!this.#described.has(launch.name)) this.#hooks.onUnavailable(launch.name, reasonOf(fault));
-      setTimeout(() => {
-        if (!this.#stopped) void this.#bring(launch, server, Math.min(retryMs * 2, RESTART_MAX_MS));
-      }, retryMs).unref();
+      this.#failed(launch, fault, retryMs, (nextMs) => this.#bring(launch, server, nextMs));
     }
+  }
+
+  #failed({ name }: ServerLaunch, fault: unknown, retryMs: number, again: (retryMs: number) => Promise<void>): void {
+    if (this.#stopped) return;
+    this.#hooks.note(`server ${name}: ${reasonOf(fault)}`);
+    if (!this.#described.has(name)) this.#hooks.onUnavailable(name, reasonOf(fault));
+    setTimeout(() => {
+      if (!this.#stopped) void again(Math.min(retryMs * 2, RESTART_MAX_MS));
+    }, retryMs).unref();
   }
 
   /** Whoever is still silent may come later; until then it counts as not there. */

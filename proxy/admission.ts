@@ -9,13 +9,13 @@ import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Governance } from './governance.ts';
 import type { Authority } from './ports.ts';
-import type { ToolServer } from './tool-server.ts';
+import type { ServerPool } from './server-pool.ts';
 
 export interface AdmissionPorts {
   readonly authority: Authority;
   readonly catalogue: Catalogue;
   readonly governance: Governance;
-  readonly server: (name: string) => ToolServer | undefined;
+  readonly servers: ServerPool;
   readonly limits: (call: CapturedCall) => CallLimits;
 }
 
@@ -37,6 +37,8 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
   if ('code' in governance) return denied(deny(governance.code, governance.detail));
   const refused = await actionRefusal(ports, call);
   if (refused !== undefined) return denied(refused);
+  if (ports.servers.of(call.server, call.manner.sender) === undefined)
+    return denied(deny('SERVER_UNAVAILABLE', call.server));
   const definition = catalogue.definition(call);
   const attestation = catalogue.server(call.server)?.attestation;
   if (definition === undefined || attestation === undefined) return denied(unknown('no such tool'));
@@ -72,7 +74,7 @@ async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedC
   if (!call.principal.root) return deny('LINEAGE_NOT_ROOT', call.principal.agent);
   if (catalogue.definition(call) === undefined)
     return deny('ENV_TOOL_DEFINITION', 'the definition differs from the pinned one');
-  if (ports.server(server)?.description === undefined) return deny('SERVER_UNAVAILABLE', server);
+  if (ports.servers.description(server) === undefined) return deny('SERVER_UNAVAILABLE', server);
   return undefined;
 }
 

@@ -17,12 +17,14 @@ export interface BoundTask {
   /** The tool whose result it will have. */
   readonly tool: string;
   readonly call: CallId;
+  /** To whom alone the server belongs that works on it; absent where all share it. */
+  readonly scope?: object | undefined;
 }
 
 type Questions = Readonly<Record<string, Question>>;
 
 interface Kept {
-  readonly task: BoundTask;
+  task: BoundTask;
   /** What its server said of it last, without anything that it has come to. */
   state: JsonObject;
   /** What its owner is asked for now, as far as answers are compared with it. */
@@ -38,12 +40,21 @@ export class BoundTasks {
   readonly #ofAgent = new Map<string, Map<string, Kept>>();
   /** By server and its id, oldest first. */
   readonly #names = new Map<string, { readonly agent: string; readonly name: string }>();
+  /** What tells servers of one name apart of which each belongs to somebody. */
+  readonly #scopes = new WeakMap<object, number>();
+  #scopesSeen = 0;
 
   /** Remembers a task and says under which id the client is to know it: the server's own, unless another task of that agent has that one. */
   bind(task: BoundTask, said: JsonObject = {}): string {
-    const key = keyOf(task.server, task.taskId);
+    const key = this.#keyOf(task.server, task.taskId, task.scope);
     const known = this.#names.get(key);
-    if (known?.agent === task.agent) return known.name;
+    const again = known?.agent === task.agent ? this.#ofAgent.get(known.agent)?.get(known.name) : undefined;
+    if (known !== undefined && again !== undefined) {
+      // Given away anew to the same agent, it is the latest task of that id.
+      again.task = task;
+      again.state = stateOf(said);
+      return known.name;
+    }
     // A server that gives an id away anew has forgotten whose it was. It must not be the task of both.
     if (known !== undefined) this.#forget(key);
     const own = this.#ofAgent.get(task.agent) ?? new Map<string, Kept>();
@@ -57,8 +68,8 @@ export class BoundTasks {
   }
 
   /** What the server says of a task now. Of a task that is not known nothing is kept. */
-  learn(server: string, taskId: string, said: JsonObject): void {
-    const known = this.#names.get(keyOf(server, taskId));
+  learn(server: string, taskId: string, said: JsonObject, scope?: object): void {
+    const known = this.#names.get(this.#keyOf(server, taskId, scope));
     const kept = known === undefined ? undefined : this.#ofAgent.get(known.agent)?.get(known.name);
     if (kept === undefined) return;
     kept.state = { ...kept.state, ...stateOf(said) };
@@ -80,8 +91,12 @@ export class BoundTasks {
   }
 
   /** Under which id the owner knows a server's task, and who that is. */
-  named(server: string, taskId: string): { readonly name: string; readonly task: BoundTask } | undefined {
-    const known = this.#names.get(keyOf(server, taskId));
+  named(
+    server: string,
+    taskId: string,
+    scope?: object,
+  ): { readonly name: string; readonly task: BoundTask } | undefined {
+    const known = this.#names.get(this.#keyOf(server, taskId, scope));
     const kept = known === undefined ? undefined : this.#ofAgent.get(known.agent)?.get(known.name);
     return known === undefined || kept === undefined ? undefined : { name: known.name, task: kept.task };
   }
@@ -96,11 +111,26 @@ export class BoundTasks {
     return this.#ofAgent.get(agent)?.get(name)?.state ?? {};
   }
 
+  /** The servers that belonged to somebody alone are gone, and their tasks with them. */
+  forget(scope: object): void {
+    const number = this.#scopes.get(scope);
+    if (number === undefined) return;
+    for (const key of [...this.#names.keys()]) if (key.startsWith(`${number} `)) this.#forget(key);
+  }
+
   /** Its owner will hear that there is no such task. */
   #forgetOldest(agent?: string): void {
     for (const [key, known] of this.#names) {
       if (agent === undefined || known.agent === agent) return this.#forget(key);
     }
+  }
+
+  /** 0: everybody's server. */
+  #keyOf(server: string, taskId: string, scope: object | undefined): string {
+    if (scope === undefined) return `0 ${server} ${taskId}`;
+    const number = this.#scopes.get(scope) ?? ++this.#scopesSeen;
+    this.#scopes.set(scope, number);
+    return `${number} ${server} ${taskId}`;
   }
 
   #forget(key: string): void {
@@ -111,10 +141,6 @@ export class BoundTasks {
     own?.delete(known.name);
     if (own?.size === 0) this.#ofAgent.delete(known.agent);
   }
-}
-
-function keyOf(server: string, taskId: string): string {
-  return `${server} ${taskId}`;
 }
 
 function stateOf(said: JsonObject): JsonObject {

@@ -27,6 +27,9 @@ export interface PinnedServer {
   readonly instructions: string | undefined;
 }
 
+/** How what a server says that it offers compares with what was pinned. `more`: all of that is there as it was, and something else too. */
+export type Likeness = 'same' | 'more' | 'different';
+
 /** SHA-256 of the canonical form: the order of keys in a definition is no difference. */
 export function digestOf(sha256: Sha256, value: JsonObject): Digest {
   return `sha256:${encodeBase64url(sha256(UTF8.encode(canonicalJson(value))))}`;
@@ -50,12 +53,7 @@ export class Catalogue {
 
   /** Pins what a server offers. `launch` is how it is reached, without secrets. A server that is pinned already is compared instead. */
   observe(description: ServerDescription, launch: JsonObject): PinnedServer {
-    const tools = new Map<string, PinnedTool>();
-    for (const { name, raw } of description.tools) {
-      // Neither offered nor called: the record of a call could not hold its name.
-      if (name.length > NAME_CHARACTERS_MAX) continue;
-      tools.set(name, { server: description.name, name, definition: raw, digest: digestOf(this.#sha256, raw) });
-    }
+    const tools = this.#toolsOf(description);
     const known = this.#servers.get(description.name);
     if (known !== undefined) {
       this.#compare(known, tools);
@@ -70,6 +68,15 @@ export class Catalogue {
     };
     this.#servers.set(description.name, pinned);
     return pinned;
+  }
+
+  /** Compares another server of that name, and remembers nothing. One of which nothing is pinned is like none. */
+  likeness(description: ServerDescription): Likeness {
+    const pinned = this.#servers.get(description.name)?.tools;
+    const tools = this.#toolsOf(description);
+    if (pinned === undefined || [...pinned.values()].some(({ name, digest }) => tools.get(name)?.digest !== digest))
+      return 'different';
+    return tools.size === pinned.size ? 'same' : 'more';
   }
 
   servers(): readonly PinnedServer[] {
@@ -97,6 +104,16 @@ export class Catalogue {
   /** Whether the live definition is still the pinned one. */
   drifted(server: string, name: string): boolean {
     return this.#drifted.has(`${server}/${name}`);
+  }
+
+  #toolsOf(description: ServerDescription): ReadonlyMap<string, PinnedTool> {
+    const tools = new Map<string, PinnedTool>();
+    for (const { name, raw } of description.tools) {
+      // Neither offered nor called: the record of a call could not hold its name.
+      if (name.length > NAME_CHARACTERS_MAX) continue;
+      tools.set(name, { server: description.name, name, definition: raw, digest: digestOf(this.#sha256, raw) });
+    }
+    return tools;
   }
 
   #methodDigest(method: string): Digest {

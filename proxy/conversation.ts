@@ -20,6 +20,7 @@ import type { Listener } from './notices.ts';
 import { OUTCOME_OF_TASK } from './output-check.ts';
 import type { RunningCall } from './runner.ts';
 import { Subscriptions } from './subscriptions.ts';
+import type { OwnerOfTasks } from './task-names.ts';
 import { exposedName, resolveName, toolsOf } from './tool-names.ts';
 import type { Asking, Era, Manner, Notice, OfferKind, Peer, Question } from './tool-server.ts';
 import { couldMake } from './uri-template.ts';
@@ -82,6 +83,8 @@ export class Conversation implements Listener {
   readonly #fetching = new Map<string, { readonly again: Notice | undefined }>();
   /** What was said before is told before. */
   #telling: Promise<void> = Promise.resolve();
+  /** Of the client, as far as it was said: only one of the older era has to be met. */
+  #era: Era = 'modern';
   /** Why nothing begins any more. */
   #closedBy: 'disconnect' | 'shutdown' | undefined;
 
@@ -110,6 +113,7 @@ export class Conversation implements Listener {
     const running = [...this.#running];
     this.stop(by);
     await Promise.all([asked, ...running.map((call) => call.end)]);
+    this.gate.forget(this);
   }
 
   get isClosed(): boolean {
@@ -148,11 +152,12 @@ export class Conversation implements Listener {
    */
   #taskNoticed(server: string, { method, params }: Notice): void {
     const { tasks } = this.gate;
-    const bound = tasks.named(server, String(params.taskId));
+    const scope = this.gate.scope(server, this);
+    const bound = tasks.named(server, String(params.taskId), scope);
     if (bound?.task.agent !== this.principal.agent) return;
     const { name, task } = bound;
     if (!OUTCOME_OF_TASK.some((member) => Object.hasOwn(params, member))) {
-      tasks.learn(server, task.taskId, params);
+      tasks.learn(server, task.taskId, params, scope);
       return this.#tell({ method, params: { ...params, taskId: name } }, server);
     }
     if (this.#fetching.has(name)) this.#fetching.set(name, { again: { method, params } });
@@ -190,8 +195,9 @@ export class Conversation implements Listener {
 
   /** Has the servers in the view make ready for a client of this era. */
   async meet(era: Era): Promise<void> {
+    this.#era = era;
     const servers = await this.servers();
-    await Promise.all(servers.map((name) => this.gate.server(name)?.meet?.(era)));
+    await Promise.all(servers.map((name) => this.gate.meet(name, era)));
   }
 
   /** What servers in the view can do and rules could ever allow this client, as a server declares it. */
@@ -200,7 +206,7 @@ export class Conversation implements Listener {
     const visible = await this.gate.visible(this.principal);
     const able = new Set<string>();
     for (const server of servers) {
-      const { capabilities = {} } = this.gate.server(server)?.description ?? {};
+      const { capabilities = {} } = this.gate.description(server) ?? {};
       const { prompts, resources, completions, logging } = capabilities;
       const may = (method: GovernedMethod) => visible.has(actionId(method, server, method));
       if (isJsonObject(prompts) && may('prompts/get')) able.add('prompts');
@@ -242,12 +248,16 @@ export class Conversation implements Listener {
     const shown = servers.filter((server) => visible.has(actionId(method, server, method)));
     const lists = await Promise.all(
       shown.map(async (server) => {
-        const items = await this.gate.offers.of(server, kind);
+        const items = await this.#list(server, kind);
         if (kind !== 'prompts' || this.view.kind === 'server') return items;
         return items.map((item) => ({ ...item, name: exposedName(this.view, server, String(item.name)) }));
       }),
     );
     return lists.flat();
+  }
+
+  #list(server: string, kind: OfferKind): Promise<readonly JsonObject[]> {
+    return this.gate.offers.of(server, kind, { conversation: this, agent: this.principal.agent, era: this.#era });
   }
 
   /** What a client's name for a tool or a prompt means. */
@@ -260,16 +270,15 @@ export class Conversation implements Listener {
   /** Whose resource this is: of the servers in the view the first that lists it, else the first with a template that could make it. */
   async holderOf(uri: string): Promise<string> {
     if (this.view.kind === 'server') return this.view.server;
-    const { offers } = this.gate;
     // What it may not know of must not stand before what it may.
     const visible = await this.gate.visible(this.principal);
     const servers = (await this.servers()).filter((server) =>
       visible.has(actionId(USED_BY.resources, server, USED_BY.resources)),
     );
-    const resources = await Promise.all(servers.map((server) => offers.of(server, 'resources')));
+    const resources = await Promise.all(servers.map((server) => this.#list(server, 'resources')));
     const listed = resources.findIndex((list) => list.some((resource) => resource.uri === uri));
     if (listed >= 0) return servers[listed] ?? '';
-    const templates = await Promise.all(servers.map((server) => offers.of(server, 'resourceTemplates')));
+    const templates = await Promise.all(servers.map((server) => this.#list(server, 'resourceTemplates')));
     const made = templates.findIndex((list) =>
       list.some(({ uriTemplate }) => typeof uriTemplate === 'string' && couldMake(uriTemplate, uri)),
     );
@@ -279,7 +288,13 @@ export class Conversation implements Listener {
   /** The task that this client knows under an id. */
   task(id: string): BoundTask | undefined {
     const task = this.gate.tasks.find(id, this.principal.agent);
-    return task !== undefined && this.sees(task.server) ? task : undefined;
+    if (task === undefined || !this.sees(task.server)) return undefined;
+    return task.scope === undefined || task.scope === this ? task : undefined;
+  }
+
+  /** Who a task of this server belongs to when this client makes it. */
+  owner(server: string): OwnerOfTasks {
+    return { agent: this.principal.agent, tasks: this.gate.tasks, scope: this.gate.scope(server, this) };
   }
 
   /** Whether one more call may begin. */

@@ -29,8 +29,9 @@ import {
   refuseRequest,
   runCall,
 } from './runner.ts';
+import type { Customer, ServerPool } from './server-pool.ts';
 import { ServerTurns, type Turn } from './server-turns.ts';
-import type { ToolServer } from './tool-server.ts';
+import type { Era, ServerDescription } from './tool-server.ts';
 
 export interface EnforcementPorts {
   readonly clock: Clock;
@@ -67,7 +68,7 @@ export class Enforcement {
     this.#admission = { ...ports.admission, visible: (principal: Principal) => this.visible(principal) };
     this.#runner = { ...ports.runner, decide: (call) => admit(this.#admission, call) };
     this.#turns = new ServerTurns(ports.concurrency);
-    this.offers = new Offers(ports.clock, ports.admission.server);
+    this.offers = new Offers(ports.clock, ports.admission.servers);
   }
 
   get channels(): Channels {
@@ -91,8 +92,29 @@ export class Enforcement {
     return this.#ports.governance.snapshot();
   }
 
-  server(name: string): ToolServer | undefined {
-    return this.#ports.admission.server(name);
+  /** What a server said of itself, or undefined while it is not there. */
+  description(server: string): ServerDescription | undefined {
+    return this.#servers.description(server);
+  }
+
+  /** Has a server make ready for a client of this era. Never rejects. */
+  meet(server: string, era: Era): Promise<void> {
+    return this.#servers.meet(server, era);
+  }
+
+  /** To whom alone the server belongs that a conversation speaks with; undefined where all share it. */
+  scope(server: string, conversation: object): object | undefined {
+    return this.#servers.scope(server, conversation);
+  }
+
+  /** A conversation is over: nothing that was its own is kept. Whoever stops the servers waits for those that are being stopped. */
+  forget(conversation: object): void {
+    this.tasks.forget(conversation);
+    void this.#servers.end(conversation);
+  }
+
+  get #servers(): ServerPool {
+    return this.#ports.admission.servers;
   }
 
   limits(call: CapturedCall): CallLimits {
@@ -116,8 +138,10 @@ export class Enforcement {
   /** Runs a captured call through the machine. `sender` is whoever shares its turns with nobody else: a session. */
   start(captured: CapturedCall, options: Omit<CallOptions, 'turn'>, sender: object): RunningCall {
     if (captured.askedThrough !== undefined) return this.#startQuestion(captured, options);
-    const turn = this.#turns.of(captured.server, sender);
-    const inTurn = turn === undefined ? options : { ...options, turn: this.#forWhoMayWait(captured, turn) };
+    const scope = this.scope(captured.server, sender);
+    const turn = this.#turns.of(captured.server, sender, scope);
+    const waits = turn !== undefined || scope !== undefined;
+    const inTurn = waits ? { ...options, turn: this.#forWhoMayWait(captured, turn, sender) } : options;
     return this.#track(runCall(this.#runner, captured, inTurn));
   }
 
@@ -131,11 +155,19 @@ export class Enforcement {
     return question;
   }
 
-  /** A call that could not go whatever the rules say is denied at once. That must not tell how busy a server is, nor hold up anybody. */
-  #forWhoMayWait(captured: CapturedCall, turn: Turn): Turn {
+  /**
+   * A call that could not go whatever the rules say is denied at once. That must not tell how busy a server is, nor hold up anybody, nor start
+   * a server.
+   */
+  #forWhoMayWait(captured: CapturedCall, turn: Turn | undefined, conversation: object): Turn {
+    const { agent } = captured.principal;
+    const customer: Customer = { conversation, agent, era: captured.manner.era };
     return {
-      take: async () => (await refusalOf(this.#admission, captured)) ?? turn.take(),
-      leave: () => turn.leave(),
+      take: async () =>
+        (await refusalOf(this.#admission, captured)) ??
+        (await this.#servers.ready(captured.server, customer)) ??
+        (await turn?.take()),
+      leave: () => turn?.leave(),
     };
   }
 

@@ -49,6 +49,13 @@ export const SESSIONS_PER_PRINCIPAL_MAX = 256;
 /** Principals for whom the gate keeps which tools they may know of. As many as there can be sessions. */
 export const PRINCIPALS_REMEMBERED_MAX = 2048;
 
+/**
+ * Servers that conversations have to themselves, over all agents and of one. Each is a process of 50 to 100 MB or a connection: all of them
+ * fill a large machine, and one agent alone can neither do that nor keep the others from having any.
+ */
+export const OWN_SERVERS_MAX = 256;
+export const OWN_SERVERS_PER_AGENT_MAX = 64;
+
 /** A session without a request for this long is closed; a client then starts a new one, as the specification asks (404). */
 export const SESSION_IDLE_MS = 30 * MINUTE;
 

@@ -34,9 +34,12 @@ export class Notices {
     this.#listeners.delete(listener);
   }
 
-  tell(server: string, notice: Notice): void {
+  /** `only`: it comes from a server that belongs to this listener alone. */
+  tell(server: string, notice: Notice, only?: object): void {
     if (!UNASKED.has(notice.method)) return;
-    const concerned = [...this.#listeners].filter((listener) => listener.sees(server));
+    const concerned = [...this.#listeners].filter(
+      (listener) => listener.sees(server) && (only === undefined || only === listener),
+    );
     if (ABOUT_ONE_CLIENT.has(notice.method) && concerned.length > 1) return;
     for (const listener of concerned) listener.noticed(server, notice);
   }

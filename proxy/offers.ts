@@ -4,7 +4,8 @@
 import type { JsonObject } from '../domain/json.ts';
 import { LIST_FRESH_MS, LIST_WAIT_MS } from './limits.ts';
 import type { Clock } from './ports.ts';
-import type { OfferKind, ToolServer } from './tool-server.ts';
+import type { Customer, ServerPool } from './server-pool.ts';
+import type { OfferKind } from './tool-server.ts';
 
 interface Kept {
   items: readonly JsonObject[];
@@ -24,37 +25,42 @@ const CAPABILITY: Record<OfferKind, 'prompts' | 'resources'> = {
 
 export class Offers {
   readonly #clock: Clock;
-  readonly #server: (name: string) => ToolServer | undefined;
-  readonly #kept = new Map<string, Kept>();
+  readonly #servers: ServerPool;
+  /** By whose server it is: everybody's, which is this, or one client's own. */
+  readonly #kept = new WeakMap<object, Map<string, Kept>>();
 
-  constructor(clock: Clock, server: (name: string) => ToolServer | undefined) {
+  constructor(clock: Clock, servers: ServerPool) {
     this.#clock = clock;
-    this.#server = server;
+    this.#servers = servers;
   }
 
-  /** The items of one server's list, as it gave them. Hostile text. Never rejects. */
-  async of(server: string, kind: OfferKind): Promise<readonly JsonObject[]> {
-    const live = this.#server(server);
-    if (live?.description?.capabilities[CAPABILITY[kind]] === undefined) return [];
+  /** The items of one server's list, as it gives them to this customer. Hostile text. Never rejects. */
+  async of(server: string, kind: OfferKind, customer: Customer): Promise<readonly JsonObject[]> {
+    if (this.#servers.description(server)?.capabilities[CAPABILITY[kind]] === undefined) return [];
+    const { conversation } = customer;
+    const scope = (conversation === undefined ? undefined : this.#servers.scope(server, conversation)) ?? this;
+    const lists = this.#kept.get(scope) ?? new Map<string, Kept>();
+    this.#kept.set(scope, lists);
     const key = `${kind} ${server}`;
-    let kept = this.#kept.get(key);
+    let kept = lists.get(key);
     if (kept === undefined) {
       kept = { items: [], readAt: Number.NEGATIVE_INFINITY, reading: undefined, late: false };
-      this.#kept.set(key, kept);
+      lists.set(key, kept);
     }
-    if (this.#clock.monotonic() - kept.readAt > LIST_FRESH_MS) await this.#read(live, kind, kept);
+    if (this.#clock.monotonic() - kept.readAt > LIST_FRESH_MS)
+      await this.#read(() => this.#servers.list(server, kind, customer), kept);
     return kept.items;
   }
 
-  /** The server said that its list changed. */
-  changed(server: string, kind: OfferKind): void {
-    const kept = this.#kept.get(`${kind} ${server}`);
+  /** A server said that its list changed: one that all share, or the one that belongs to `scope` alone. */
+  changed(server: string, kind: OfferKind, scope: object = this): void {
+    const kept = this.#kept.get(scope)?.get(`${kind} ${server}`);
     if (kept !== undefined) kept.readAt = Number.NEGATIVE_INFINITY;
   }
 
-  async #read(server: ToolServer, kind: OfferKind, kept: Kept): Promise<void> {
+  async #read(list: () => Promise<readonly JsonObject[]>, kept: Kept): Promise<void> {
     kept.reading ??= Promise.resolve()
-      .then(() => server.list(kind))
+      .then(list)
       .then(
         (items) => {
           kept.items = items;

@@ -15,21 +15,24 @@ export interface Turn {
 
 export class ServerTurns {
   readonly #concurrency: (server: string) => number | undefined;
-  readonly #lines = new Map<string, ServerLine>();
+  /** By whose server it is: everybody's, which is this, or one client's own. */
+  readonly #lines = new WeakMap<object, Map<string, ServerLine>>();
 
   constructor(concurrency: (server: string) => number | undefined) {
     this.#concurrency = concurrency;
   }
 
-  /** The turn of a call of this server, or undefined where nobody waits. `sender` is compared by identity only. */
-  of(server: string, sender: object): Turn | undefined {
+  /**
+   * The turn of a call of this server, or undefined where nobody waits. `sender` is compared by identity only, and so is `scope`: to whom alone
+   * the server belongs, if it does.
+   */
+  of(server: string, sender: object, scope: object = this): Turn | undefined {
     const max = this.#concurrency(server);
     if (max === undefined) return undefined;
-    let line = this.#lines.get(server);
-    if (line === undefined) {
-      line = new ServerLine(server, max);
-      this.#lines.set(server, line);
-    }
+    const lines = this.#lines.get(scope) ?? new Map<string, ServerLine>();
+    this.#lines.set(scope, lines);
+    const line = lines.get(server) ?? new ServerLine(server, max);
+    lines.set(server, line);
     return line.turn(sender);
   }
 }

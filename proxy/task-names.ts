@@ -7,6 +7,13 @@ import type { Operation } from './conversation.ts';
 
 const RELATED_TASK = 'io.modelcontextprotocol/related-task';
 
+export interface OwnerOfTasks {
+  readonly agent: string;
+  readonly tasks: BoundTasks;
+  /** To whom alone the server belongs; undefined where all share it. */
+  readonly scope: object | undefined;
+}
+
 /**
  * The members of a released result that name a task, where its owner knows it by another id: they replace those of the result. A task that is
  * new is bound to the agent, and what is said of a known one is remembered.
@@ -14,33 +21,31 @@ const RELATED_TASK = 'io.modelcontextprotocol/related-task';
 export function renamedTasks(
   operation: Operation,
   { result, type, receipt }: Extract<CallEnd, { kind: 'result' }>,
-  agent: string,
-  tasks: BoundTasks,
+  { agent, tasks, scope }: OwnerOfTasks,
 ): JsonObject {
   const { server, tool, method } = operation;
-  const related = renamedRelation(server, result, agent, tasks);
+  const nameOf = (taskId: string): string | undefined => {
+    const bound = tasks.named(server, taskId, scope);
+    return bound?.task.agent === agent ? bound.name : undefined;
+  };
+  const related = renamedRelation(result, nameOf);
   if (type === 'task') {
     const task = isJsonObject(result.task) ? result.task : result;
-    const name = tasks.bind({ server, taskId: String(task.taskId), agent, tool, call: receipt.call }, task);
+    const name = tasks.bind({ server, taskId: String(task.taskId), agent, tool, call: receipt.call, scope }, task);
     if (name === task.taskId) return related;
     return { ...related, ...(task === result ? { taskId: name } : { task: { ...task, taskId: name } }) };
   }
   if (!method.startsWith('tasks/') || typeof result.taskId !== 'string') return related;
-  tasks.learn(server, result.taskId, result);
-  const name = nameOf(server, result.taskId, agent, tasks);
+  tasks.learn(server, result.taskId, result, scope);
+  const name = nameOf(result.taskId);
   return name === undefined || name === result.taskId ? related : { ...related, taskId: name };
 }
 
-function renamedRelation(server: string, { _meta: meta }: JsonObject, agent: string, tasks: BoundTasks): JsonObject {
+function renamedRelation({ _meta: meta }: JsonObject, nameOf: (taskId: string) => string | undefined): JsonObject {
   const related = isJsonObject(meta) ? meta[RELATED_TASK] : undefined;
   if (!isJsonObject(related) || typeof related.taskId !== 'string') return {};
-  const name = nameOf(server, related.taskId, agent, tasks);
+  const name = nameOf(related.taskId);
   return name === undefined || name === related.taskId
     ? {}
     : { _meta: { [RELATED_TASK]: { ...related, taskId: name } } };
-}
-
-function nameOf(server: string, taskId: string, agent: string, tasks: BoundTasks): string | undefined {
-  const bound = tasks.named(server, taskId);
-  return bound?.task.agent === agent ? bound.name : undefined;
 }

@@ -49,7 +49,7 @@ export interface Manner {
   readonly capabilities: ClientCapabilities;
   /** The least severe log message that the client wants; none was named when absent. */
   readonly logLevel?: string;
-  /** Stands for the client and says nothing about it: two calls with the same one are of one client. */
+  /** Stands for the client and says nothing about it: two calls with the same one are of one client, and reach a server of its own alike. */
   readonly sender?: object;
 }
 

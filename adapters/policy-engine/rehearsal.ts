@@ -28,6 +28,7 @@ const MANIFEST: Manifest = {
   servers: {
     stage: {
       stdio: { command: 'nothing', args: [], env: { allow: [], set: {} } },
+      isolation: 'shared',
       limits: { timeoutMs: 1, outputBytes: 1, concurrency: 1 },
     },
   },

@@ -153,6 +153,8 @@ const server = z.strictObject({
   http: remote.extend({ era }).optional(),
   sse: remote.optional(),
   ws: remote.extend({ era }).optional(),
+  /** Whether all conversations share one process or connection, or each gets its own. */
+  isolation: z.enum(['shared', 'per-session']).default('shared'),
   limits: limits.prefault({}),
 });
 

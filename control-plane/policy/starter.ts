@@ -65,6 +65,8 @@ function manifestText({ server, command, args, workspace }: StarterOptions, poin
     `      args: [${args.map(quoted).join(', ')}]`,
     '      # The server gets no other variables of the environment than these. Secrets are passed on, never written here.',
     '      env: { allow: [] }',
+    '    # "shared": one process for every client. "per-session": each session gets a process of its own, which ends with it.',
+    '    isolation: shared',
     '    # For each call. With "concurrency: 4" at most four are with the server at once, and others wait for their turn.',
     `    limits: { timeoutMs: ${CALL_TIMEOUT_MS_DEFAULT}, outputBytes: ${CALL_OUTPUT_BYTES_DEFAULT} }`,
   ];

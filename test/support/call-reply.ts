@@ -10,6 +10,6 @@ import { PRINCIPAL } from './gate-world.ts';
 export function toolCallReply(id: string | number, name: string, end: CallEnd, hints: OperatorHints): string {
   const said = { arguments: {}, rest: {}, meta: {}, manner: PLAIN_MANNER };
   const operation: Operation = { method: 'tools/call', server: 'fs', tool: name, ...said };
-  const surroundings = { hints, principal: PRINCIPAL, tasks: new BoundTasks() };
+  const surroundings = { hints, owner: { agent: PRINCIPAL.agent, tasks: new BoundTasks(), scope: undefined } };
   return callReply({ id, params: { name } }, operation, end, surroundings);
 }

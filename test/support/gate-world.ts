@@ -29,6 +29,7 @@ import { outputCheck } from '../../proxy/output-check.ts';
 import type { PolicyTurnover } from '../../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto, InstallResult } from '../../proxy/ports.ts';
 import type { RunningCall } from '../../proxy/runner.ts';
+import { ServerPool } from '../../proxy/server-pool.ts';
 import { SpentPermits } from '../../proxy/spent-permits.ts';
 import type {
   Dispatch,
@@ -256,7 +257,7 @@ export class World {
         authority: this.authority,
         catalogue,
         governance,
-        server: serverNamed,
+        servers: new ServerPool({ shared: serverNamed }),
         limits: () => LIMITS,
       },
       runner: {

@@ -2,8 +2,6 @@
 
 import { TOOL_METHOD } from '../../../domain/action.ts';
 import type { Json, JsonObject } from '../../../domain/json.ts';
-import type { Principal } from '../../../domain/principal.ts';
-import type { BoundTasks } from '../../../proxy/bound-tasks.ts';
 import {
   type CallEnd,
   denialError,
@@ -14,7 +12,7 @@ import {
 } from '../../../proxy/client-view.ts';
 import type { Operation } from '../../../proxy/conversation.ts';
 import { errorMessage, type RequestId, RPC, resultMessage, resultText } from '../../../proxy/jsonrpc.ts';
-import { renamedTasks } from '../../../proxy/task-names.ts';
+import { type OwnerOfTasks, renamedTasks } from '../../../proxy/task-names.ts';
 import { olderResult } from './from-modern.ts';
 
 /** "Resource not found" of the revisions up to 2025-11-25. */
@@ -22,8 +20,7 @@ const RESOURCE_NOT_FOUND = -32002;
 
 export interface Surroundings {
   readonly hints: OperatorHints;
-  readonly principal: Principal;
-  readonly tasks: BoundTasks;
+  readonly owner: OwnerOfTasks;
   /** Set where the server speaks 2026-07-28: the output schema of the tool, as far as it has one. */
   readonly modern?: { readonly outputSchema: Json | undefined } | undefined;
 }
@@ -32,14 +29,14 @@ export function callReply(
   request: { readonly id: RequestId; readonly params: JsonObject | undefined },
   operation: Operation,
   end: CallEnd,
-  { hints, principal, tasks, modern }: Surroundings,
+  { hints, owner, modern }: Surroundings,
 ): string {
   const { id, params = {} } = request;
   const { method } = operation;
   switch (end.kind) {
     case 'result': {
       const told = modern === undefined ? end : olderResult(end, modern.outputSchema);
-      return resultText(id, releasedJson(told, renamedTasks(operation, end, principal.agent, tasks)));
+      return resultText(id, releasedJson(told, renamedTasks(operation, end, owner)));
     }
     case 'error':
       return errorMessage(id, end.error.code, end.error.message, releasedErrorData(end));

@@ -266,7 +266,7 @@ export class LegacySession {
   }
 
   #isModern(server: string): boolean {
-    return this.#gate.server(server)?.description?.protocolVersion === MODERN_REVISION;
+    return this.#gate.description(server)?.protocolVersion === MODERN_REVISION;
   }
 
   /** As their servers described them last: what has become of them since is asked of their server one by one, governed. */
@@ -301,17 +301,16 @@ export class LegacySession {
     this.#running.delete(id);
     if (this.#withdrawn.delete(id)) return;
     const { hints } = this.#options;
-    const { principal } = this.#conversation;
     const { server, tool } = operation;
     const definition = this.#gate.catalogue.tool(server, tool)?.definition;
     const modern = this.#isModern(server) ? { outputSchema: definition?.outputSchema } : undefined;
-    reply(callReply(message, operation, end, { hints, principal, tasks: this.#gate.tasks, modern }));
+    reply(callReply(message, operation, end, { hints, owner: this.#conversation.owner(server), modern }));
   }
 
   /** Of a server that this client may not know of nothing is said here: the call is denied like any other. */
   async #lacksTasks(server: string): Promise<boolean> {
     if (!(await this.#gate.knows(this.#conversation.principal, server))) return false;
-    return !isJsonObject(this.#gate.server(server)?.description?.capabilities.tasks);
+    return !isJsonObject(this.#gate.description(server)?.capabilities.tasks);
   }
 
   #participation({ id, params }: Request, meanwhile: Reply | undefined): Participation {

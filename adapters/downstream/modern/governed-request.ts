@@ -218,8 +218,7 @@ export class GovernedRequest {
 
   /** Tasks under the ids by which their owner knows them. */
   #renamed(operation: Operation, end: Extract<CallEnd, { kind: 'result' }>): JsonObject {
-    const { gate, principal } = this.#options.conversation;
-    return renamedTasks(operation, end, principal.agent, gate.tasks);
+    return renamedTasks(operation, end, this.#options.conversation.owner(operation.server));
   }
 
   #outlet(): Outlet {

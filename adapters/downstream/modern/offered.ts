@@ -27,7 +27,7 @@ async function offersTasks(conversation: Conversation): Promise<boolean> {
   const visible = await gate.visible(principal);
   const servers = await conversation.servers();
   return servers.some((server) => {
-    const extensions = gate.server(server)?.description?.capabilities.extensions;
+    const extensions = gate.description(server)?.capabilities.extensions;
     const has = extensions !== undefined && isJsonObject(extensions) && isJsonObject(extensions[TASKS_EXTENSION]);
     return has && visible.has(actionId('tasks/get', server, 'tasks/get'));
   });

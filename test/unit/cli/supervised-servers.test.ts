@@ -28,6 +28,7 @@ describe('clients of a gate whose servers do not come', () => {
       version: '0.0.0',
       note: () => {},
       onDescribed: async () => {},
+      compare: () => 'same',
       onUnavailable: () => {},
       onNotice: () => {},
       onRefusedRequest: () => {},

@@ -103,19 +103,23 @@ describe('the name of a task', () => {
     const receipt = { call: CALL, entry: 1, permit: 'p' };
     const end = { kind: 'result', resultJson: '', receipt } as const;
     const made = { ...end, type: 'task', result: { task: { taskId: 't', status: 'working' } } } as const;
-    const added = renamedTasks({ ...said, method: 'tools/call' }, made, 'coder', tasks);
+    const added = renamedTasks({ ...said, method: 'tools/call' }, made, { agent: 'coder', tasks, scope: undefined });
     const name = tasks.named('fs', 't')?.name;
     expect(name).not.toBe('t');
     expect(added).toEqual({ task: { taskId: name, status: 'working' } });
     const flat = { ...end, type: 'task', result: { taskId: 't', status: 'working' } } as const;
-    expect(renamedTasks({ ...said, method: 'tools/call' }, flat, 'coder', tasks)).toEqual({ taskId: name });
+    expect(renamedTasks({ ...said, method: 'tools/call' }, flat, { agent: 'coder', tasks, scope: undefined })).toEqual({
+      taskId: name,
+    });
     const related = { 'io.modelcontextprotocol/related-task': { taskId: 't', more: 1 } };
     const state = { ...end, type: 'complete', result: { taskId: 't', _meta: related } } as const;
-    expect(renamedTasks({ ...said, method: 'tasks/get' }, state, 'coder', tasks)).toEqual({
+    expect(renamedTasks({ ...said, method: 'tasks/get' }, state, { agent: 'coder', tasks, scope: undefined })).toEqual({
       taskId: name,
       _meta: { 'io.modelcontextprotocol/related-task': { taskId: name, more: 1 } },
     });
-    expect(renamedTasks({ ...said, method: 'tasks/get' }, state, 'other', tasks)).toEqual({});
+    expect(renamedTasks({ ...said, method: 'tasks/get' }, state, { agent: 'other', tasks, scope: undefined })).toEqual(
+      {},
+    );
   });
 });
 

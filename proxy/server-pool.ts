@@ -1,0 +1,141 @@
+// Which server a conversation speaks with: the one that all share, or, of a server that is kept apart, one of its own that nobody else ever
+// reaches. Its own is started when it is first needed, ends with the conversation, and must offer what was pinned. No call passes here, and
+// nothing is decided but that.
+
+import { type Denial, deny } from '../domain/denial.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { OWN_SERVERS_MAX, OWN_SERVERS_PER_AGENT_MAX } from './limits.ts';
+import { OwnServer, type OwnServerPorts } from './own-server.ts';
+import type { Era, Notice, OfferKind, ServerDescription, ToolServer } from './tool-server.ts';
+
+/** A server of which every conversation gets one of its own. */
+export interface ApartServer extends Pick<OwnServerPorts, 'compare'> {
+  /** What was found out when it was asked what it offers; undefined until then. */
+  readonly description: ServerDescription | undefined;
+  /** Another one of it, which is not started. */
+  make(): ToolServer;
+}
+
+export interface ServerPoolPorts {
+  readonly shared: (name: string) => ToolServer | undefined;
+  /** Undefined where all conversations share one. */
+  readonly apart?: (name: string) => ApartServer | undefined;
+  /** Something of a conversation's own server that belongs to no call. */
+  readonly onNotice?: (server: string, notice: Notice, conversation: object) => void;
+  /** For the operator. */
+  readonly note?: (text: string) => void;
+}
+
+/** Who needs a server. */
+export interface Customer {
+  /** Compared by identity only. Undefined is nobody: it has no server of its own. */
+  readonly conversation: object | undefined;
+  readonly agent: string;
+  readonly era: Era;
+}
+
+export class ServerPool {
+  readonly #ports: ServerPoolPorts;
+  readonly #own = new Map<object, Map<string, OwnServer>>();
+  /** Servers of their own that are not gone, by agent. */
+  readonly #ofAgent = new Map<string, number>();
+  #size = 0;
+  readonly #ended = new WeakSet<object>();
+  readonly #ending = new Set<Promise<void>>();
+  #stopped = false;
+
+  constructor(ports: ServerPoolPorts) {
+    this.#ports = ports;
+  }
+
+  /** What is known of a server, or undefined while it is not there. */
+  description(name: string): ServerDescription | undefined {
+    const apart = this.#apart(name);
+    return apart === undefined ? this.#ports.shared(name)?.description : apart.description;
+  }
+
+  /** The server that takes this conversation's calls now. Undefined: there is none, or it did not show yet that it is the pinned one. */
+  of(name: string, conversation: object | undefined): ToolServer | undefined {
+    if (this.#apart(name) === undefined) return this.#ports.shared(name);
+    return conversation === undefined ? undefined : this.#own.get(conversation)?.get(name)?.verified;
+  }
+
+  /** To whom alone the server belongs that a conversation speaks with; undefined where all share it. */
+  scope(name: string, conversation: object): object | undefined {
+    return this.#apart(name) === undefined ? undefined : conversation;
+  }
+
+  /** Has a shared server make ready for a client of this era. One of its own is made ready for its client when it starts. Never rejects. */
+  async meet(name: string, era: Era): Promise<void> {
+    if (this.#apart(name) === undefined) await this.#ports.shared(name)?.meet?.(era);
+  }
+
+  /** Starts the conversation's own server where it needs one. Resolves when it is there, or with the reason why it is not. Never rejects. */
+  async ready(name: string, customer: Customer): Promise<Denial | undefined> {
+    const apart = this.#apart(name);
+    if (apart === undefined) return undefined;
+    const own = this.#open(name, apart, customer);
+    return own instanceof OwnServer ? own.ready(customer.era) : own;
+  }
+
+  /** Reads a list whole. Rejects with a plain explanation. */
+  async list(name: string, kind: OfferKind, customer: Customer): Promise<readonly JsonObject[]> {
+    const refused = await this.ready(name, customer);
+    const server = this.of(name, customer.conversation);
+    if (refused !== undefined || server === undefined) throw new Error(refused?.detail ?? 'the server is not there');
+    return server.list(kind);
+  }
+
+  /** The conversation is over: its own servers are stopped, and it never gets another. Resolves when nothing of them is left. */
+  async end(conversation: object): Promise<void> {
+    this.#ended.add(conversation);
+    const own = [...(this.#own.get(conversation)?.values() ?? [])];
+    this.#own.delete(conversation);
+    const ending = Promise.all(own.map((server) => this.#stop(server))).then(() => {
+      this.#ending.delete(ending);
+    });
+    this.#ending.add(ending);
+    await ending;
+  }
+
+  /** Stops every server that is a conversation's own, and starts none any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const conversation of [...this.#own.keys()]) void this.end(conversation);
+    await Promise.all(this.#ending);
+  }
+
+  #apart(name: string): ApartServer | undefined {
+    return this.#ports.apart?.(name);
+  }
+
+  #open(name: string, apart: ApartServer, { conversation, agent }: Customer): OwnServer | Denial {
+    if (conversation === undefined || this.#stopped || this.#ended.has(conversation))
+      return deny('SERVER_UNAVAILABLE', 'the conversation has ended');
+    const servers = this.#own.get(conversation) ?? new Map<string, OwnServer>();
+    const known = servers.get(name);
+    if (known !== undefined) return known;
+    const ofAgent = this.#ofAgent.get(agent) ?? 0;
+    if (this.#size >= OWN_SERVERS_MAX || ofAgent >= OWN_SERVERS_PER_AGENT_MAX)
+      return deny('OVERLOADED', `too many conversations have a server ${name} or another of their own`);
+    this.#size += 1;
+    this.#ofAgent.set(agent, ofAgent + 1);
+    const { onNotice, note } = this.#ports;
+    const server = new OwnServer(apart.make(), agent, {
+      compare: apart.compare,
+      onNotice: (notice) => onNotice?.(name, notice, conversation),
+      note: (text) => note?.(text),
+    });
+    this.#own.set(conversation, servers.set(name, server));
+    return server;
+  }
+
+  /** It counts until nothing of it is left. */
+  async #stop(server: OwnServer): Promise<void> {
+    await server.stop();
+    this.#size -= 1;
+    const others = (this.#ofAgent.get(server.agent) ?? 1) - 1;
+    if (others > 0) this.#ofAgent.set(server.agent, others);
+    else this.#ofAgent.delete(server.agent);
+  }
+}
