@@ -1,5 +1,5 @@
-// Pages of a list. A cursor says where the next page begins and of which list; of a list that has changed since it means nothing, and the
-// client begins anew. Cursors are not secret and nothing is allowed by one: what a page holds is filtered again each time.
+// Pages of a list. A cursor says where the next page begins, of which list and for whom; to somebody else, and of a list that has changed
+// since, it means nothing: that client begins anew. Cursors are not secret and nothing is allowed by one: what a page holds is filtered again each time.
 
 import { encodeBase64url } from '../domain/base64url.ts';
 import type { Sha256 } from '../domain/digest.ts';
@@ -13,8 +13,8 @@ export interface Page {
 
 const CURSOR = /^([1-9][0-9]{0,8})\.([A-Za-z0-9_-]{43})$/;
 
-/** The page that a cursor names, the first without one; undefined for a cursor of no list or of another one. */
-export function pageOf(sha256: Sha256, items: readonly JsonObject[], cursor: unknown): Page | undefined {
+/** The page that a cursor names, the first without one; undefined for a cursor of no list, of another one, or of another agent. */
+export function pageOf(sha256: Sha256, agent: string, items: readonly JsonObject[], cursor: unknown): Page | undefined {
   if (cursor === undefined && items.length <= PAGE_ITEMS_MAX) return { items };
   const names = items.map(({ name, uri, uriTemplate, taskId }) => [
     name ?? null,
@@ -22,7 +22,7 @@ export function pageOf(sha256: Sha256, items: readonly JsonObject[], cursor: unk
     uriTemplate ?? null,
     taskId ?? null,
   ]);
-  const list = encodeBase64url(sha256(new TextEncoder().encode(JSON.stringify(names))));
+  const list = encodeBase64url(sha256(new TextEncoder().encode(JSON.stringify([agent, names]))));
   let start = 0;
   if (cursor !== undefined) {
     const [, offset, of] = (typeof cursor === 'string' ? CURSOR.exec(cursor) : undefined) ?? [];

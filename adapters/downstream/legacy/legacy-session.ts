@@ -243,7 +243,7 @@ export class LegacySession {
   async #listNow({ id, method, params = {} }: Request, reply: Reply): Promise<void> {
     const kind = LISTS[method];
     const list = method === 'tasks/list' ? this.#ownTasks() : await this.#items(kind);
-    const page = pageOf(this.#gate.crypto.sha256, list, params.cursor);
+    const page = pageOf(this.#gate.crypto.sha256, this.#conversation.principal.agent, list, params.cursor);
     if (page === undefined) return reply(errorMessage(id, RPC.invalidParams, 'Invalid cursor'));
     const { items, nextCursor } = page;
     reply(

@@ -214,7 +214,8 @@ export class ModernSession {
   async #list({ id, method, params }: Asked, reply: Reply): Promise<void> {
     const kind = LISTS[method];
     const list = kind === undefined ? await this.#conversation.tools() : await this.#conversation.offers(kind);
-    const page = pageOf(this.#conversation.gate.crypto.sha256, list, params.cursor);
+    const { gate, principal } = this.#conversation;
+    const page = pageOf(gate.crypto.sha256, principal.agent, list, params.cursor);
     if (page === undefined) return reply(errorText(id, RPC.invalidParams, 'Invalid cursor'));
     const { items, nextCursor } = page;
     const next = nextCursor === undefined ? {} : { nextCursor };

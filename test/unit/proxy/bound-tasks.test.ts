@@ -40,6 +40,37 @@ describe('a task', () => {
     expect(tasks.bind(task('t', { server: 'git' }))).toBe(second);
   });
 
+  proves('G9', 'of one client’s own server is another one than that of the same id of another’s', () => {
+    const tasks = new BoundTasks();
+    const [one, two] = [{}, {}];
+    const names = [
+      tasks.bind(task('t', { tool: 'shared' })),
+      tasks.bind(task('t', { tool: 'one', scope: one })),
+      tasks.bind(task('t', { tool: 'two', scope: two, agent: 'other' })),
+    ];
+    expect(tasks.find(names[0] ?? '', 'coder')?.tool).toBe('shared');
+    expect(tasks.find(names[1] ?? '', 'coder')).toMatchObject({ tool: 'one', scope: one });
+    expect(names[2]).toBe('t');
+    expect(tasks.named('fs', 't')?.task.tool).toBe('shared');
+    expect(tasks.named('fs', 't', two)?.task.agent).toBe('other');
+    expect(tasks.named('fs', 't', {})).toBeUndefined();
+    tasks.learn('fs', 't', { status: 'working' }, one);
+    expect(tasks.state(names[0] ?? '', 'coder')).toEqual({});
+    tasks.forget(one);
+    tasks.forget({});
+    expect(tasks.find(names[1] ?? '', 'coder')).toBeUndefined();
+    expect(tasks.of('coder')).toEqual(['t']);
+    expect(tasks.of('other')).toEqual(['t']);
+  });
+
+  proves('G4', 'whose id its server gives to the same agent anew is the latest one', () => {
+    const tasks = new BoundTasks();
+    tasks.bind(task('t', { tool: 'first' }), { status: 'completed' });
+    expect(tasks.bind(task('t', { tool: 'second' }))).toBe('t');
+    expect(tasks.find('t', 'coder')?.tool).toBe('second');
+    expect(tasks.state('t', 'coder')).toEqual({});
+  });
+
   proves('G4', "whose id its server gives to somebody else is not the first one's any more", () => {
     const tasks = new BoundTasks();
     tasks.bind(task('t'));

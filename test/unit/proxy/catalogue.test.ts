@@ -24,6 +24,22 @@ describe('the catalogue', () => {
     expect([...(catalogue.server('fs')?.tools.keys() ?? [])]).toEqual(['read', 'write']);
   });
 
+  it('says how another server of that name compares, and pins nothing of it', () => {
+    const catalogue = pinned(READ, WRITE);
+    const other = { ...READ, description: 'else' };
+    const likeness = (...tools: JsonObject[]) => catalogue.likeness(described('fs', tools));
+    expect([likeness(), likeness(READ), likeness(WRITE, other), likeness(WRITE, READ, { name: 'x' })]).toEqual([
+      'different',
+      'different',
+      'different',
+      'more',
+    ]);
+    expect(likeness(WRITE, { ...READ })).toBe('same');
+    expect(catalogue.likeness(described('git', [READ, WRITE]))).toBe('different');
+    expect(catalogue.drifted('fs', 'read')).toBe(false);
+    expect(catalogue.tool('fs', 'x')).toBeUndefined();
+  });
+
   const DRIFTS: readonly (readonly [string, JsonObject[]])[] = [
     ['another description', [{ ...READ, description: 'reads.' }, WRITE]],
     ['another schema', [{ ...READ, inputSchema: { type: 'object' } }, WRITE]],

@@ -41,6 +41,20 @@ describe('what a server says unasked', () => {
     expect(alone.heard).toEqual([['fs notifications/message'], []]);
   });
 
+  proves('G9', 'reaches one listener alone where the server is its own, whatever it says', () => {
+    const notices = new Notices();
+    const said: string[] = [];
+    const listener = (name: string, sees = true) => ({
+      sees: () => sees,
+      noticed: (_server: string, { method }: { method: string }) => said.push(`${name} ${method}`),
+    });
+    const [one, two, blind] = [listener('one'), listener('two'), listener('blind', false)];
+    for (const each of [one, two, blind]) notices.join(each);
+    for (const only of [one, blind, {}]) notices.tell('fs', { method: 'notifications/message', params: {} }, only);
+    notices.tell('fs', { method: 'notifications/resources/updated', params: {} }, two);
+    expect(said).toEqual(['one notifications/message', 'two notifications/resources/updated']);
+  });
+
   it('does not reach those who left', () => {
     const notices = new Notices();
     const said: string[] = [];

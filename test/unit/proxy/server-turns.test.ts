@@ -100,4 +100,21 @@ describe('turns at a server', () => {
       }),
     );
   });
+
+  it('are counted for each server that belongs to somebody alone', async () => {
+    const turns = new ServerTurns(() => 1);
+    const came: string[] = [];
+    const ask = (label: string, scope?: object) =>
+      void turns
+        .of('fs', A, scope)
+        ?.take()
+        .then(() => came.push(label));
+    ask('shared');
+    ask('waits');
+    ask('own', A);
+    ask('waits too', A);
+    ask('of another', B);
+    await settled();
+    expect(came).toEqual(['shared', 'own', 'of another']);
+  });
 });

@@ -55,6 +55,11 @@ describe('a manifest', () => {
       ['p.yaml:3:55: "concurrency": at least 1'],
     ],
     [
+      'a server that is shared by some',
+      `${BASE}servers:\n  fs: { stdio: { command: a }, isolation: per-call }\n`,
+      ['p.yaml:3:43: "isolation": must be one of shared, per-session'],
+    ],
+    [
       'a secret without the issuer it belongs to',
       `${BASE}servers:\n  v:\n    http: { url: "https://v", oauth: { clientId: a, clientSecretEnv: A } }\n`,
       ['p.yaml:4:38: a secret belongs to one issuer: name it, so that the server cannot have it sent to another'],
@@ -288,7 +293,7 @@ agents:
   cloud: { auth: { jwt: { sub: svc, issuer: "https://id", claims: { team: red } } } }
 servers:
   fs: { stdio: { command: node, args: [x], cwd: /srv, env: { allow: [LANG], set: { NODE_OPTIONS: "" } } }, limits: { timeoutMs: 10 } }
-  web: { http: { url: "https://h/mcp", headers: { Authorization: { env: TOKEN } } } }
+  web: { http: { url: "https://h/mcp", headers: { Authorization: { env: TOKEN } } }, isolation: per-session }
 facts:
   fs:
     "*": { paths: { kind: path, from: [/path, "/paths/*"], roots: { w: /srv }, classes: { s: ["**/.env*"] } } }
@@ -303,5 +308,9 @@ policies: [a.cedar]
       timeoutMs: 10,
       outputBytes: 1_048_576,
     });
+    expect(result.ok && Object.values(result.manifest.servers).map(({ isolation }) => isolation)).toEqual([
+      'shared',
+      'per-session',
+    ]);
   });
 });
