@@ -53,6 +53,7 @@ export class BoundTasks {
       // Given away anew to the same agent, it is the latest task of that id.
       again.task = task;
       again.state = stateOf(said);
+      again.questions = {};
       return known.name;
     }
     // A server that gives an id away anew has forgotten whose it was. It must not be the task of both.
@@ -80,8 +81,8 @@ export class BoundTasks {
   }
 
   /** The questions of a task that wait for answers. What a server was never heard to ask cannot be answered. */
-  questions(server: string, taskId: string): Questions {
-    const known = this.#names.get(keyOf(server, taskId));
+  questions(server: string, taskId: string, scope?: object): Questions {
+    const known = this.#names.get(this.#keyOf(server, taskId, scope));
     return (known && this.#ofAgent.get(known.agent)?.get(known.name)?.questions) ?? {};
   }
 

@@ -65,8 +65,9 @@ export class GovernedRequest {
     const asker = { principal: this.#options.conversation.principal, view: this.#options.view, operation };
     if (requestState !== undefined) return this.#resume(asker, requestState, inputResponses);
     const { server, arguments: args } = said;
+    const { tasks, scope } = this.#options.conversation.owner(server);
     const isUpdate = said.method === 'tasks/update';
-    const questions = isUpdate ? this.#options.conversation.gate.tasks.questions(server, String(args.taskId)) : {};
+    const questions = isUpdate ? tasks.questions(server, String(args.taskId), scope) : {};
     const answers = answersTo(questions, inputResponses);
     if (typeof answers === 'string') return this.#refuseParams('MESSAGE_MALFORMED', answers);
     const answered = isUpdate && inputResponses !== undefined ? { inputResponses: answers } : {};
