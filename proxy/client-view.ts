@@ -49,7 +49,7 @@ type Ended<Kind extends CallEnd['kind']> = Extract<CallEnd, { kind: Kind }>;
 /** A released result as JSON text: its own bytes with our receipt in `_meta`, and the members that an era adds. */
 export function releasedJson({ result, resultJson, receipt }: Ended<'result'>, more: JsonObject = {}): string {
   const added = { ...notInOurName(result), ...more };
-  const ours = { [`${META_PREFIX}receipt`]: { ...receipt } };
+  const ours = receiptData(receipt);
   const addedMeta = isJsonObject(added._meta) ? added._meta : {};
   // Only a result that has a `_meta` of its own, or of which a member changes, is serialised again.
   if (Object.hasOwn(result, '_meta') || Object.keys(added).some((member) => Object.hasOwn(result, member))) {
@@ -80,7 +80,11 @@ function speaksAsWe({ _meta: meta }: JsonObject): boolean {
 /** The data of a released error: the server's, with our receipt. Data that is no object has no place for one, and stays as it is. */
 export function releasedErrorData({ error, receipt }: Ended<'error'>): Json {
   const { data = {} } = error;
-  return isJsonObject(data) ? { ...notOurs(data), [`${META_PREFIX}receipt`]: { ...receipt } } : data;
+  return isJsonObject(data) ? { ...notOurs(data), ...receiptData(receipt) } : data;
+}
+
+export function receiptData(receipt: ReleaseReceipt): JsonObject {
+  return { [`${META_PREFIX}receipt`]: { ...receipt } };
 }
 
 /** What a server says beside its answer, without what only we may say: it could not have been us who denied or received it. */

@@ -50,6 +50,8 @@ export interface Participation {
   readonly client: Peer | undefined;
   /** See CallOptions. Without it questions pass: whoever continues the call puts them through `ask`, each governed by itself. */
   readonly admitQuestions?: (questions: Readonly<Record<string, Question>>) => Promise<Denial | undefined>;
+  /** Told of every question that the server asks in the middle of the call, put to the client or not; `answered` never rejects. */
+  onAsked?(question: Question, answered: Promise<unknown>): void;
 }
 
 export interface ConversationOptions {
@@ -312,7 +314,11 @@ export class Conversation implements Listener {
     const hooks = {
       onProgress: (params: JsonObject) => participation.onProgress(forwarded(params)),
       onLog: (params: JsonObject) => participation.onLog(forwarded(params)),
-      ask: (question: Question) => this.ask(within, question, client),
+      ask: (question: Question) => {
+        const asking = this.ask(within, question, client);
+        participation.onAsked?.(question, asking.answer);
+        return asking;
+      },
     };
     const refuseQuestion = (question: Question, denial: Denial) => this.#questions.refuse(within, question, denial);
     const options = { limits: gate.limits(captured), hooks, refuseQuestion, admitQuestions };

@@ -17,8 +17,9 @@ import { type Answers, answersTo } from './answers.ts';
 import { type Answer, type Asked, callReply, deniedError, questionsReply } from './call-reply.ts';
 import { type Envelope, knowsTasks } from './envelope.ts';
 import { HeldCall, type Outlet } from './held-calls.ts';
+import { failedForLack, lackingReply } from './lacking-reply.ts';
 import type { Asker, OpenRounds } from './open-rounds.ts';
-import { CODE, errorText, statusOf } from './protocol.ts';
+import { errorText } from './protocol.ts';
 import { RELEASED } from './released-question.ts';
 import { lackingFor } from './required-capabilities.ts';
 
@@ -122,6 +123,7 @@ export class GovernedRequest {
       onProgress: (progress) => held.outlet.onProgress(progress),
       onLog: (log) => held.outlet.onLog(log),
       client: held.client,
+      onAsked: (question, answered) => held.asked(question, answered),
       admitQuestions: (questions) => this.#admit(running, operation, questions),
     };
     const running = conversation.begin(operation, participation);
@@ -146,7 +148,7 @@ export class GovernedRequest {
     held.outlet = this.#outlet();
     const event = await held.next();
     held.outlet = NOWHERE;
-    if (event.kind === 'end') return this.#finish(asker, running, event.end, round);
+    if (event.kind === 'end') return this.#finish(asker, held, running, event.end, round);
     if (this.#cancelled) return;
     const { questions } = event;
     const refused = this.#cannotWait(questions, round);
@@ -161,15 +163,18 @@ export class GovernedRequest {
 
   /** Why a call that asks cannot wait here for this client to come back. */
   #cannotWait(questions: Readonly<Record<string, Question>>, round: number): Denial | undefined {
-    this.#lacking = lackingFor(questions, this.#options.envelope.capabilities);
+    this.#lacking = lackingFor(Object.values(questions), this.#options.envelope.capabilities);
     if (this.#lacking !== undefined) return CANNOT_BE_ASKED;
     return round >= HELD_ROUNDS_MAX ? TOO_MANY_ROUNDS : undefined;
   }
 
-  async #finish(asker: Asker, running: RunningCall, end: CallEnd, round: number): Promise<void> {
+  async #finish(asker: Asker, held: HeldCall, running: RunningCall, end: CallEnd, round: number): Promise<void> {
     const { asked, hints, identity, rounds, envelope } = this.#options;
     if (this.#cancelled) return;
-    const lacking = end.kind === 'denied' ? this.#lackingReply(denialData(end.code, end.call)) : undefined;
+    const lacking =
+      end.kind === 'denied'
+        ? this.#lackingReply(denialData(end.code, end.call))
+        : failedForLack(asked.id, end, held.questions, asker.operation.manner.capabilities);
     if (lacking !== undefined) return this.#answer(lacking);
     const answer = (added?: JsonObject) => this.#answer(callReply(asked, end, { hints, identity }, added));
     if (end.kind !== 'result') return answer();
@@ -198,7 +203,7 @@ export class GovernedRequest {
     { server, manner }: Operation,
     questions: Readonly<Record<string, Question>>,
   ): Promise<Denial | undefined> {
-    this.#lacking = lackingFor(questions, manner.capabilities);
+    this.#lacking = lackingFor(Object.values(questions), manner.capabilities);
     if (this.#lacking !== undefined) return CANNOT_BE_ASKED;
     const within = { call: running.call, server, manner };
     const { conversation } = this.#options;
@@ -211,10 +216,7 @@ export class GovernedRequest {
 
   /** What the client would have to be able to do, if that is why it was denied. */
   #lackingReply(denial: JsonObject): Answer | undefined {
-    if (this.#lacking === undefined) return undefined;
-    const data = { ...denial, requiredCapabilities: this.#lacking };
-    const text = errorText(this.#options.asked.id, CODE.missingCapability, 'The client lacks a capability', data);
-    return { text, status: statusOf(CODE.missingCapability) };
+    return this.#lacking === undefined ? undefined : lackingReply(this.#options.asked.id, this.#lacking, denial);
   }
 
   /** Tasks under the ids by which their owner knows them. */

@@ -36,15 +36,22 @@ interface Parked {
 
 const NOWHERE: Outlet = { onProgress: () => {}, onLog: () => {} };
 
+/** How long nothing more has to be asked until what was asked goes to the client: a server's questions of one moment make one round. */
+const QUIET_MS = 20;
+
 export class HeldCall {
   /** The client, as the one who is asked. */
   readonly client: Peer = { dispatch: (dispatch) => this.#park(dispatch) };
   outlet: Outlet = NOWHERE;
+  /** What was asked so far, put to the client or not. */
+  readonly questions: Question[] = [];
   readonly #generation: () => Generation;
   readonly #parked = new Map<string, Parked>();
   #running: RunningCall | undefined;
   #end: CallEnd | undefined;
-  #asked = 0;
+  #named = 0;
+  /** Questions that are being decided, wait here, or are on their way back. */
+  #open = 0;
   #wake: () => void = () => {};
 
   constructor(generation: () => Generation) {
@@ -63,17 +70,27 @@ export class HeldCall {
     return this.#running;
   }
 
-  /** Resolves with the end of the call, or as soon as it asks something. */
+  /** The server asks something. Whether it may is being decided, and nothing goes to the client before all of that is. */
+  asked(question: Question, answered: Promise<unknown>): void {
+    this.questions.push(question);
+    this.#open += 1;
+    void answered.then(() => {
+      this.#open -= 1;
+      this.#wake();
+    });
+    this.#wake();
+  }
+
+  /** Resolves with the end of the call, or with all that it asks together. */
   async next(): Promise<CallEvent> {
     for (;;) {
       if (this.#end !== undefined) return { kind: 'end', end: this.#end };
-      if (this.#parked.size > 0) {
+      const isAsking = this.#parked.size > 0 && this.#parked.size >= this.#open;
+      const changed = await this.#changed(isAsking ? QUIET_MS : undefined);
+      if (!changed && this.#parked.size > 0) {
         const questions = [...this.#parked].map(([key, { question }]) => [key, question] as const);
         return { kind: 'questions', questions: Object.fromEntries(questions) };
       }
-      await new Promise<void>((wake) => {
-        this.#wake = wake;
-      });
     }
   }
 
@@ -86,6 +103,17 @@ export class HeldCall {
       if (askedUnder.revocation !== now.revocation) return deny('GOV_REVOCATION_BEHIND', 'the held call');
     }
     return undefined;
+  }
+
+  /** Whether something happens within a time; without one, when it does. */
+  #changed(withinMs: number | undefined): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = withinMs === undefined ? undefined : setTimeout(() => resolve(false), withinMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
   }
 
   /** Hands the answers to whoever asked. Questions without one stay. */
@@ -111,8 +139,8 @@ export class HeldCall {
   }
 
   #park({ method, body, meta, outputBytesMax }: Dispatch): ToolRun {
-    this.#asked += 1;
-    const key = `question-${this.#asked}`;
+    this.#named += 1;
+    const key = `question-${this.#named}`;
     const said = JSON.parse(body) as Json; // Ours: the canonical form of what the rules decided about.
     const { progressToken: _, ...kept } = meta;
     const params: JsonObject = {

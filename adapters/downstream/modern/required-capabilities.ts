@@ -5,12 +5,9 @@ import { canBeAsked } from '../../../proxy/client-capabilities.ts';
 import type { ClientCapabilities, Question } from '../../../proxy/tool-server.ts';
 
 /** The capabilities that some of the questions need and the client has not; undefined when it can be asked all of them. */
-export function lackingFor(
-  questions: Readonly<Record<string, Question>>,
-  capabilities: ClientCapabilities,
-): JsonObject | undefined {
+export function lackingFor(questions: readonly Question[], capabilities: ClientCapabilities): JsonObject | undefined {
   let lacking: JsonObject = {};
-  for (const question of Object.values(questions)) {
+  for (const question of questions) {
     if (!canBeAsked(capabilities, question)) lacking = merged(lacking, neededFor(question));
   }
   return Object.keys(lacking).length === 0 ? undefined : lacking;

@@ -324,6 +324,66 @@ describe('a server that asks in the middle', () => {
     expect(both.map((one) => one.last().message.result !== undefined)).toEqual([true, false]);
   });
 
+  it('puts all that is asked in one moment to the client in one round', async () => {
+    const client = await opened();
+    client.world.server.respond = () => undefined;
+    const sampling = { method: 'sampling/createMessage', params: { messages: [], maxTokens: 1 } };
+    const roots = { method: 'roots/list', params: {} };
+    const able = { ...ABLE, sampling: {}, roots: {} };
+    const asked = request(1, 'tools/call', { name: 'write_file', arguments: { path: '/w' } }, able);
+    const exchange = client.begin(asked);
+    await settled();
+    const { hooks } = client.world.server.heard[0] ?? {};
+    hooks?.ask(FORM);
+    // Two more, while the first one is being decided and when it waits for the client already.
+    hooks?.ask(sampling);
+    await settled();
+    hooks?.ask(roots);
+    await exchange.done;
+    const { inputRequests } = exchange.last().message.result ?? {};
+    expect(Object.values(inputRequests ?? {})).toEqual([FORM, sampling, roots]);
+  });
+
+  const ending = (text: string, isError: boolean): ToolAnswer => ({
+    kind: 'result',
+    result: { content: [{ type: 'text', text }], isError },
+    bytes: text.length,
+  });
+  const failures: [string, ToolAnswer][] = [
+    ['in its result', ending('nobody to ask', true)],
+    ['with an error', { kind: 'error', error: { code: -32603, message: 'nobody to ask' }, bytes: 10 }],
+  ];
+  it.each(failures)('a call that fails %s after a client could not be asked says what it needs', async (_name, end) => {
+    const client = await opened();
+    client.world.server.respond = () => undefined;
+    const exchange = client.begin(request(1, 'tools/call', { name: 'write_file', arguments: { path: '/w' } }));
+    await settled();
+    const { hooks, answer } = client.world.server.heard[0] ?? {};
+    expect(await hooks?.ask(FORM).answer).toMatchObject({ kind: 'error' });
+    answer?.(end);
+    await exchange.done;
+    const { message, status } = exchange.last();
+    const data = { requiredCapabilities: { elicitation: { form: {} } } };
+    expect(message.error).toMatchObject({ code: -32021, message: 'nobody to ask', data });
+    expect(message.error?.data).toHaveProperty(['dev.portcullis/receipt']);
+    expect(status).toBe(400);
+  });
+
+  it.each([
+    ['goes on without', FORM, false],
+    ['fails after it asked for roots only', { method: 'roots/list', params: {} }, true],
+  ])('a call that %s keeps its own result', async (_name, question, isError) => {
+    const client = await opened();
+    client.world.server.respond = () => undefined;
+    const exchange = client.begin(request(1, 'tools/call', { name: 'write_file', arguments: { path: '/w' } }));
+    await settled();
+    const { hooks, answer } = client.world.server.heard[0] ?? {};
+    await hooks?.ask(question).answer;
+    answer?.(ending('x', isError));
+    await exchange.done;
+    expect(exchange.last().message.result).toMatchObject({ isError, resultType: 'complete' });
+  });
+
   it('is cancelled when nobody comes back', async () => {
     const { client, state, key } = await begun();
     client.world.clock.advance(HELD_CALL_MS);
