@@ -21,12 +21,13 @@ export function program(file: string, ...args: readonly string[]): readonly stri
   return [process.execPath, '--import', TYPESCRIPT, file, ...args];
 }
 
-export function fixtureCommand(...args: readonly string[]): readonly string[] {
-  return program(FIXTURE, ...args);
+/** The command line of a fixture: of ours, or of another program that takes the same options and says the same. */
+export function fixtureCommand(args: readonly string[], file: string = FIXTURE): readonly string[] {
+  return program(file, ...args);
 }
 
-export async function startFixture(eras: Eras): Promise<Started> {
-  const [command = '', ...args] = fixtureCommand('--eras', eras);
+export async function startFixture(eras: Eras, file?: string): Promise<Started> {
+  const [command = '', ...args] = fixtureCommand(['--eras', eras], file);
   const running = new RunningCommand(command, args, process.env, ROOT);
   await running.until(({ stdout }) => stdout.includes('\n'), START_MS);
   return { url: running.stdout.trim(), close: () => running.stop().then(() => undefined) };

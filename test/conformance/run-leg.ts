@@ -12,6 +12,8 @@ export interface LegOptions {
   readonly scenarios?: readonly string[] | undefined;
   /** How the gate reaches the fixture. */
   readonly upstream: 'http' | 'stdio';
+  /** The program of another fixture than ours. */
+  readonly fixture?: string | undefined;
   readonly jobs: number;
   readonly keep: ((folder: string) => void) | undefined;
   readonly progress: (leg: string, result: ScenarioResult, done: number, of: number) => void;
@@ -47,11 +49,11 @@ export async function runLeg(leg: Leg, options: LegOptions): Promise<ScenarioRes
 async function serverUrl(leg: ServerLeg, options: LegOptions, started: Started[]): Promise<string> {
   const keep = options.keep ? { keep: options.keep } : {};
   if (leg.via === 'portcullis' && options.upstream === 'stdio') {
-    const gate = await startGate({ command: fixtureCommand('--stdio', '--eras', leg.eras) }, keep);
+    const gate = await startGate({ command: fixtureCommand(['--stdio', '--eras', leg.eras], options.fixture) }, keep);
     started.push(gate);
     return gate.url;
   }
-  const fixture = await startFixture(leg.eras);
+  const fixture = await startFixture(leg.eras, options.fixture);
   started.push(fixture);
   if (leg.via === 'direct') return fixture.url;
   const gate = await startGate({ http: { url: fixture.url } }, keep);

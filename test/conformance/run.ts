@@ -13,6 +13,7 @@ const HELP = `npm run conformance -- [options]
   --era ERA          only fixtures of ERA: both, 2025, 2026
   --scenario NAME    only this scenario (repeatable); its faults are shown in full
   --upstream KIND    how the gate reaches the fixture: http (default) or stdio
+  --fixture FILE     another fixture: a program that takes the options of fixture/main.ts and says its address
   --jobs N           client scenarios at once (2)
   --update           write what fails now into expected-failures.json
   --keep             keep the installations of the gates and say where they are
@@ -27,6 +28,7 @@ const { values: options } = parseArgs({
     era: { type: 'string' },
     scenario: { type: 'string', multiple: true },
     upstream: { type: 'string', default: 'http' },
+    fixture: { type: 'string' },
     jobs: { type: 'string', default: '2' },
     update: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
@@ -68,6 +70,7 @@ for (const leg of chosen) {
     const results = await runLeg(leg, {
       scenarios: options.scenario,
       upstream: options.upstream === 'stdio' ? 'stdio' : 'http',
+      fixture: options.fixture,
       jobs: Number(options.jobs),
       keep: options.keep ? (folder) => note(`${name}: kept ${folder}`) : undefined,
       progress: (at, result, done, of) => {
