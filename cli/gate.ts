@@ -21,6 +21,7 @@ import type { CapturedCall } from '../proxy/captured-call.ts';
 import { Catalogue } from '../proxy/catalogue.ts';
 import { Channels } from '../proxy/channels.ts';
 import type { ClientSessions } from '../proxy/client-port.ts';
+import { Conversation } from '../proxy/conversation.ts';
 import { Enforcement } from '../proxy/enforcement.ts';
 import { Gate } from '../proxy/gate.ts';
 import { Governance } from '../proxy/governance.ts';
@@ -267,6 +268,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
           version: options.version,
           hints: { missingPolicy: options.missingPolicyHint },
         }),
+      refuse: async ({ principal }, view, code, detail) => {
+        const conversation = new Conversation(enforcement, { principal, view, onNotice: () => {} });
+        await conversation.refuse(deny(code, detail), '(message)');
+        await conversation.close('disconnect');
+      },
     },
     close: async () => {
       policy.close();

@@ -49,4 +49,6 @@ export interface ClientSession {
 
 export interface ClientSessions {
   open(identity: ClientIdentity, view: ViewName): ClientSession | Denial;
+  /** Records what somebody known sent outside of any conversation and was refused. Never rejects. */
+  refuse(identity: ClientIdentity, view: ViewName, code: DenialCode, detail: string): Promise<void>;
 }

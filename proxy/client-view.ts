@@ -120,7 +120,7 @@ function deniedText(end: Ended<'denied'>, hints: OperatorHints): string {
 }
 
 /** A denial of anything but tools/call. Methods that we do not serve answer as JSON-RPC says: not found. */
-export function denialError(id: RequestId | null, code: DenialCode, call: CallId): string {
+export function denialError(id: RequestId | null | undefined, code: DenialCode, call: CallId): string {
   return errorMessage(
     id,
     errorCode(code),

@@ -63,6 +63,9 @@ export function classify(message: Json): Classified {
   if (params !== undefined && !isJsonObject(params)) return malformed('params is not an object');
   const meta = params?._meta;
   if (meta !== undefined && !isJsonObject(meta)) return malformed('_meta is not an object');
+  // It comes back in messages of ours, which would then be malformed themselves.
+  if (meta?.progressToken !== undefined && !isId(meta.progressToken))
+    return malformed('progressToken is neither a string nor an integer');
   return id === undefined
     ? { kind: 'notification', method, params }
     : { kind: 'request', id: id as RequestId, method, params };
@@ -98,8 +101,10 @@ export function resultMessage(id: RequestId, result: JsonObject): string {
   return resultText(id, canonicalJson(result));
 }
 
-export function errorMessage(id: RequestId | null, code: number, message: string, data?: Json): string {
-  return canonicalJson({ jsonrpc: '2.0', id, error: data === undefined ? { code, message } : { code, message, data } });
+/** Without an id where that is what a revision says of a request whose id could not be read; others say null. */
+export function errorMessage(id: RequestId | null | undefined, code: number, message: string, data?: Json): string {
+  const error = data === undefined ? { code, message } : { code, message, data };
+  return canonicalJson(id === undefined ? { jsonrpc: '2.0', error } : { jsonrpc: '2.0', id, error });
 }
 
 export function notificationMessage(method: string, params?: JsonObject): string {

@@ -43,8 +43,8 @@ export const REFUSALS_AT_ONCE_MAX = 1024;
 /** Client sessions open at once. Ten times a large team with several clients each; at 50 KB a session about 100 MB. */
 export const SESSIONS_MAX = 2048;
 
-/** Sessions of one principal, so that one credential cannot use up all of them. */
-export const SESSIONS_PER_PRINCIPAL_MAX = 256;
+/** Sessions of one principal, so that one credential cannot use up all of them. Half: without credentials a machine's clients are one principal. */
+export const SESSIONS_PER_PRINCIPAL_MAX = 1024;
 
 /** Principals for whom the gate keeps which tools they may know of. As many as there can be sessions. */
 export const PRINCIPALS_REMEMBERED_MAX = 2048;
@@ -67,6 +67,9 @@ export const HTTP_HEADERS_TIMEOUT_MS = 10 * SECOND;
 
 /** From the end of the headers to the end of the body. 4 MiB at 140 KiB/s. */
 export const HTTP_BODY_TIMEOUT_MS = 30 * SECOND;
+
+/** Bodies that are coming in, together. Sixty-four messages of the largest size; ordinary ones arrive in a packet or two and wait for nothing. */
+export const HTTP_BODIES_BYTES_MAX = 64 * MESSAGE_BYTES_MAX;
 
 /** An idle kept-alive connection is closed after this. Above the 60 s for which common reverse proxies keep theirs, so they close first. */
 export const HTTP_KEEP_ALIVE_MS = 65 * SECOND;
@@ -145,8 +148,8 @@ export const HELD_CALLS_PER_PRINCIPAL_MAX = 32;
 /** How often the client of a held call may come back, with an answer or without: as often as its server may ask. */
 export const HELD_ROUNDS_MAX = QUESTIONS_PER_CALL_MAX;
 
-/** Listening streams of one conversation, and of how long each may be: a client then listens anew, and is authenticated anew. */
-export const LISTENS_PER_CONVERSATION_MAX = 64;
+/** Listening streams of one conversation, which on HTTP is all that one principal says: as many as it may have sessions. And of how long each may be: a client then listens anew, and is authenticated anew. */
+export const LISTENS_PER_CONVERSATION_MAX = 1024;
 export const LISTEN_MS = 60 * MINUTE;
 
 /** How long the end of a conversation waits for servers to let go of what it was subscribed to. They answer that at once or not at all. */

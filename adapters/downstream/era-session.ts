@@ -13,10 +13,9 @@ import type {
   Reply,
   ViewName,
 } from '../../proxy/client-port.ts';
-import { denialData, type OperatorHints } from '../../proxy/client-view.ts';
+import type { OperatorHints } from '../../proxy/client-view.ts';
 import { Conversation } from '../../proxy/conversation.ts';
 import type { Enforcement } from '../../proxy/enforcement.ts';
-import { errorMessage, RPC } from '../../proxy/jsonrpc.ts';
 import { DEFAULT_JSON_LIMITS } from '../../proxy/limits.ts';
 import { isServedRevision } from '../../proxy/method-table.ts';
 import type { Era } from '../../proxy/tool-server.ts';
@@ -77,10 +76,8 @@ export class EraSession implements ClientSession {
     }
     const detail = `${parsed.reason} at byte ${parsed.offset}`;
     if (parsed.reason === 'too_large') return this.refuse('MESSAGE_TOO_LARGE', detail, reply);
-    if (isModernVersion(delivery?.headers)) return this.#modern.unreadable(parsed.reason, detail, reply);
-    const call = await this.#legacy.unreadable(detail);
-    const data = denialData('MESSAGE_MALFORMED', call);
-    reply(errorMessage(null, RPC.parseError, `Parse error: ${parsed.reason}`, data));
+    const era = isModernVersion(delivery?.headers) ? this.#modern : this.#legacy;
+    return era.unreadable(parsed.reason, detail, reply);
   }
 
   refuse(code: DenialCode, detail: string, reply: Reply, delivery?: Delivery): Promise<void> {

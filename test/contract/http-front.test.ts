@@ -517,6 +517,133 @@ describe('a message', () => {
   });
 });
 
+describe('what a known sender is refused is recorded as his', () => {
+  type Known = [string, number, string, (id: string) => [string, Record<string, string | undefined>, string]];
+  const known: Known[] = [
+    ['plain text', 415, 'MESSAGE_MALFORMED', () => ['POST', { 'content-type': 'text/plain' }, PING]],
+    ['a compressed body', 415, 'MESSAGE_MALFORMED', () => ['POST', { 'content-encoding': 'gzip' }, PING]],
+    ['an empty body', 400, 'MESSAGE_MALFORMED', () => ['POST', {}, '']],
+    ['a client that takes no events', 406, 'MESSAGE_MALFORMED', () => ['POST', { accept: 'application/json' }, PING]],
+    ['a session that never was', 404, 'NOT_INITIALIZED', () => ['POST', { 'mcp-session-id': 'A' }, PING]],
+    ['GET without a session', 400, 'NOT_INITIALIZED', () => ['GET', { 'mcp-session-id': undefined }, '']],
+    [
+      'the revision of another session',
+      400,
+      'HEADER_MISMATCH',
+      () => ['POST', { 'mcp-protocol-version': '2024-11-05' }, PING],
+    ],
+    ['GET at no revision', 400, 'HEADER_MISMATCH', () => ['GET', { 'mcp-protocol-version': '1' }, '']],
+    ['two names', 400, 'HEADER_MISMATCH', () => ['POST', { 'mcp-name': 'a', 'Mcp-Name': 'b' }, PING]],
+    ['two of a parameter', 400, 'HEADER_MISMATCH', () => ['POST', { 'mcp-param-a': 'a', 'MCP-Param-A': 'a' }, PING]],
+  ];
+  it.each(known)('%s', async (_name, status, code, request) => {
+    const { front, open, raw, sessions } = await start();
+    const id = await open();
+    const [method, headers, body] = request(id);
+    const base = {
+      host: `127.0.0.1:${front.port}`,
+      accept: JSON_AND_EVENTS,
+      'content-type': 'application/json',
+      ...(method === 'POST' ? { 'content-length': `${body.length}` } : {}),
+      'mcp-session-id': id,
+    };
+    const connection = await raw();
+    connection.send(rawRequest(method, '/mcp', { ...base, ...headers }, body));
+    expect(await connection.status()).toBe(status);
+    expect(sessions.refused).toEqual([code]);
+    expect(sessions.last.received).toEqual([INITIALIZE]);
+    await connection.until((received) => received.includes('}}'));
+    const told = JSON.parse(connection.received.split('\r\n\r\n')[1] ?? '') as object;
+    expect(told).toMatchObject({
+      jsonrpc: '2.0',
+      error: { code: code === 'HEADER_MISMATCH' && 'mcp-name' in headers ? -32020 : expect.any(Number) },
+    });
+    expect(told).not.toHaveProperty('id');
+  });
+
+  const broken: [string, string, boolean][] = [
+    ['breaks off', '28\r\n{"jsonrpc"', true],
+    ['has a chunk that is longer than it says', `5\r\n${PING}\r\n0\r\n\r\n`, false],
+    ['has a chunk of no size', `zz\r\n${PING}\r\n0\r\n\r\n`, false],
+    ['ends without its last chunk', `${PING.length.toString(16)}\r\n${PING}\r\n`, true],
+  ];
+  it.each(broken)('a body that %s', async (_name, body, end) => {
+    const { open, raw, rawPost, sessions } = await start();
+    const id = await open();
+    const connection = await raw();
+    connection.send(rawPost({ 'mcp-session-id': id, 'transfer-encoding': 'chunked' }, body));
+    if (end) connection.socket.end();
+    await expect.poll(() => sessions.last.refused).toEqual(['MESSAGE_MALFORMED']);
+    await connection.until(() => false);
+    expect(sessions.last.received).toEqual([INITIALIZE]);
+  });
+
+  it('a body that does not come in time', async () => {
+    const { open, raw, rawPost, sessions } = await start({ limits: { bodyTimeoutMs: 50 } });
+    const id = await open();
+    const connection = await raw();
+    connection.send(rawPost({ 'mcp-session-id': id, 'content-length': '100' }, '{'));
+    expect(await connection.status()).toBe(408);
+    expect(sessions.last.refused).toEqual(['MESSAGE_MALFORMED']);
+  });
+
+  it('and of nobody known nothing', async () => {
+    const authenticator = { authenticate: async () => deny('ID_UNAUTHENTICATED') };
+    const { post, sessions } = await start({ access: { kind: 'authenticated', authenticator } });
+    expect((await post(PING, { 'content-type': 'text/plain' })).status).toBe(415);
+    expect(sessions.refused).toEqual([]);
+  });
+});
+
+describe('what it cannot do it says', () => {
+  it('a tunnel', async () => {
+    const { front, raw } = await start();
+    const connection = await raw();
+    connection.send(`CONNECT 127.0.0.1:${front.port} HTTP/1.1\r\nhost: 127.0.0.1:${front.port}\r\n\r\n`);
+    expect(await connection.status()).toBe(405);
+    await connection.until(() => false);
+  });
+
+  it('an expectation', async () => {
+    const { open, raw, rawPost, sessions } = await start();
+    const connection = await raw();
+    connection.send(rawPost({ 'mcp-session-id': await open(), expect: 'a-miracle' }));
+    expect(await connection.status()).toBe(417);
+    expect(connection.received).toContain('"error"');
+    expect(sessions.last.received).toEqual([INITIALIZE]);
+  });
+});
+
+describe('bodies that are held back', () => {
+  it('make room for those that come in, the oldest first', async () => {
+    const { open, post, raw, rawPost, sessions } = await start({ limits: { bodiesBytesMax: 100_000 } });
+    const id = await open();
+    const held = [await raw(), await raw(), await raw()];
+    for (const connection of held) {
+      connection.send(rawPost({ 'mcp-session-id': id, 'content-length': '50000' }, 'x'.repeat(40_000)));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(await held[0]!.status()).toBe(503);
+    expect(held[0]!.received).toContain('OVERLOADED');
+    expect(held[1]!.received).toBe('');
+    expect(sessions.last.refused).toEqual(['OVERLOADED']);
+    const text = 'x'.repeat(50_000);
+    expect((await post(call(1, 'echo', { text }), { 'mcp-session-id': id })).status).toBe(200);
+    expect(await held[1]!.status()).toBe(503);
+    expect(held[2]!.received).toBe('');
+  });
+
+  it('take no session of anybody, nor does what opens none', async () => {
+    const { open, post, raw, rawPost } = await start({ limits: { sessionsPerPrincipalMax: 2, sessionsMax: 2 } });
+    const ids = [await open(), await open()];
+    const held = await Promise.all(Array.from({ length: 5 }, () => raw()));
+    for (const connection of held) connection.send(rawPost({ 'content-length': '100' }, '{'));
+    const nonsense = await Promise.all(Array.from({ length: 5 }, () => post(PING)));
+    for (const { status } of nonsense) expect([400, 503]).toContain(status);
+    for (const id of ids) expect((await post(PING, { 'mcp-session-id': id })).status).toBe(200);
+  });
+});
+
 describe('names and origins', () => {
   it('takes the loopback names with the port, and pages served from there', async () => {
     const { front, raw, rawPost } = await start();

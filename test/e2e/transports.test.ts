@@ -117,7 +117,7 @@ describe('a client on a WebSocket', () => {
     await client.opened();
     client.socket.send(Buffer.from('{"jsonrpc":"2.0","id":1,"method":"ping"}'));
     expect(await client.end()).toBe(1003);
-    expect(client.received.join()).toContain('"id":null');
+    expect(client.received.join()).toContain('"code":-32600');
     const log = await at.run(['log', at.ledger('all'), '--denied']);
     expect(log.stdout).toMatch(/coder .*MESSAGE_MALFORMED: .*binary frame/);
     expect(await gate.stop()).toMatchObject({ code: 0 });

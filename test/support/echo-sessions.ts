@@ -107,6 +107,8 @@ export class EchoSession implements ClientSession {
 
 export class EchoSessions implements ClientSessions {
   readonly opened: EchoSession[] = [];
+  /** What was refused outside of any session. */
+  readonly refused: DenialCode[] = [];
   /** The next `open` is refused with this. */
   refusal: Denial | undefined;
 
@@ -115,6 +117,10 @@ export class EchoSessions implements ClientSessions {
     const session = new EchoSession(identity, view);
     this.opened.push(session);
     return session;
+  }
+
+  async refuse(_identity: ClientIdentity, _view: ViewName, code: DenialCode): Promise<void> {
+    this.refused.push(code);
   }
 
   get last(): EchoSession {

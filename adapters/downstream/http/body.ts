@@ -1,4 +1,4 @@
-// One request body, bounded in bytes and in time. It is collected and nothing else: no decoding, no parsing.
+// Request bodies, bounded in bytes and in time, each and together. They are collected and nothing else: no decoding, no parsing.
 
 import type { IncomingMessage } from 'node:http';
 
@@ -6,8 +6,10 @@ export type Body =
   | { readonly kind: 'whole'; readonly bytes: Uint8Array }
   | { readonly kind: 'too_large'; readonly bytes: number }
   | { readonly kind: 'too_slow' }
-  /** The client went away before the end: there is nobody to answer. */
-  | { readonly kind: 'aborted' };
+  /** It was coming in for longest when there was no room for all that came. */
+  | { readonly kind: 'crowded_out' }
+  /** The client went away before the end, or what it sent was no body: there is nobody to answer. */
+  | { readonly kind: 'broken_off' };
 
 /** The body if all of it is here already, as when it came in one packet with its head: no listeners, no timer, no waiting. */
 export function bodyAtHand(request: IncomingMessage, bytesMax: number): Body | undefined {
@@ -16,30 +18,59 @@ export function bodyAtHand(request: IncomingMessage, bytesMax: number): Body | u
   return bytes.length > bytesMax ? { kind: 'too_large', bytes: bytes.length } : { kind: 'whole', bytes };
 }
 
-/** Never rejects. After `too_large` and `too_slow` the rest of the body is still to come: see `discardBody`. */
-export function readBody(request: IncomingMessage, bytesMax: number, timeoutMs: number): Promise<Body> {
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    const settle = (body: Body): void => {
-      clearTimeout(timer);
-      request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
-      resolve(body);
-    };
-    const onData = (chunk: Buffer): void => {
-      bytes += chunk.length;
-      if (bytes > bytesMax) settle({ kind: 'too_large', bytes });
-      else chunks.push(chunk);
-    };
-    const onEnd = (): void => {
-      const [only] = chunks;
-      settle({ kind: 'whole', bytes: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, bytes) });
-    };
-    const onGone = (): void => settle({ kind: 'aborted' });
-    const timer = setTimeout(() => settle({ kind: 'too_slow' }), timeoutMs);
-    request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
-    if (request.destroyed) onGone();
-  });
+/**
+ * The bodies that are coming in, together bounded in bytes: many that each stay just under their own bounds must not fill the memory. The one
+ * that has been coming in for longest makes room, so that whoever holds bodies back cannot keep out those who send theirs.
+ */
+export class IncomingBodies {
+  readonly #bytesMax: number;
+  #bytes = 0;
+  /** Oldest first. */
+  readonly #coming = new Set<() => void>();
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Never rejects. After anything but `whole` and `broken_off` the rest of the body is still to come: see `discardBody`. */
+  read(request: IncomingMessage, bytesMax: number, timeoutMs: number): Promise<Body> {
+    return new Promise((resolve) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      const settle = (body: Body): void => {
+        if (!this.#coming.delete(crowdOut)) return;
+        this.#bytes -= bytes;
+        clearTimeout(timer);
+        request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
+        resolve(body);
+      };
+      const crowdOut = (): void => settle({ kind: 'crowded_out' });
+      const onData = (chunk: Buffer): void => {
+        bytes += chunk.length;
+        this.#bytes += chunk.length;
+        if (bytes > bytesMax) return settle({ kind: 'too_large', bytes });
+        chunks.push(chunk);
+        this.#makeRoom();
+      };
+      const onEnd = (): void => {
+        const [only] = chunks;
+        const whole = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, bytes);
+        settle({ kind: 'whole', bytes: whole });
+      };
+      const onGone = (): void => settle({ kind: 'broken_off' });
+      const timer = setTimeout(() => settle({ kind: 'too_slow' }), timeoutMs);
+      this.#coming.add(crowdOut);
+      request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
+      if (request.destroyed) onGone();
+    });
+  }
+
+  #makeRoom(): void {
+    for (const crowdOut of this.#coming) {
+      if (this.#bytes <= this.#bytesMax) return;
+      crowdOut();
+    }
+  }
 }
 
 /**

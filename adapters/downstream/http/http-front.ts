@@ -1,6 +1,7 @@
 // Streamable HTTP for clients of the revisions with sessions (2025-03-26 to 2025-11-25) and of the one without (2026-07-28), directly on
 // node:http. Which of them a request is of, its MCP-Protocol-Version says; that the body says the same is for whoever reads it to check.
-// In this order, and before any byte of a body is read: method and path, Host, Origin, content type, framing, credential, session.
+// In this order, and before any byte of a body is read: method and path, Host, Origin, content type, framing, credential, session. What fails
+// after the credential is recorded as its sender's.
 // It never looks into a message: a POST without a session opens one if the message turns out to be `initialize`, and is refused if not.
 // A request for a WebSocket is checked by the same rules and goes on in ws/.
 // Not offered: resumption of streams (no event carries an id), CORS (browser pages on other origins are not clients).
@@ -8,29 +9,31 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import type { DenialCode } from '../../../domain/denial.ts';
 import type { Principal } from '../../../domain/principal.ts';
-import type { ClientSessions, Delivery, ViewName } from '../../../proxy/client-port.ts';
+import type { ClientSession, ClientSessions, Delivery, Reply, ViewName } from '../../../proxy/client-port.ts';
 import * as limits from '../../../proxy/limits.ts';
-import { isServedRevision, MODERN_REVISION } from '../../../proxy/method-table.ts';
+import { isServedRevision } from '../../../proxy/method-table.ts';
 import { UpgradableRequest } from '../ws/upgrade-request.ts';
 import { WsFront } from '../ws/ws-front.ts';
 import { Access, type AccessOptions, refusalOf } from './access.ts';
 import { isLoopback, urlOf } from './addresses.ts';
-import { bodyAtHand, discardBody, readBody } from './body.ts';
+import { discardBody } from './body.ts';
 import { deliveryOf } from './delivery.ts';
 import { type HttpSession, HttpSessions, type Used, use } from './http-sessions.ts';
+import { MessageIntake } from './message-intake.ts';
 import { type ModernClient, ModernClients } from './modern-clients.ts';
 import { EVENT_STREAM_HEADERS, PostReply, type ReplyHead, SECURITY_HEADERS, writeEvent } from './post-reply.ts';
 import { answerDescription, checkDescriptionMethod, describedPath } from './protected-resource.ts';
 import { writeRefusal } from './refusal-reply.ts';
 import {
-  checkAccept,
-  checkContentType,
+  checkForm,
   checkFraming,
   checkMethod,
   type HttpRefusal,
   type Route,
   routeOf,
+  WRONG_REVISION,
 } from './request-checks.ts';
 
 export interface HttpFrontLimits {
@@ -38,6 +41,7 @@ export interface HttpFrontLimits {
   readonly headerBytesMax: number;
   readonly headersTimeoutMs: number;
   readonly bodyTimeoutMs: number;
+  readonly bodiesBytesMax: number;
   readonly keepAliveMs: number;
   readonly heartbeatMs: number;
   readonly connectionsMax: number;
@@ -53,6 +57,7 @@ const DEFAULT_LIMITS: HttpFrontLimits = {
   headerBytesMax: limits.HTTP_HEADER_BYTES_MAX,
   headersTimeoutMs: limits.HTTP_HEADERS_TIMEOUT_MS,
   bodyTimeoutMs: limits.HTTP_BODY_TIMEOUT_MS,
+  bodiesBytesMax: limits.HTTP_BODIES_BYTES_MAX,
   keepAliveMs: limits.HTTP_KEEP_ALIVE_MS,
   heartbeatMs: limits.HTTP_HEARTBEAT_MS,
   connectionsMax: limits.HTTP_CONNECTIONS_MAX,
@@ -114,6 +119,7 @@ class Listener implements HttpFront {
   readonly #access: Access;
   readonly #sessions: HttpSessions;
   readonly #modern: ModernClients;
+  readonly #intake: MessageIntake;
   /** Answers that may have become streams. */
   readonly #replies = new Set<PostReply>();
   readonly #webSockets: WsFront;
@@ -131,6 +137,7 @@ class Listener implements HttpFront {
     this.#access = new Access(options);
     this.#sessions = new HttpSessions(this.#limits, () => performance.now());
     this.#modern = new ModernClients(options.sessions, this.#limits, () => performance.now());
+    this.#intake = new MessageIntake(this.#limits);
     this.#webSockets = new WsFront({
       access: this.#access,
       sessions: options.sessions,
@@ -153,6 +160,8 @@ class Listener implements HttpFront {
     this.#server.maxConnections = connectionsMax;
     this.#server.on('request', (request, response) => this.#accept(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#webSockets.upgrade(request, socket, head));
+    this.#server.on('connect', (request, socket) => this.#webSockets.refuse(request, socket, NO_TUNNELS));
+    this.#server.on('checkExpectation', (request, response) => this.#refuse(request, response, UNEXPECTED));
     // Asked before the body is sent: a refusal then costs the client nothing.
     this.#server.on('checkContinue', (request, response) => this.#accept(request, response));
   }
@@ -248,23 +257,21 @@ class Listener implements HttpFront {
       return this.#refuse(request, response, refusal ?? { status: 404, message: 'Not found' });
     }
     this.#access.announce(request, response);
+    const misformed = checkForm(request);
     const principal = await this.#access.authenticate(request);
-    if ('status' in principal) return this.#refuse(request, response, principal);
+    if ('status' in principal) return this.#refuse(request, response, misformed ?? principal);
+    if (misformed !== undefined) return this.#refuseSender(request, response, principal, route, misformed);
     if (isModern(request)) return this.#modernRequest(request, response, principal, route);
     const named = this.#findSession(request, principal, route);
-    if (named !== undefined && 'status' in named) return this.#refuse(request, response, named);
-    switch (request.method) {
-      case 'POST':
-        return named === undefined
-          ? this.#postFirst(request, response, principal, route)
-          : this.#post(request, response, named);
-      case 'GET':
-        return named === undefined
-          ? this.#refuse(request, response, NO_SESSION)
-          : this.#listen(request, response, named);
-      default:
-        return named === undefined ? this.#refuse(request, response, NO_SESSION) : this.#delete(response, named);
+    if (named !== undefined && 'status' in named) return this.#refuseSender(request, response, principal, route, named);
+    const { method } = request;
+    if (named === undefined) {
+      return method === 'POST'
+        ? this.#postFirst(request, response, principal, route)
+        : this.#refuseSender(request, response, principal, route, NO_SESSION);
     }
+    if (method === 'POST') return this.#post(request, response, named);
+    return method === 'GET' ? this.#listen(request, response, named) : this.#delete(response, named);
   }
 
   /** Answered without a credential: it says how to get one. */
@@ -277,23 +284,10 @@ class Listener implements HttpFront {
     answerDescription(request, response, description);
   }
 
-  /** Everything that can be said without knowing who asks. */
+  /** Everything that can be said of a request before it counts as somebody's. */
   #checkHead(request: IncomingMessage, route: Route | undefined): HttpRefusal | undefined {
-    const { headers, method } = request;
     if (route === undefined) return { status: 404, message: 'Not found' };
-    const version = headers['mcp-protocol-version'];
-    return (
-      checkMethod(method) ??
-      this.#access.checkAddressed(request) ??
-      (method === 'POST' ? checkContentType(headers['content-type']) : undefined) ??
-      checkFraming(request) ??
-      (method === 'POST' ? checkAccept(headers.accept, ['application/json', 'text/event-stream']) : undefined) ??
-      (method === 'GET' ? checkAccept(headers.accept, ['text/event-stream']) : undefined) ??
-      // A message that names a revision we do not know is told by its own error which ones there are.
-      (method !== 'POST' && typeof version === 'string' && !isServedRevision(version)
-        ? refusalOfVersion(version)
-        : undefined)
-    );
+    return checkMethod(request.method) ?? this.#access.checkAddressed(request);
   }
 
   /** The session that the request names; undefined when it names none. */
@@ -301,7 +295,7 @@ class Listener implements HttpFront {
     const id = request.headers['mcp-session-id'];
     if (id === undefined) return undefined;
     const found = typeof id === 'string' ? this.#sessions.find(id, principal, route) : undefined;
-    if (found === undefined) return { status: 404, message: 'Session not found' };
+    if (found === undefined) return UNKNOWN_SESSION;
     const version = request.headers['mcp-protocol-version'];
     return version === undefined || version === found.session.revision ? found : WRONG_REVISION;
   }
@@ -315,88 +309,71 @@ class Listener implements HttpFront {
   ): Promise<void> {
     const client = this.#modern.of(principal, route);
     if ('code' in client) return this.#refuse(request, response, refusalOf(client));
-    const reply = new PostReply(response, this.#limits.streamBufferBytesMax, () => OK);
-    await this.#receive(request, response, client, reply);
-    reply.end();
+    await this.#post(request, response, client);
   }
 
-  async #post(request: IncomingMessage, response: ServerResponse, held: HttpSession): Promise<void> {
-    const reply = new PostReply(response, this.#limits.streamBufferBytesMax, () => OK);
-    await this.#receive(request, response, held, reply);
-    reply.end();
+  async #post(request: IncomingMessage, response: ServerResponse, receiver: Receiver): Promise<void> {
+    const { session } = receiver;
+    const delivery = deliveryOf(request, response);
+    const unused = use(receiver, () => performance.now());
+    try {
+      const refuse = (code: DenialCode, detail: string, tell: Reply) => session.refuse(code, detail, tell, delivery);
+      const message = await this.#intake.read(request, response, refuse);
+      if (message !== undefined) await this.#answer(session, message, delivery, response, () => OK);
+    } finally {
+      unused();
+    }
   }
 
-  /** A message without a session: `initialize`, or a mistake. */
+  /** A message without a session: `initialize`, or a mistake. Until it is known which, nobody loses anything by it. */
   async #postFirst(
     request: IncomingMessage,
     response: ServerResponse,
     principal: Principal,
     route: Route,
   ): Promise<void> {
-    const full = this.#sessions.makeRoom(principal);
-    if (full !== undefined) return this.#refuse(request, response, refusalOf(full));
-    const view: ViewName = route.view === 'all' ? { kind: 'all' } : { kind: 'server', server: route.server };
-    const session = this.#options.sessions.open({ principal }, view);
-    if ('code' in session) return this.#refuse(request, response, refusalOf(session));
-    const held = this.#sessions.add(session, principal, route);
-    session.onNotification((json) => {
-      if (held.stream !== undefined) writeEvent(held.stream, json, this.#limits.streamBufferBytesMax);
-    });
-    let answered = false;
-    const head = (): ReplyHead => {
-      answered = true;
-      return session.revision === undefined ? { status: 400 } : { status: 200, headers: { 'mcp-session-id': held.id } };
-    };
-    const reply = new PostReply(response, this.#limits.streamBufferBytesMax, head);
-    await this.#receive(request, response, held, reply);
-    reply.end();
-    // A session that nobody can name must not stay.
-    if (session.revision === undefined || !answered) await this.#sessions.end(held, 'disconnect');
-  }
-
-  /** Hands the message to the session, or refuses it where it cannot become whole. */
-  async #receive(request: IncomingMessage, response: ServerResponse, held: Receiver, reply: PostReply): Promise<void> {
-    const { messageBytesMax, bodyTimeoutMs } = this.#limits;
+    const { sessions } = this.#options;
     const delivery = deliveryOf(request, response);
-    const unused = use(held, () => performance.now());
-    this.#replies.add(reply);
+    const record = (code: DenialCode, detail: string) => sessions.refuse({ principal }, viewOf(route), code, detail);
+    const message = await this.#intake.read(request, response, record);
+    if (message === undefined) return;
+    const full = this.#sessions.reserve(principal);
+    if (full !== undefined) return this.#refuse(request, response, refusalOf(full));
+    let held: HttpSession | undefined;
     try {
-      const declared = Number(request.headers['content-length'] ?? 0);
-      if (declared > messageBytesMax) return await this.#tooLarge(request, response, held, declared, delivery);
-      if (request.headers.expect !== undefined) response.writeContinue();
-      const body = bodyAtHand(request, messageBytesMax) ?? (await readBody(request, messageBytesMax, bodyTimeoutMs));
-      switch (body.kind) {
-        case 'whole':
-          return await held.session.receive(body.bytes, reply.send, delivery);
-        case 'too_large':
-          return await this.#tooLarge(request, response, held, body.bytes, delivery);
-        case 'too_slow':
-          response.shouldKeepAlive = false;
-          return this.#refuse(request, response, { status: 408, message: 'The body did not come in time' });
-        case 'aborted':
-          response.destroy();
-          return;
-      }
+      const session = sessions.open({ principal }, viewOf(route));
+      if ('code' in session) return this.#refuse(request, response, refusalOf(session));
+      session.onNotification((json) => {
+        if (held?.stream !== undefined) writeEvent(held.stream, json, this.#limits.streamBufferBytesMax);
+      });
+      const head = (): ReplyHead => {
+        if (session.revision === undefined) return BAD_REQUEST;
+        held ??= this.#sessions.add(session, principal, route);
+        return { status: 200, headers: { 'mcp-session-id': held.id } };
+      };
+      await this.#answer(session, message, delivery, response, head);
+      // A session that nobody can name must not stay.
+      if (held === undefined) await session.close('disconnect');
     } finally {
-      unused();
-      this.#replies.delete(reply);
+      this.#sessions.release(principal);
     }
   }
 
-  async #tooLarge(
-    request: IncomingMessage,
-    response: ServerResponse,
-    held: Receiver,
-    bytes: number,
+  async #answer(
+    session: ClientSession,
+    message: Uint8Array,
     delivery: Delivery,
+    response: ServerResponse,
+    head: () => ReplyHead,
   ): Promise<void> {
-    discardBody(request, this.#limits.messageBytesMax);
-    let told: string | undefined;
-    const tell = (json: string): void => {
-      told = json;
-    };
-    await held.session.refuse('MESSAGE_TOO_LARGE', `a body of ${bytes} bytes or more`, tell, delivery);
-    writeRefusal(request, response, { status: 413, message: 'Message too large' }, told);
+    const reply = new PostReply(response, this.#limits.streamBufferBytesMax, head);
+    this.#replies.add(reply);
+    try {
+      await session.receive(message, reply.send, delivery);
+    } finally {
+      this.#replies.delete(reply);
+    }
+    reply.end();
   }
 
   /** The stream for messages that belong to no request. A client that comes back has lost the one before. */
@@ -420,6 +397,19 @@ class Listener implements HttpFront {
     writeRefusal(request, response, refusal);
     discardBody(request, this.#limits.messageBytesMax);
   }
+
+  /** Refuses what somebody known has sent, once that is recorded. */
+  async #refuseSender(
+    request: IncomingMessage,
+    response: ServerResponse,
+    principal: Principal,
+    route: Route,
+    refusal: HttpRefusal,
+  ): Promise<void> {
+    const { status, message, denial = 'MESSAGE_MALFORMED' } = refusal;
+    await this.#options.sessions.refuse({ principal }, viewOf(route), denial, `HTTP ${status}: ${message}`);
+    this.#refuse(request, response, refusal);
+  }
 }
 
 /** Whoever takes messages, and how many it is busy with. */
@@ -430,14 +420,21 @@ function isModern({ method, headers }: IncomingMessage): boolean {
   return method === 'POST' && typeof version === 'string' && !isServedRevision(version);
 }
 
-function refusalOfVersion(version: string): HttpRefusal {
-  return version === MODERN_REVISION ? POST_ONLY : WRONG_REVISION;
+function viewOf({ server }: Route): ViewName {
+  return server === undefined ? { kind: 'all' } : { kind: 'server', server };
 }
 
 const OK: ReplyHead = { status: 200 };
-const NO_SESSION: HttpRefusal = { status: 400, message: 'No session: the Mcp-Session-Id header is missing' };
-const POST_ONLY: HttpRefusal = { status: 405, message: 'Method not allowed', headers: { allow: 'POST' } };
-const WRONG_REVISION: HttpRefusal = {
+const BAD_REQUEST: ReplyHead = { status: 400 };
+const NO_SESSION: HttpRefusal = {
   status: 400,
-  message: 'MCP-Protocol-Version is not supported, or not that of the session',
+  message: 'No session: the Mcp-Session-Id header is missing',
+  denial: 'NOT_INITIALIZED',
 };
+const UNKNOWN_SESSION: HttpRefusal = { status: 404, message: 'Session not found', denial: 'NOT_INITIALIZED' };
+const NO_TUNNELS: HttpRefusal = {
+  status: 405,
+  message: 'Method not allowed',
+  headers: { allow: 'POST, GET, DELETE' },
+};
+const UNEXPECTED: HttpRefusal = { status: 417, message: 'Expectation not supported' };

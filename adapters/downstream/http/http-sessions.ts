@@ -30,6 +30,8 @@ export class HttpSessions {
   readonly #limits: SessionLimits;
   readonly #now: () => number;
   readonly #sessions = new Map<string, HttpSession>();
+  /** How many are about to be opened, of each agent. */
+  readonly #coming = new Map<string, number>();
 
   /** `now` is a monotonic clock in milliseconds. */
   constructor(limits: SessionLimits, now: () => number) {
@@ -49,19 +51,38 @@ export class HttpSessions {
     return found;
   }
 
-  /** Room for one more session of this principal, made by closing its least recently used idle one if need be. */
-  makeRoom(principal: Principal): Denial | undefined {
-    const own = [...this.#sessions.values()].filter((held) => held.principal.agent === principal.agent);
-    // Clients that just end leave their sessions behind. Those make room; sessions in use never do, and nobody's but one's own.
-    if (own.length >= this.#limits.sessionsPerPrincipalMax || this.#sessions.size >= this.#limits.sessionsMax) {
-      const [oldest] = own.filter(isIdle).sort((a, b) => a.lastUsedMs - b.lastUsedMs);
-      if (oldest === undefined) return deny('OVERLOADED', 'too many sessions');
-      void this.end(oldest, 'disconnect');
-    }
+  /**
+   * Keeps a place for one more session of this principal; `release` gives it back. Nobody loses a session by it: whoever asks for a place may
+   * turn out to say nothing that opens one.
+   */
+  reserve({ agent }: Principal): Denial | undefined {
+    const own = this.#of(agent);
+    const idle = own.filter(isIdle).length;
+    const coming = this.#coming.get(agent) ?? 0;
+    let allComing = 0;
+    for (const count of this.#coming.values()) allComing += count;
+    const { sessionsMax, sessionsPerPrincipalMax } = this.#limits;
+    const fits =
+      own.length - idle + coming < sessionsPerPrincipalMax && this.#sessions.size - idle + allComing < sessionsMax;
+    if (!fits) return deny('OVERLOADED', 'too many sessions');
+    this.#coming.set(agent, coming + 1);
     return undefined;
   }
 
+  release({ agent }: Principal): void {
+    const left = (this.#coming.get(agent) ?? 1) - 1;
+    if (left > 0) this.#coming.set(agent, left);
+    else this.#coming.delete(agent);
+  }
+
+  /** For whoever has a place. The least recently used idle session of the same principal ends for it if need be. */
   add(session: ClientSession, principal: Principal, route: Route): HttpSession {
+    const own = this.#of(principal.agent);
+    // Clients that just end leave their sessions behind. Those make room; sessions in use never do, and nobody's but one's own.
+    if (own.length >= this.#limits.sessionsPerPrincipalMax || this.#sessions.size >= this.#limits.sessionsMax) {
+      const [oldest] = own.filter(isIdle).sort((a, b) => a.lastUsedMs - b.lastUsedMs);
+      if (oldest !== undefined) void this.end(oldest, 'disconnect');
+    }
     const id = randomBytes(16).toString('base64url');
     const held: HttpSession = {
       id,
@@ -94,6 +115,10 @@ export class HttpSessions {
     for (const held of this.#sessions.values()) {
       if (isIdle(held) && held.lastUsedMs < oldest) void this.end(held, 'disconnect');
     }
+  }
+
+  #of(agent: string): HttpSession[] {
+    return [...this.#sessions.values()].filter(({ principal }) => principal.agent === agent);
   }
 
   /** The streams that are open now. */

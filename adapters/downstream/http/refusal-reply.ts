@@ -16,8 +16,9 @@ export function writeRefusal(
   told?: string,
 ): void {
   if (response.headersSent || response.destroyed) return;
-  const { status, message, headers } = refusal;
-  const json = told ?? JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: INVALID_REQUEST, message } });
+  const { status, message, headers, code = INVALID_REQUEST } = refusal;
+  // Without an id, as the specification says: nobody has looked for one.
+  const json = told ?? JSON.stringify({ jsonrpc: '2.0', error: { code, message } });
   response.writeHead(status, {
     ...JSON_HEADERS,
     'content-length': Buffer.byteLength(json),

@@ -2,12 +2,18 @@
 // whether the sender may do what it asks.
 
 import type { IncomingMessage } from 'node:http';
+import type { DenialCode } from '../../../domain/denial.ts';
+import { isServedRevision, MODERN_REVISION } from '../../../proxy/method-table.ts';
 
 /** A refusal in the words of HTTP. It goes to whoever is on the line, so it names nothing that he did not send himself. */
 export interface HttpRefusal {
   readonly status: number;
   readonly message: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** The JSON-RPC error that says it; an invalid request when absent. */
+  readonly code?: number;
+  /** How it is recorded where the sender is known; as a malformed message when absent. */
+  readonly denial?: DenialCode;
 }
 
 export type Route =
@@ -40,6 +46,33 @@ export function routeOf(path: string | undefined): Route | undefined {
   return server === undefined ? undefined : { view: 'server', server };
 }
 
+/** Everything that can be said of a request's form, whoever sent it. */
+export function checkForm(request: IncomingMessage): HttpRefusal | undefined {
+  const { headers, method, rawHeaders } = request;
+  return (
+    (method === 'POST' ? checkContentType(headers['content-type']) : undefined) ??
+    checkFraming(request) ??
+    (method === 'POST' ? checkAccept(headers.accept, ['application/json', 'text/event-stream']) : undefined) ??
+    (method === 'GET' ? checkAccept(headers.accept, ['text/event-stream']) : undefined) ??
+    checkMirrors(rawHeaders) ??
+    // A message that names a revision we do not know is told by its own error which ones there are.
+    (method === 'POST' ? undefined : checkRevision(headers['mcp-protocol-version']))
+  );
+}
+
+const POST_ONLY: HttpRefusal = { status: 405, message: 'Method not allowed', headers: { allow: 'POST' } };
+
+export const WRONG_REVISION: HttpRefusal = {
+  status: 400,
+  message: 'MCP-Protocol-Version is not supported, or not that of the session',
+  denial: 'HEADER_MISMATCH',
+};
+
+function checkRevision(version: string | string[] | undefined): HttpRefusal | undefined {
+  if (typeof version !== 'string' || isServedRevision(version)) return undefined;
+  return version === MODERN_REVISION ? POST_ONLY : WRONG_REVISION;
+}
+
 export function checkMethod(method: string | undefined): HttpRefusal | undefined {
   if (method === 'POST' || method === 'GET' || method === 'DELETE') return undefined;
   return { status: 405, message: 'Method not allowed', headers: { allow: 'POST, GET, DELETE' } };
@@ -52,6 +85,21 @@ export function checkRepeatedHeaders(rawHeaders: readonly string[]): HttpRefusal
     const bit = SINGLE.get(name) ?? 0;
     if ((seen & bit) !== 0) return { status: 400, message: `Repeated header: ${name}` };
     seen |= bit;
+  }
+  return undefined;
+}
+
+/** The error of 2026-07-28 for headers that do not say what the message says. */
+const MISMATCH = { code: -32020, denial: 'HEADER_MISMATCH' } as const;
+
+/** Of two headers that mirror a message one hop could read the first and another the second; joined they could even agree with it. */
+export function checkMirrors(rawHeaders: readonly string[]): HttpRefusal | undefined {
+  const seen = new Set<string>();
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] as string).toLowerCase();
+    if (!name.startsWith('mcp-')) continue;
+    if (seen.has(name)) return { status: 400, message: `Repeated header: ${name}`, ...MISMATCH };
+    seen.add(name);
   }
   return undefined;
 }

@@ -5,7 +5,7 @@ import { isGovernedMethod } from '../../../domain/action.ts';
 import { type DenialCode, deny } from '../../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { Reply } from '../../../proxy/client-port.ts';
-import { denialError, META_PREFIX, type OperatorHints } from '../../../proxy/client-view.ts';
+import { denialData, denialError, META_PREFIX, type OperatorHints } from '../../../proxy/client-view.ts';
 import type { Conversation, Participation } from '../../../proxy/conversation.ts';
 import type { Enforcement } from '../../../proxy/enforcement.ts';
 import {
@@ -48,6 +48,9 @@ export interface LegacySessionOptions {
 
 /** Where a batch is part of the protocol. */
 const BATCH_REVISION: ServedRevision = '2025-03-26';
+
+/** As a status of HTTP. */
+const BAD_REQUEST = 400;
 
 const LISTS: Readonly<Record<string, OfferKind>> = {
   'prompts/list': 'prompts',
@@ -109,12 +112,21 @@ export class LegacySession {
     method = '(message)',
   ): Promise<void> {
     const call = await this.#conversation.refuse(deny(code, detail), method);
-    reply(denialError(id, code, call));
+    // An error that answers no request is all that there is to say: on HTTP its status says so too.
+    if (id === null) reply(denialError(this.#noId(), code, call), BAD_REQUEST);
+    else reply(denialError(id, code, call));
   }
 
-  /** Records that bytes came which are no message that we read. Resolves with the id of the record. */
-  unreadable(detail: string): Promise<string> {
-    return this.#conversation.refuse(deny('MESSAGE_MALFORMED', detail), '(unreadable)');
+  /** Records that bytes came which are no message that we read, and says so. */
+  async unreadable(reason: string, detail: string, reply: Reply): Promise<void> {
+    const call = await this.#conversation.refuse(deny('MESSAGE_MALFORMED', detail), '(unreadable)');
+    const data = denialData('MESSAGE_MALFORMED', call);
+    reply(errorMessage(this.#noId(), RPC.parseError, `Parse error: ${reason}`, data), BAD_REQUEST);
+  }
+
+  /** The id of an error where none could be read. Before 2025-11-25 an error had to have one, and JSON-RPC says null; since then it is left out. */
+  #noId(): null | undefined {
+    return this.#revision === undefined || this.#revision === LATEST_REVISION ? undefined : null;
   }
 
   close(): void {

@@ -75,6 +75,13 @@ export class WsFront {
       .finally(() => this.#waiting.delete(socket));
   }
 
+  /** Refuses a request whose connection no HTTP parser reads any more. */
+  refuse(request: IncomingMessage, socket: Duplex, refusal: HttpRefusal): void {
+    if (!(socket instanceof Socket)) throw new Defect('a listener on TCP has a connection that is none');
+    socket.on('error', () => socket.destroy());
+    refuseUpgrade(request, socket, refusal);
+  }
+
   /** To be called every so often: finds clients that are gone. */
   beat(): void {
     for (const client of this.#clients.keys()) client.beat();

@@ -165,14 +165,26 @@ describe('bytes that are not a message', () => {
     const conversation = await Conversation.begin();
     const replies: string[] = [];
     await conversation.session.refuse('MESSAGE_TOO_LARGE', 'a line of 5000000 bytes', (text) => replies.push(text));
-    expect(JSON.parse(replies[0] ?? '')).toMatchObject({ id: null, error: { code: -32600 } });
+    const told = JSON.parse(replies[0] ?? '') as object;
+    expect(told).toMatchObject({ error: { code: -32600 } });
+    expect(told).not.toHaveProperty('id');
     expect(conversation.lastDenial().code).toBe('MESSAGE_TOO_LARGE');
   });
 
   it('an error finds its request where the id could be read', async () => {
     const conversation = await Conversation.begin();
     expect(await conversation.say(ping(',"extra":1'))).toMatchObject([{ id: 7 }]);
-    expect(await conversation.say('{"jsonrpc":"2.0","id":7.5,"method":"ping"}')).toMatchObject([{ id: null }]);
+    const [told] = await conversation.say('{"jsonrpc":"2.0","id":7.5,"method":"ping"}');
+    expect(told).toMatchObject({ error: { code: -32600 } });
+    expect(told).not.toHaveProperty('id');
+  });
+
+  it.each(SERVED_REVISIONS)('where no id could be read, it has what %s can say of that', async (revision) => {
+    const conversation = await Conversation.begin(ONE, revision);
+    for (const text of ['{', '7', '{"jsonrpc":"2.0","id":null,"method":"ping"}']) {
+      const [told] = await conversation.say(text);
+      expect((told as { id?: null }).id, text).toBe(revision === '2025-11-25' ? undefined : null);
+    }
   });
 });
 
@@ -317,7 +329,7 @@ describe('batches', () => {
 
   it.each(SERVED_REVISIONS.filter((revision) => revision !== '2025-03-26'))('are refused in %s', async (revision) => {
     const conversation = await Conversation.begin(ONE, revision);
-    expect(await conversation.say(batch)).toMatchObject([{ id: null, error: { code: -32600 } }]);
+    expect(await conversation.say(batch)).toMatchObject([{ error: { code: -32600 } }]);
     expect(conversation.lastDenial().code).toBe('MESSAGE_BATCH');
     expect(conversation.world.server.heard).toEqual([]);
   });
