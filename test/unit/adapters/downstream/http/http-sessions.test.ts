@@ -31,7 +31,7 @@ describe('a conversation whose request took longer than it may be idle', () => {
   it('is not ended while it is answered, nor before it was idle for that long', () => {
     const { ended, session, wait, now } = world();
     const legacy = new HttpSessions(LIMITS, now);
-    const modern = new ModernClients({ open: session }, LIMITS, now);
+    const modern = new ModernClients({ open: session, refuse: async () => {} }, LIMITS, now);
     const client = modern.of(PRINCIPAL, ROUTE);
     if ('code' in client) throw new Error(client.code);
     const done = [use(legacy.add(session(), PRINCIPAL, ROUTE), now), use(client, now)];
