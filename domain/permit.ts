@@ -4,9 +4,22 @@
 import { isGovernedMethod, TOOL_METHOD } from './action.ts';
 import { encodeBase64url } from './base64url.ts';
 import { canonicalJson } from './canonical-json.ts';
-import { type Digest, isDigest, type Sha256 } from './digest.ts';
-import { type CallId, isUlid } from './ids.ts';
-import { isJsonObject, type Json, type JsonObject } from './json.ts';
+import {
+  count,
+  digest,
+  listOf,
+  members,
+  positive,
+  type Refine,
+  text,
+  thumbprint,
+  token,
+  ulid,
+  wrongMember,
+} from './claim-shapes.ts';
+import type { Digest, Sha256 } from './digest.ts';
+import type { CallId } from './ids.ts';
+import { isJsonObject, type Json } from './json.ts';
 import type { Lineage } from './lineage.ts';
 
 export const PERMIT_ALGORITHM = 'Ed25519';
@@ -83,20 +96,6 @@ export function rootChain(sha256: Sha256, agent: string, server: string, tool: s
   return `sha256:${encodeBase64url(sha256(link))}`;
 }
 
-type Refine = (value: Json | undefined) => boolean;
-
-const text: Refine = (value) => typeof value === 'string' && value.length > 0;
-const digest: Refine = (value) => typeof value === 'string' && isDigest(value);
-const ulid: Refine = (value) => typeof value === 'string' && isUlid(value);
-const count: Refine = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
-const positive: Refine = (value) => count(value) && value !== 0;
-const listOf =
-  (item: Refine): Refine =>
-  (value) =>
-    Array.isArray(value) && value.every(item);
-const thumbprint: Refine = (value) => typeof value === 'string' && /^[A-Za-z0-9_-]{43}$/.test(value);
-const token: Refine = (value) => typeof value === 'string' && /^[A-Za-z0-9_-]{16,128}$/.test(value);
-
 const detailMembers = members(
   {
     type: (value) => value === PERMIT_DETAILS_TYPE,
@@ -147,25 +146,6 @@ const HEADER: Record<keyof PermitHeader, Refine> = {
   kid: thumbprint,
   typ: (value) => value === PERMIT_TYPE,
 };
-
-function members(required: Record<string, Refine>, optional: Record<string, Refine> = {}): Refine {
-  return (value) => isJsonObject(value) && wrongMember(value, required, optional) === undefined;
-}
-
-function wrongMember(
-  value: JsonObject,
-  required: Record<string, Refine>,
-  optional: Record<string, Refine> = {},
-): string | undefined {
-  for (const name in required) {
-    if (!Object.hasOwn(value, name) || required[name]?.(value[name]) !== true) return name;
-  }
-  for (const name of Object.keys(value)) {
-    if (Object.hasOwn(required, name)) continue;
-    if (!Object.hasOwn(optional, name) || optional[name]?.(value[name]) !== true) return name;
-  }
-  return undefined;
-}
 
 /**
  * What is wrong with a value as the claims of a permit, or undefined: every member present, of its type, in range, and no other.
