@@ -15,6 +15,7 @@ import type {
 import { Session, type SessionOptions } from './legacy/session.ts';
 import type { UpstreamLimits } from './limits.ts';
 import type { DroppedCounts, OpenPipe, RefusedRequest, UpstreamSession } from './ports.ts';
+import { ResourceHolders } from './resource-holders.ts';
 
 /** The first failure may be an accident; from the second in a row on we wait, doubling. */
 const BACKOFF_FIRST_MS = 250;
@@ -54,6 +55,7 @@ export class Connection implements ToolServer {
   readonly #listeners: ((change: ServerChange) => void)[] = [];
   readonly #noticeListeners: ((notice: Notice) => void)[] = [];
   #session: UpstreamSession | undefined;
+  #holders = new ResourceHolders();
   #starting: Promise<ServerDescription> | undefined;
   #ended: Promise<void> = Promise.resolve();
   #preparing: AbortController | undefined;
@@ -99,7 +101,8 @@ export class Connection implements ToolServer {
   }
 
   dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun {
-    if (this.#session !== undefined) return this.#session.dispatch(dispatch, hooks);
+    const session = this.#session;
+    if (session !== undefined) return this.#holders.dispatch(dispatch, () => session.dispatch(dispatch, hooks));
     const detail = 'the server is not connected';
     return {
       answer: Promise.resolve({ kind: 'refused', code: 'SERVER_UNAVAILABLE', detail }),
@@ -153,6 +156,7 @@ export class Connection implements ToolServer {
         onRefusedRequest: (request) => this.#options.listener.onRefusedRequest?.(request),
         onClosed: (detail) => {
           this.#session = undefined;
+          this.#holders = new ResourceHolders();
           if (wasUp) this.#failed(detail, startedMs);
           hasEnded();
           this.#options.listener.onEnded?.(detail);

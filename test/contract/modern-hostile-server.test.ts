@@ -9,7 +9,7 @@ import { httpLinks } from '../../adapters/upstream/http/http-tool-server.ts';
 import type { RefusedRequest } from '../../adapters/upstream/ports.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
-import type { Dispatch, Manner, Notice, ToolServer } from '../../proxy/tool-server.ts';
+import { type Dispatch, type Manner, type Notice, PLAIN_MANNER, type ToolServer } from '../../proxy/tool-server.ts';
 import { proves } from '../guarantees.ts';
 import { hooks, QUIET } from '../support/hooks.ts';
 
@@ -330,6 +330,16 @@ describe('what a server of 2026-07-28 says unasked', () => {
       kind: 'result',
     });
     expect(asks('subscriptions/listen')).toHaveLength(2);
+    const by = (sender: object) => ({ manner: { ...PLAIN_MANNER, sender } });
+    const [one, two] = [by({}), by({})];
+    for (const client of [one, two])
+      await upstream.dispatch({ ...other('resources/subscribe', { uri: 'a:3' }), ...client }, QUIET).answer;
+    for (const client of [two, two, { manner: PLAIN_MANNER }])
+      await upstream.dispatch({ ...other('resources/unsubscribe', { uri: 'a:3' }), ...client }, QUIET).answer;
+    await upstream.dispatch(other('resources/subscribe', { uri: 'a:4' }), QUIET).answer;
+    expect(asks('subscriptions/listen').at(-1)?.params.notifications).toMatchObject({
+      resourceSubscriptions: [...uris, 'a:4'],
+    });
   });
 
   it('is not promised where the server does not agree or cannot', async () => {
@@ -340,6 +350,8 @@ describe('what a server of 2026-07-28 says unasked', () => {
     expect(await narrow.dispatch(other('resources/subscribe', { uri: 'a:b' }), QUIET).answer).toMatchObject({
       kind: 'error',
     });
+    await narrow.dispatch(other('resources/subscribe', { uri: 'a:c' }), QUIET).answer;
+    expect(asks('subscriptions/listen').at(-1)?.params.notifications).toMatchObject({ resourceSubscriptions: ['a:c'] });
     const without = await serve({ 'subscriptions/listen': ({ id }, response) => error(response, id, -32601, 404) });
     await without.start();
     expect(await without.dispatch(other('resources/subscribe', { uri: 'a:b' }), QUIET).answer).toMatchObject({

@@ -56,7 +56,7 @@ export class Subscriptions {
   readonly #port: ListenPort;
   readonly #times: ListenTimes;
   readonly #lists: JsonObject;
-  readonly #uses = new Map<string, number>();
+  readonly #wanted = new Set<string>();
   readonly #tasks = new Set<string>();
   readonly #streams = new Map<number, Stream>();
   readonly #waiting = new Set<Waiting>();
@@ -99,10 +99,9 @@ export class Subscriptions {
 
   /** Answers once the server has agreed to tell about the resource. */
   subscribe(uri: string): ToolRun {
-    const uses = this.#uses.get(uri) ?? 0;
-    if (uses === 0 && this.#uses.size >= RESOURCES_MAX)
+    if (!this.#wanted.has(uri) && this.#wanted.size >= RESOURCES_MAX)
       return settled({ kind: 'refused', code: 'OVERLOADED', detail: 'too many resources are subscribed to' });
-    this.#uses.set(uri, uses + 1);
+    this.#wanted.add(uri);
     const stream = this.#current === undefined ? undefined : this.#streams.get(this.#current);
     if (stream?.agreed?.has(uri) === true) return settled(DONE);
     let settle: (answer: ToolAnswer) => void = () => undefined;
@@ -119,17 +118,28 @@ export class Subscriptions {
       answer,
       cancel: () => {
         if (!this.#waiting.delete(waiting)) return;
-        this.unsubscribe(uri);
+        this.#unlessAgreed(uri);
         settle({ kind: 'lost', detail: 'cancelled before the server agreed' });
       },
     };
   }
 
   unsubscribe(uri: string): ToolRun {
-    const uses = this.#uses.get(uri) ?? 0;
-    if (uses > 1) this.#uses.set(uri, uses - 1);
-    else if (this.#uses.delete(uri)) this.#refresh();
+    if (this.#wanted.delete(uri)) this.#refresh();
     return settled(DONE);
+  }
+
+  /** What nobody waits for and the server has not agreed to is not asked for again. */
+  #unlessAgreed(uri: string): void {
+    const stream = this.#current === undefined ? undefined : this.#streams.get(this.#current);
+    const isWaitedFor = [...this.#waiting].some((waiting) => waiting.uri === uri);
+    if (!isWaitedFor && stream?.agreed?.has(uri) !== true && this.#wanted.delete(uri)) this.#refresh();
+  }
+
+  /** Answers who waits for a resource: that it is told of, or why not. */
+  #settle(waiting: Waiting, answer: ToolAnswer): void {
+    if (answer.kind !== 'result') this.#unlessAgreed(waiting.uri);
+    waiting.settle(answer);
   }
 
   /** Hears of a task until it has ended. */
@@ -186,7 +196,7 @@ export class Subscriptions {
   #open(): void {
     if (this.#closed) return;
     this.#changed = false;
-    const resources = new Set(this.#uses.keys());
+    const resources = new Set(this.#wanted);
     const tasks = new Set(this.#tasks);
     const filter: JsonObject = {
       ...this.#lists,
@@ -227,7 +237,8 @@ export class Subscriptions {
     this.#opening = undefined;
     this.#failures = 0;
     this.#settleFirst();
-    for (const waiting of this.#waitingFor(stream)) waiting.settle(stream.agreed.has(waiting.uri) ? DONE : NOT_AGREED);
+    for (const waiting of this.#waitingFor(stream))
+      this.#settle(waiting, stream.agreed.has(waiting.uri) ? DONE : NOT_AGREED);
     if (this.#missed) this.#port.onGap();
     this.#missed = false;
     if (this.#changed) this.#refresh();
@@ -238,7 +249,7 @@ export class Subscriptions {
     if (answer.kind !== 'error')
       return this.#over(id, answer.kind === 'result' ? 'it ended the stream' : answer.detail);
     const stream = this.#streams.get(id);
-    for (const waiting of stream === undefined ? [] : this.#waitingFor(stream)) waiting.settle(answer);
+    for (const waiting of stream === undefined ? [] : this.#waitingFor(stream)) this.#settle(waiting, answer);
     this.#over(id, `it answered subscriptions/listen with the error ${answer.error.code}`, true);
   }
 
@@ -254,7 +265,7 @@ export class Subscriptions {
     if (id !== this.#opening) return;
     clearTimeout(this.#acknowledgeTimer);
     this.#opening = undefined;
-    for (const waiting of this.#waitingFor(stream)) waiting.settle({ kind: 'lost', detail });
+    for (const waiting of this.#waitingFor(stream)) this.#settle(waiting, { kind: 'lost', detail });
     this.#failed(detail, refused);
   }
 
