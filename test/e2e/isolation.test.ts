@@ -143,7 +143,7 @@ proves(
       await client.ask('resources/subscribe', { uri: 'note://own' });
       await client.ask('logging/setLevel', { level: 'debug' });
     }
-    const listening = await new RawModern(gate.url, credential('bob')).open('subscriptions/listen', {
+    const listening = new RawModern(gate.url, credential('bob')).begin('subscriptions/listen', {
       notifications: { resourceSubscriptions: ['note://own'], promptsListChanged: true },
     });
     await listening.until((heard) => heard.length > 0);

@@ -9,12 +9,17 @@ export class EventListener {
   readonly #abort = new AbortController();
   readonly #waiting = new Set<() => void>();
 
-  /** Resolves when the head of the response is there. */
+  /** Resolves when the head of the response is there, which of a request may be as late as its answer. */
   static async open(url: string, init: RequestInit): Promise<EventListener> {
     const listener = new EventListener();
-    const response = await fetch(url, { ...init, signal: listener.#abort.signal });
-    listener.status = response.status;
-    void listener.#read(response);
+    await listener.#begin(url, init);
+    return listener;
+  }
+
+  /** Sends the request and waits for nothing. */
+  static begin(url: string, init: RequestInit): EventListener {
+    const listener = new EventListener();
+    listener.#begin(url, init).catch(() => listener.#end());
     return listener;
   }
 
@@ -39,6 +44,12 @@ export class EventListener {
     this.#abort.abort();
   }
 
+  async #begin(url: string, init: RequestInit): Promise<void> {
+    const response = await fetch(url, { ...init, signal: this.#abort.signal });
+    this.status = response.status;
+    void this.#read(response);
+  }
+
   async #read(response: Response): Promise<void> {
     const events = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
     let rest = '';
@@ -54,6 +65,10 @@ export class EventListener {
     } catch {
       // Closed by us, or by the gate.
     }
+    this.#end();
+  }
+
+  #end(): void {
     this.over = true;
     this.#wake();
   }

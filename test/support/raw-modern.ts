@@ -32,8 +32,8 @@ export class RawModern {
     this.headers = headers;
   }
 
-  /** Sends a request whose answer may be a stream. */
-  open(method: string, params: JsonObject = {}, request: ModernRequest = {}): Promise<EventListener> {
+  /** Sends a request and waits for nothing. */
+  begin(method: string, params: JsonObject = {}, request: ModernRequest = {}): EventListener {
     const { id = this.#nextId++, capabilities = {}, meta = {} } = request;
     const name = params[NAMES[method] ?? ''];
     const headers = {
@@ -50,12 +50,12 @@ export class RawModern {
       method,
       params: { ...params, _meta: envelope(capabilities, meta) },
     });
-    return EventListener.open(this.url, { method: 'POST', headers, body });
+    return EventListener.begin(this.url, { method: 'POST', headers, body });
   }
 
   /** Sends a request and waits for its answer. */
   async ask(method: string, params: JsonObject = {}, request: ModernRequest = {}): Promise<RawReply> {
-    const listener = await this.open(method, params, request);
+    const listener = this.begin(method, params, request);
     const isReply = (message: JsonObject) => message.method === undefined;
     await listener.until((messages) => messages.some(isReply));
     return listener.messages.find(isReply) as unknown as RawReply;
