@@ -26,6 +26,8 @@ export interface Delivery {
   readonly headers?: ProtocolHeaders;
   /** Tells once when the client can hear no more of this message: its response stream was closed. Absent where that cannot be told. */
   readonly onGone?: (listener: () => void) => void;
+  /** Unix milliseconds: when what the message opens ends, because the credential that came with it does. Absent where it does not end. */
+  readonly until?: number | undefined;
 }
 
 /** One client's conversation with the gate, bound to one principal and one view. */

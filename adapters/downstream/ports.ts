@@ -24,13 +24,19 @@ export interface CredentialRefusal extends Denial {
   };
 }
 
+/** Whom a credential proves. */
+export interface Proven extends Principal {
+  /** Unix milliseconds: from then on it proves nobody. Absent for a credential that does not end by itself. */
+  readonly until?: number;
+}
+
 /** Tells whose credential a request carries. Implemented in adapters/identity. */
 export interface Authenticator {
   /**
    * The principal that the credential proves, or why it proves none. It is asked before the body is read, for every request again. A
    * rejection counts as a refusal.
    */
-  authenticate(request: CredentialRequest): Promise<Principal | CredentialRefusal>;
+  authenticate(request: CredentialRequest): Promise<Proven | CredentialRefusal>;
   /** What an answer to a request with a proof says besides. */
   readonly headers?: () => Readonly<Record<string, string>>;
   /** What clients may know about the resource at this URL (RFC 9728); undefined where no authorization server issues tokens for us. */

@@ -4,13 +4,12 @@
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { type Denial, deny } from '../../domain/denial.ts';
 import type { JsonObject } from '../../domain/json.ts';
-import type { Principal } from '../../domain/principal.ts';
 import { randomBytes } from '../crypto/node-crypto.ts';
-import type { Authenticator, CredentialRefusal, CredentialRequest } from '../downstream/ports.ts';
+import type { Authenticator, CredentialRefusal, CredentialRequest, Proven } from '../downstream/ports.ts';
 import { API_KEY_PREFIX, authenticateApiKey } from './api-key.ts';
 import { type Credentials, credentialsOf, type IdentityConfiguration } from './credentials.ts';
 import { ProofChecks, type ProofRefusal } from './dpop.ts';
-import { holderOf, type VerifiedToken, verifyToken } from './jwt.ts';
+import { endOf, holderOf, type VerifiedToken, verifyToken } from './jwt.ts';
 import { TOKEN_CHARACTERS_MAX } from './limits.ts';
 import { ProofNonces } from './proof-nonces.ts';
 import { challengeOf, metadataOf, type Problem } from './protected-resource.ts';
@@ -50,7 +49,7 @@ export class HttpAuthenticator implements Authenticator {
 
   readonly metadata = (url: string): JsonObject | undefined => metadataOf(this.#credentials.resource, url);
 
-  readonly authenticate = async (request: CredentialRequest): Promise<Principal | CredentialRefusal> => {
+  readonly authenticate = async (request: CredentialRequest): Promise<Proven | CredentialRefusal> => {
     const { apiKeys, issuers, jwts, urlIsAudience } = this.#credentials;
     const { authorization, url } = request;
     if (authorization === undefined) {
@@ -78,7 +77,7 @@ export class HttpAuthenticator implements Authenticator {
       const denial = deny('ID_UNAUTHENTICATED', 'the token was not granted enough');
       return refuse(denial, { status: 403, error: 'insufficient_scope', scopes: holder.scopes });
     }
-    return 'code' in holder ? refuse(holder) : holder;
+    return 'code' in holder ? refuse(holder) : { ...holder, until: endOf(verified) };
   };
 
   async #checkProof(

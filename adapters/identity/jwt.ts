@@ -123,6 +123,11 @@ export function holderOf({ issuer, payload, candidates, proofKey }: VerifiedToke
   return { ...principalOf(agent, 'jwt', connection), ...(proofKey === undefined ? {} : { proofKey }) };
 }
 
+/** When it proves nobody any more, as Unix milliseconds. */
+export function endOf({ payload: { exp = 0 } }: VerifiedToken): number {
+  return (exp + CLOCK_TOLERANCE_SECONDS) * 1_000;
+}
+
 /** Scopes that this agent needs with this issuer, each once. */
 export function neededBy(
   { claims }: Pick<JwtAgent, 'claims'>,

@@ -10,6 +10,7 @@ import { localPrincipal } from '../identity.ts';
 import { loadConfiguration, onStop, openGate } from '../open-gate.ts';
 import { CommandError, type Output } from '../output.ts';
 import { launchOf } from '../servers.ts';
+import { systemClock } from '../system-clock.ts';
 
 export interface ServeOptions {
   readonly config?: string;
@@ -78,6 +79,7 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
       publicHosts: manifest.listen.hosts,
       ...(manifest.listen.publicUrl === undefined ? {} : { publicUrl: manifest.listen.publicUrl }),
       origins: manifest.listen.origins,
+      clock: systemClock,
       onDefect: (error) => gate.halt(error),
     });
     if (!started.ok) throw new CommandError(`cannot listen on ${address}: ${started.problem}`, EXIT.error);

@@ -7,6 +7,7 @@ import type {
   ClientSession,
   ClientSessions,
   CloseReason,
+  Delivery,
   Reply,
   ViewName,
 } from '../../proxy/client-port.ts';
@@ -27,6 +28,7 @@ export class EchoSession implements ClientSession {
   readonly view: ViewName;
   revision: string | undefined;
   readonly received: string[] = [];
+  readonly deliveries: (Delivery | undefined)[] = [];
   readonly refused: DenialCode[] = [];
   closedBy: CloseReason | undefined;
   notify: Reply = () => {};
@@ -37,9 +39,10 @@ export class EchoSession implements ClientSession {
     this.view = view;
   }
 
-  async receive(bytes: Uint8Array, reply: Reply): Promise<void> {
+  async receive(bytes: Uint8Array, reply: Reply, delivery?: Delivery): Promise<void> {
     const text = Buffer.from(bytes).toString();
     this.received.push(text);
+    this.deliveries.push(delivery);
     let message: Message | Message[];
     try {
       message = JSON.parse(text) as Message | Message[];

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DENIALS, type Denial } from '../../../domain/denial.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { Principal } from '../../../domain/principal.ts';
-import type { Authenticator, CredentialRefusal, CredentialRequest } from '../ports.ts';
+import type { Authenticator, CredentialRefusal, CredentialRequest, Proven } from '../ports.ts';
 import { hostsOf, originsOf } from './addresses.ts';
 import { checkHost, checkOrigin, checkRepeatedHeaders, type HttpRefusal } from './request-checks.ts';
 
@@ -22,6 +22,13 @@ export interface AccessOptions {
   readonly publicUrl?: string;
   /** Origins of browser pages that may talk to us, besides our own. */
   readonly origins?: readonly string[];
+}
+
+/** Who sends a request, and for how long what it opens may stay open without another one. */
+export interface Admitted {
+  readonly principal: Principal;
+  /** Unix milliseconds. */
+  readonly until?: number | undefined;
 }
 
 export class Access {
@@ -61,17 +68,19 @@ export class Access {
   }
 
   /** Asked for every request again. Never rejects. */
-  async authenticate(request: IncomingMessage): Promise<Principal | HttpRefusal> {
+  async authenticate(request: IncomingMessage): Promise<Admitted | HttpRefusal> {
     const { access } = this.#options;
-    if (access.kind === 'local') return access.principal;
-    let answer: Principal | CredentialRefusal;
+    if (access.kind === 'local') return { principal: access.principal };
+    let answer: Proven | CredentialRefusal;
     try {
       answer = await access.authenticator.authenticate(this.#credentialOf(request));
     } catch {
       // Whatever went wrong there, nobody has proved anything.
       return UNAUTHENTICATED;
     }
-    return 'code' in answer ? challengeOf(answer) : answer;
+    if ('code' in answer) return challengeOf(answer);
+    const { until, ...principal } = answer;
+    return { principal, until };
   }
 
   /** What every answer to a request with a proof says besides, whatever the answer is. */

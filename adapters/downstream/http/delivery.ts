@@ -1,14 +1,15 @@
-// What a session is told about how a message came over HTTP: the headers of the protocol, and when nobody reads the answer any more.
+// What a session is told about how a message came over HTTP: the headers of the protocol, and when nobody reads the answer any more, or may.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Delivery } from '../../../proxy/client-port.ts';
 
-export function deliveryOf({ headers }: IncomingMessage, response: ServerResponse): Delivery {
+export function deliveryOf({ headers }: IncomingMessage, response: ServerResponse, until?: number): Delivery {
   const own = Object.entries(headers).filter(
     (header): header is [string, string] => header[0].startsWith('mcp-') && typeof header[1] === 'string',
   );
   return {
     headers: Object.fromEntries(own),
+    until,
     onGone: (listener) => {
       // Closed before its end was written: an answer that was said whole was not given up.
       const closed = (): void => {

@@ -16,7 +16,7 @@ import * as limits from '../../../proxy/limits.ts';
 import { isServedRevision } from '../../../proxy/method-table.ts';
 import { UpgradableRequest } from '../ws/upgrade-request.ts';
 import { WsFront } from '../ws/ws-front.ts';
-import { Access, type AccessOptions, refusalOf } from './access.ts';
+import { Access, type AccessOptions, type Admitted, refusalOf } from './access.ts';
 import { isLoopback, urlOf } from './addresses.ts';
 import { discardBody } from './body.ts';
 import { deliveryOf } from './delivery.ts';
@@ -35,6 +35,7 @@ import {
   routeOf,
   WRONG_REVISION,
 } from './request-checks.ts';
+import { PLATFORM_CLOCK, type TokenClock, whenOver } from './token-end.ts';
 
 export interface HttpFrontLimits {
   readonly messageBytesMax: number;
@@ -74,6 +75,8 @@ export interface HttpFrontOptions extends AccessOptions {
   readonly port: number;
   readonly sessions: ClientSessions;
   readonly limits?: Partial<HttpFrontLimits>;
+  /** Tells when credentials end. The platform's when absent. */
+  readonly clock?: TokenClock;
   /** Told of what should not have been possible, so that the gate can halt. The request was answered with 500. */
   readonly onDefect?: (error: unknown) => void;
 }
@@ -123,6 +126,7 @@ class Listener implements HttpFront {
   /** Answers that may have become streams. */
   readonly #replies = new Set<PostReply>();
   readonly #webSockets: WsFront;
+  readonly #clock: TokenClock;
   /** How many responses have bytes that have not left yet, event streams included. */
   #unfinished = 0;
   #onAllFinished: () => void = () => {};
@@ -133,6 +137,7 @@ class Listener implements HttpFront {
   constructor(options: HttpFrontOptions) {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#clock = options.clock ?? PLATFORM_CLOCK;
     const { headerBytesMax, headersTimeoutMs, bodyTimeoutMs, keepAliveMs, connectionsMax } = this.#limits;
     this.#access = new Access(options);
     this.#sessions = new HttpSessions(this.#limits, () => performance.now());
@@ -142,6 +147,7 @@ class Listener implements HttpFront {
       access: this.#access,
       sessions: options.sessions,
       limits: this.#limits,
+      clock: this.#clock,
       onDefect: (error) => options.onDefect?.(error),
     });
     this.#server = createServer({
@@ -258,10 +264,11 @@ class Listener implements HttpFront {
     }
     this.#access.announce(request, response);
     const misformed = checkForm(request);
-    const principal = await this.#access.authenticate(request);
-    if ('status' in principal) return this.#refuse(request, response, misformed ?? principal);
+    const admitted = await this.#access.authenticate(request);
+    if ('status' in admitted) return this.#refuse(request, response, misformed ?? admitted);
+    const { principal, until } = admitted;
     if (misformed !== undefined) return this.#refuseSender(request, response, principal, route, misformed);
-    if (isModern(request)) return this.#modernRequest(request, response, principal, route);
+    if (isModern(request)) return this.#modernRequest(request, response, admitted, route);
     const named = this.#findSession(request, principal, route);
     if (named !== undefined && 'status' in named) return this.#refuseSender(request, response, principal, route, named);
     const { method } = request;
@@ -271,7 +278,7 @@ class Listener implements HttpFront {
         : this.#refuseSender(request, response, principal, route, NO_SESSION);
     }
     if (method === 'POST') return this.#post(request, response, named);
-    return method === 'GET' ? this.#listen(request, response, named) : this.#delete(response, named);
+    return method === 'GET' ? this.#listen(response, named, until) : this.#delete(response, named);
   }
 
   /** Answered without a credential: it says how to get one. */
@@ -304,17 +311,17 @@ class Listener implements HttpFront {
   async #modernRequest(
     request: IncomingMessage,
     response: ServerResponse,
-    principal: Principal,
+    { principal, until }: Admitted,
     route: Route,
   ): Promise<void> {
     const client = this.#modern.of(principal, route);
     if ('code' in client) return this.#refuse(request, response, refusalOf(client));
-    await this.#post(request, response, client);
+    await this.#post(request, response, client, until);
   }
 
-  async #post(request: IncomingMessage, response: ServerResponse, receiver: Receiver): Promise<void> {
+  async #post(request: IncomingMessage, response: ServerResponse, receiver: Receiver, until?: number): Promise<void> {
     const { session } = receiver;
-    const delivery = deliveryOf(request, response);
+    const delivery = deliveryOf(request, response, until);
     const unused = use(receiver, () => performance.now());
     try {
       const refuse = (code: DenialCode, detail: string, tell: Reply) => session.refuse(code, detail, tell, delivery);
@@ -376,13 +383,18 @@ class Listener implements HttpFront {
     reply.end();
   }
 
-  /** The stream for messages that belong to no request. A client that comes back has lost the one before. */
-  async #listen(_request: IncomingMessage, response: ServerResponse, held: HttpSession): Promise<void> {
+  /**
+   * The stream for messages that belong to no request. A client that comes back has lost the one before. It ends with the credential that
+   * opened it, as any such stream may end: the client asks for another.
+   */
+  async #listen(response: ServerResponse, held: HttpSession, until: number | undefined): Promise<void> {
     held.stream?.end();
     held.stream = response;
     response.writeHead(200, EVENT_STREAM_HEADERS);
     response.flushHeaders();
+    const callOff = whenOver(this.#clock, until, () => response.end());
     response.on('close', () => {
+      callOff();
       if (held.stream === response) held.stream = undefined;
     });
   }

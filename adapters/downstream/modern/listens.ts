@@ -1,5 +1,5 @@
 // Listening streams: what a client asked to hear is told on the stream of that request and marked with its id, until the stream is closed, its
-// time is over or the conversation ends. Of resources it hears only where a rule allows to subscribe to them.
+// time or its credential is over, or the conversation ends. Of resources it hears only where a rule allows to subscribe to them.
 
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { Reply } from '../../../proxy/client-port.ts';
@@ -17,6 +17,8 @@ export interface ListenRequest {
   readonly manner: Manner;
   /** Whether the client knows what a task is. */
   readonly tasks: boolean;
+  /** Unix milliseconds: when the credential ends that came with it. */
+  readonly until?: number | undefined;
 }
 
 interface Listen {
@@ -95,7 +97,9 @@ export class Listens {
     const listen: Listen = { id, honoured, reply, finish: (by) => finish(by) };
     this.#open.add(listen);
     for (const notice of early.values()) tell(listen, notice);
-    const late = this.#conversation.gate.clock.timer(LISTEN_MS, () => finish(false));
+    const { clock } = this.#conversation.gate;
+    const { until = Number.POSITIVE_INFINITY } = request;
+    const late = clock.timer(Math.min(LISTEN_MS, Math.max(0, until - clock.now())), () => finish(false));
     const end = async (): Promise<void> => {
       const isGone = await over;
       late();

@@ -202,7 +202,8 @@ export class ModernSession {
     let cancel: () => void = () => {};
     const done = this.#opened(id, delivery, () => cancel());
     if (done === undefined) return this.refuse(deny('MESSAGE_MALFORMED', 'the id is in use'), reply, id, method);
-    const request = { id, filter, manner: mannerOf(envelope), tasks: knowsTasks(envelope) };
+    const { until } = delivery;
+    const request = { id, filter, manner: mannerOf(envelope), tasks: knowsTasks(envelope), until };
     const { ended } = await this.#listens.open(request, reply, (listener) => {
       cancel = listener;
     });

@@ -4,7 +4,7 @@
 import type { WebSocket } from 'ws';
 import { Defect } from '../../../domain/defect.ts';
 import type { DenialCode } from '../../../domain/denial.ts';
-import type { ClientSession, CloseReason } from '../../../proxy/client-port.ts';
+import type { ClientSession, CloseReason, Reply } from '../../../proxy/client-port.ts';
 import { CALLS_IN_FLIGHT_PER_SESSION_MAX } from '../../../proxy/limits.ts';
 
 /** RFC 6455 section 7.4.1. */
@@ -91,15 +91,26 @@ export class SocketClient {
     socket.ping();
   }
 
+  close(): Promise<void> {
+    return this.#leave('shutdown', CLOSE.goingAway, 'the gate is closing');
+  }
+
+  /** The credential that opened the connection proves nobody any more. That is recorded; what was begun with it may still finish. */
+  async expire(): Promise<void> {
+    if (this.#deaf) return;
+    await this.#refuse('ID_UNAUTHENTICATED', 'the credential that opened the connection has ended', () => {});
+    await this.#leave('disconnect', CLOSE.violation, 'the credential has ended');
+  }
+
   /** Takes nothing more, lets what is in progress finish for a while, then ends. */
-  async close(): Promise<void> {
+  async #leave(reason: CloseReason, code: number, said: string): Promise<void> {
     this.#deaf = true;
     this.#options.socket.pause();
     await this.#settled();
-    await this.#finish('shutdown');
+    await this.#finish(reason);
     // What was cancelled just now is being answered.
     await this.#settled();
-    this.#end(CLOSE.goingAway, 'the gate is closing');
+    this.#end(code, said);
     await this.ended;
   }
 
@@ -125,9 +136,9 @@ export class SocketClient {
   }
 
   /** Records the refusal and hears nothing more. */
-  async #refuse(code: DenialCode, detail: string): Promise<void> {
+  async #refuse(code: DenialCode, detail: string, reply: Reply = this.#send): Promise<void> {
     this.#deaf = true;
-    const refused = this.#options.session.refuse(code, detail, this.#send);
+    const refused = this.#options.session.refuse(code, detail, reply);
     this.#track(refused);
     await refused.catch(() => {});
   }

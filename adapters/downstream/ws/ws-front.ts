@@ -1,5 +1,5 @@
 // WebSocket for clients, on the listener of the HTTP front: what that asks of every request is asked before the upgrade, and a refusal is an
-// ordinary HTTP response. One WebSocket is one conversation; it never looks into a message.
+// ordinary HTTP response. One WebSocket is one conversation, and ends with the credential that opened it; it never looks into a message.
 
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
@@ -12,6 +12,7 @@ import type { ClientSession, ClientSessions } from '../../../proxy/client-port.t
 import { type Access, refusalOf } from '../http/access.ts';
 import { refuseUpgrade } from '../http/refusal-reply.ts';
 import { type HttpRefusal, type Route, routeOf } from '../http/request-checks.ts';
+import { type TokenClock, whenOver } from '../http/token-end.ts';
 import { SocketClient } from './socket-client.ts';
 import { checkUpgrade, SUBPROTOCOL } from './upgrade-request.ts';
 
@@ -35,6 +36,7 @@ export interface WsFrontOptions {
   readonly access: Access;
   readonly sessions: ClientSessions;
   readonly limits: WsLimits;
+  readonly clock: TokenClock;
   /** Told of what should not have been possible. */
   readonly onDefect: (error: unknown) => void;
 }
@@ -94,13 +96,14 @@ export class WsFront {
   }
 
   async #accept(request: IncomingMessage, socket: Socket, head: Buffer): Promise<HttpRefusal | undefined> {
-    const { access, sessions } = this.#options;
+    const { access, sessions, clock } = this.#options;
     const route = routeOf(request.url);
     if (route === undefined) return { status: 404, message: 'Not found' };
     const refusal = access.checkAddressed(request) ?? checkUpgrade(request);
     if (refusal !== undefined) return refusal;
-    const principal = await access.authenticate(request);
-    if ('status' in principal) return principal;
+    const admitted = await access.authenticate(request);
+    if ('status' in admitted) return admitted;
+    const { principal, until } = admitted;
     // It may have gone, or we may be closing, since it was asked who it is.
     if (socket.destroyed) return undefined;
     if (!this.#hasRoom(principal)) return refusalOf(deny('OVERLOADED', 'too many connections'));
@@ -109,7 +112,9 @@ export class WsFront {
     let upgraded = false;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       upgraded = true;
-      this.#serve(webSocket, session, principal, () => socket.bytesRead);
+      const client = this.#serve(webSocket, session, principal, () => socket.bytesRead);
+      const callOff = whenOver(clock, until, () => void client.expire());
+      void client.ended.then(callOff);
     });
     // The library found something that we did not, and has answered; a session without a client must not stay.
     if (!upgraded) await session.close('disconnect');
@@ -123,7 +128,7 @@ export class WsFront {
     return own < sessionsPerPrincipalMax && this.#clients.size < sessionsMax;
   }
 
-  #serve(socket: WebSocket, session: ClientSession, principal: Principal, bytesRead: () => number): void {
+  #serve(socket: WebSocket, session: ClientSession, principal: Principal, bytesRead: () => number): SocketClient {
     const { limits, onDefect } = this.#options;
     const client = new SocketClient({
       socket,
@@ -135,6 +140,7 @@ export class WsFront {
     });
     this.#clients.set(client, principal);
     void client.ended.then(() => this.#clients.delete(client));
+    return client;
   }
 }
 

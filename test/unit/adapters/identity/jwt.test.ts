@@ -216,6 +216,14 @@ describe('an access token', () => {
     expect(principal).toMatchObject({ agent: 'coder', roles: ['developer'], root: true, authentication: 'jwt' });
   });
 
+  it('proves somebody until it ends, the tolerance included', async () => {
+    const proven = await open().authenticate({
+      ...POST,
+      authorization: `Bearer ${await withClaims({ exp: NOW + 60 })}`,
+    });
+    expect(proven).toMatchObject({ until: (NOW + 65) * 1_000 });
+  });
+
   it('with a list of groups stands for the agent that needs one of them', async () => {
     const bob = await withClaims({ sub: 'bob', groups: ['users', 'admins'] });
     expect(await open().authenticate({ ...POST, authorization: `Bearer ${bob}` })).toMatchObject({ agent: 'other' });

@@ -545,6 +545,25 @@ describe('listening', () => {
     });
   });
 
+  it.each([
+    ['ends', 60_000],
+    ['has ended meanwhile', -1],
+  ])('ends with its result when the credential that came with it %s', async (_what, ms) => {
+    const client = await open();
+    const { clock } = client.world;
+    const exchange = client.begin(listen('l', {}), { until: clock.now() + ms });
+    await settled();
+    if (ms > 0) {
+      clock.advance(ms - 1);
+      await settled();
+      expect(exchange.heard).toHaveLength(1);
+    }
+    clock.advance(1);
+    await settled();
+    expect(exchange.last().message).toHaveProperty('result');
+    await exchange.done;
+  });
+
   it('ends when its time is over', async () => {
     const client = await open();
     const exchange = client.begin(listen('l', {}));
