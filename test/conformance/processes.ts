@@ -35,7 +35,8 @@ export async function startFixture(eras: Eras, file?: string): Promise<Started> 
 
 export type Upstream =
   | { readonly http: { readonly url: string; readonly oauth?: object } }
-  | { readonly command: readonly string[] };
+  /** `era` as in a manifest: a process that speaks both is spoken to in both only where that is said. */
+  | { readonly command: readonly string[]; readonly era?: 'both' };
 
 export interface GateOptions {
   /** Instead of the rule that allows everything. */
@@ -66,6 +67,10 @@ class Equipped extends Installation {
   }
 }
 
+function stdioOf({ command: [command, ...args], era }: Extract<Upstream, { command: unknown }>): object {
+  return { command, args, ...(era === undefined ? {} : { era }) };
+}
+
 /**
  * Portcullis as a user starts it, on HTTP, for the local user, in front of one server called \`it\`. A gate that has not opened after a while is
  * handed out as it is: what its clients get then is measured too.
@@ -79,12 +84,11 @@ export async function startGate(upstream: Upstream, options: GateOptions = {}): 
     if (options.keep) options.keep(at.folder);
     else await at.close();
   };
-  const [command, ...args] = 'command' in upstream ? upstream.command : [];
   const config = at.configure(
     {
       namespace: 'Suite',
       agents: { suite: { roles: ['dev'], auth: 'local' } },
-      servers: { it: 'http' in upstream ? { http: upstream.http } : { stdio: { command, args } } },
+      servers: { it: 'http' in upstream ? { http: upstream.http } : { stdio: stdioOf(upstream) } },
     },
     options.rules ?? ALLOW_ALL,
   );

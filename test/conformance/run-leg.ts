@@ -49,7 +49,8 @@ export async function runLeg(leg: Leg, options: LegOptions): Promise<ScenarioRes
 async function serverUrl(leg: ServerLeg, options: LegOptions, started: Started[]): Promise<string> {
   const keep = options.keep ? { keep: options.keep } : {};
   if (leg.via === 'portcullis' && options.upstream === 'stdio') {
-    const gate = await startGate({ command: fixtureCommand(['--stdio', '--eras', leg.eras], options.fixture) }, keep);
+    const command = fixtureCommand(['--stdio', '--eras', leg.eras], options.fixture);
+    const gate = await startGate(leg.eras === 'both' ? { command, era: 'both' } : { command }, keep);
     started.push(gate);
     return gate.url;
   }
