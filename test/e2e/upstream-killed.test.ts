@@ -1,0 +1,144 @@
+// A real server that is killed in the middle of calls, behind each transport: what it had is recorded as unknown and never sent again, nobody
+// waits for it, the other servers notice nothing, and it is served again when it is back.
+
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
+import type { JsonObject } from '../../domain/json.ts';
+import { type HttpCounter, startHttpCounter } from '../fixtures/servers/http-counter.ts';
+import { fixtureServer } from '../fixtures/servers/paths.ts';
+import { proves } from '../guarantees.ts';
+import { closeInstallations, type Installation, installation, type RunningCommand } from '../support/cli.ts';
+import { urlOf } from '../support/counter-gate.ts';
+import { type CallEvidence, callsOf, heardIn } from '../support/evidence.ts';
+import { processesNaming } from '../support/processes.ts';
+import { denialOf, RawHttp, type RawReply, textOf } from '../support/raw-mcp.ts';
+
+const RULES = `@id("all") @reason("counting is harmless")
+permit (principal, action, resource);
+`;
+
+/** How each server is started on a port, where it is not a process of the gate's own. */
+const FILES = { http: 'http-counter.mjs', sse: 'sse-counter.mjs', ws: 'ws-counter.mjs' } as const;
+type Remote = keyof typeof FILES;
+
+let at: Installation;
+let gate: RunningCommand;
+let url: string;
+const counters = new Map<Remote, HttpCounter>();
+
+async function start(name: Remote, port = 0): Promise<HttpCounter> {
+  const env = { COUNTER_FILE: at.path(`${name}.jsonl`), COUNTER_PORT: String(port) };
+  const counter = await startHttpCounter(env, FILES[name]);
+  counters.set(name, counter);
+  return counter;
+}
+
+beforeAll(async () => {
+  at = installation();
+  const [http, sse, ws] = [await start('http'), await start('sse'), await start('ws')].map(({ port }) => port);
+  at.configure(
+    {
+      agents: { me: { roles: [], auth: 'local' } },
+      servers: {
+        stdio: { stdio: { command: process.execPath, args: [fixtureServer('counter.mjs'), at.path('stdio.jsonl')] } },
+        http: { http: { url: `http://127.0.0.1:${http}/mcp` } },
+        sse: { sse: { url: `http://127.0.0.1:${sse}/sse` } },
+        ws: { ws: { url: `ws://127.0.0.1:${ws}/mcp` } },
+      },
+    },
+    RULES,
+  );
+  gate = at.start(['serve', '--name', 'all', '--http', '127.0.0.1:0']);
+  url = await urlOf(gate);
+  await gate.says(/open: 4 server/);
+}, 60_000);
+
+afterEach(() => {
+  expect(gate.over).toBe(false);
+});
+
+afterAll(async () => {
+  expect((await gate.stop()).code).toBe(0);
+  expect(await at.run(['verify', at.ledger('all')])).toMatchObject({ code: 0 });
+  for (const counter of counters.values()) await counter.stop();
+  await closeInstallations();
+}, 60_000);
+
+/** Kills the server; the returned function brings it back where it was. */
+async function kill(name: Remote | 'stdio'): Promise<() => Promise<unknown>> {
+  if (name === 'stdio') {
+    const [running] = processesNaming(at.path('stdio.jsonl'));
+    process.kill(running?.pid ?? 0, 'SIGKILL');
+    return async () => undefined;
+  }
+  const counter = counters.get(name) as HttpCounter;
+  await counter.kill();
+  return () => start(name, counter.port);
+}
+
+const numberIn = (args: unknown): number => Number((args as JsonObject | undefined)?.by);
+
+async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
+  const deadline = Date.now() + 25_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`it does not happen: ${gate.stderr}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+describe.each(['stdio', 'http', 'sse', 'ws'] as const)('a server behind %s that is killed', (name) => {
+  proves(
+    'G6',
+    'ends every call that it had as unknown and none twice, holds up no other, and is called again when it is back',
+    async () => {
+      const client = new RawHttp(url);
+      await client.initialize();
+      const neighbour = name === 'stdio' ? 'ws' : 'stdio';
+      const before = (await callsOf(at, 'all')).length;
+      const sleeping = [1, 2, 3, 4].map((by) => client.call(`${name}__sleep`, { ms: 60_000 + by }));
+      const here = async (): Promise<readonly CallEvidence[]> => (await callsOf(at, 'all')).slice(before);
+      await until(async () => (await here()).filter(({ tool, intent }) => tool === 'sleep' && intent).length === 4);
+      expect(textOf(await client.call(`${name}__echo`, { text: 'they are there' }))).toBe('they are there');
+
+      // And calls that come without a pause before, while and after it dies.
+      let stop = false;
+      const replies = new Map<number, RawReply>();
+      let next = 1_000;
+      const stream = async (): Promise<void> => {
+        while (!stop) {
+          const by = next++;
+          replies.set(by, await client.call(`${name}__count`, { by }));
+        }
+      };
+      const streams = [stream(), stream(), stream()];
+      await until(() => replies.size > 20);
+      const revive = await kill(name);
+      const lost = await Promise.all(sleeping);
+      expect(lost.map(denialOf)).toEqual(lost.map(() => 'TOOL_LOST'));
+      expect(textOf(await client.call(`${neighbour}__echo`, { text: 'well' }))).toBe('well');
+      await revive();
+      const dead = next;
+      await until(() => [...replies].some(([by, reply]) => by > dead && textOf(reply) !== '' && !denialOf(reply)));
+      stop = true;
+      await Promise.all(streams);
+
+      const heard = heardIn(at.path(`${name}.jsonl`)).map(numberIn);
+      expect(heard.length).toBe(new Set(heard).size);
+      const counted = (await here()).filter(({ tool }) => tool === 'count');
+      expect(counted).toHaveLength(replies.size);
+      for (const { args, status, code, intent, endings } of counted) {
+        const by = numberIn(args);
+        expect(endings).toHaveLength(1);
+        if (status === 'completed') expect(heard).toContain(by);
+        else if (intent === undefined) {
+          expect(code).toBe('SERVER_UNAVAILABLE');
+          expect(heard).not.toContain(by);
+        } else expect(['TOOL_LOST', 'SERVER_UNAVAILABLE']).toContain(code);
+        // "It did not run" is only said of what was not heard.
+        if (code === 'SERVER_UNAVAILABLE') expect(heard).not.toContain(by);
+      }
+      const slept = (await here()).filter(({ tool }) => tool === 'sleep');
+      expect(slept.map(({ status }) => status)).toEqual(slept.map(() => 'unknown'));
+    },
+    90_000,
+  );
+});
