@@ -210,9 +210,10 @@ program
   .description(
     'Shows the address at which to consent, waits for the answer on this machine, and keeps the token for the gate.',
   )
-  .argument('<server>', 'the name of an HTTP server in the manifest')
+  .argument('<server>', 'the name of a remote server in the manifest')
   .option('--config <file>', 'the manifest (portcullis.yaml)')
   .option('--name <name>', 'the gate that is to have the token', 'serve')
+  .option('--agent <agent>', 'whose token it is to be, where each agent has its own')
   .option('--open', 'open the address in the browser')
   .option(...JSON_OPTION)
   .action((server: string, options: Json & LoginOptions) =>

@@ -30,6 +30,8 @@ export interface ServerSurroundings {
   /** For servers that want a token. */
   readonly credentials?: CredentialStore | undefined;
   readonly consent?: Consent | undefined;
+  /** The agent of the one conversation that it is for. */
+  readonly agent?: string | undefined;
 }
 
 /** A process, as it stands on a command line. */

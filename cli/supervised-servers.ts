@@ -88,7 +88,7 @@ export class SupervisedServers {
     await Promise.all([...this.#servers.values()].map((server) => server.stop()));
   }
 
-  #make(launch: ServerLaunch): ToolServer {
+  #make(launch: ServerLaunch, agent?: string): ToolServer {
     return launch.start({
       clientInfo: { name: 'portcullis', version: this.#hooks.version },
       listener: {
@@ -98,6 +98,7 @@ export class SupervisedServers {
       },
       credentials: this.#hooks.credentials,
       consent: this.#hooks.consent,
+      agent,
     });
   }
 
@@ -107,7 +108,7 @@ export class SupervisedServers {
       get description() {
         return described();
       },
-      make: () => this.#make(launch),
+      make: (agent) => this.#make(launch, agent),
       compare: this.#hooks.compare,
     };
   }

@@ -12,8 +12,8 @@ import type { Era, Notice, OfferKind, ServerDescription, ToolServer } from './to
 export interface ApartServer extends Pick<OwnServerPorts, 'compare'> {
   /** What was found out when it was asked what it offers; undefined until then. */
   readonly description: ServerDescription | undefined;
-  /** Another one of it, which is not started. */
-  make(): ToolServer;
+  /** Another one of it for a conversation of this agent, which is not started. */
+  make(agent: string): ToolServer;
 }
 
 export interface ServerPoolPorts {
@@ -121,7 +121,7 @@ export class ServerPool {
     this.#size += 1;
     this.#ofAgent.set(agent, ofAgent + 1);
     const { onNotice, note } = this.#ports;
-    const server = new OwnServer(apart.make(), agent, {
+    const server = new OwnServer(apart.make(agent), agent, {
       compare: apart.compare,
       onNotice: (notice) => onNotice?.(name, notice, conversation),
       note: (text) => note?.(text),

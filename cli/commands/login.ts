@@ -8,6 +8,7 @@ import {
   type Credential,
   type CredentialPlace,
   CredentialStore,
+  type Holder,
 } from '../../adapters/upstream/http/oauth/credentials.ts';
 import {
   type GrantContext,
@@ -19,7 +20,7 @@ import { FETCH_LIMITS, guardedFetch } from '../../adapters/upstream/http/oauth/g
 import type { OAuthConfig } from '../../adapters/upstream/http/oauth/oauth-config.ts';
 import { refusalOf } from '../../adapters/upstream/http/oauth/refusal.ts';
 import { resourceUrl } from '../../adapters/upstream/http/oauth/server-authorization.ts';
-import type { ManifestRemote, ManifestServer } from '../../control-plane/policy/manifest.ts';
+import type { Manifest, ManifestRemote, ManifestServer } from '../../control-plane/policy/manifest.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { USUAL_GATE } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -33,6 +34,8 @@ export interface LoginOptions {
   readonly config?: string;
   readonly name?: string;
   readonly open?: boolean;
+  /** Whose token it is to be, where each agent has its own. */
+  readonly agent?: string;
 }
 
 /** Does nothing, in every revision of the protocol. */
@@ -76,13 +79,14 @@ export async function login(server: string, options: LoginOptions, out: Output):
     throw new CommandError(`servers.${server} has its credential in the manifest`, EXIT.usage, [
       'a server gets its token in one way: take auth or the Authorization header out to log in',
     ]);
+  const holder = holderOf(manifest, server, oauth, options.agent);
   const name = options.name ?? USUAL_GATE;
   if (!GATE_NAME.test(name)) throw new CommandError(`"${visibleText(name, 80)}" cannot name a gate`, EXIT.usage);
   const folder = gateFolder(home, name);
   const keys = openKeys(folder.keys);
   await registerKeys(home, keys);
   const store = new CredentialStore(credentialsFile(folder), keys.vault);
-  const place: CredentialPlace = { holder: 'gate', server, url: url.href };
+  const place: CredentialPlace = { holder, server, url: url.href };
   const fetch = guardedFetch({ server: url });
   const sdk = await import('@modelcontextprotocol/client');
   const context: GrantContext = { sdk, place, config: oauth, environment: process.env, fetch, now: Date.now };
@@ -104,6 +108,20 @@ export async function login(server: string, options: LoginOptions, out: Output):
   out.line(`logged in to ${server} at ${visibleText(issuer, 200)}`);
   out.line(`scope ${tokens.scope ?? 'not said'}, ${lifetime(ends, renewed)}`);
   return EXIT.ok;
+}
+
+/** Whose the token is to be. The gate needs its own too, to find out what the server offers. */
+function holderOf({ agents }: Manifest, server: string, { holder }: OAuthConfig, agent: string | undefined): Holder {
+  if (agent === undefined) return 'gate';
+  if (holder !== 'agent')
+    throw new CommandError(`the token for ${server} is the gate's own, for every agent`, EXIT.usage, [
+      'each agent has its own with "holder: agent" under its oauth',
+    ]);
+  if (!Object.hasOwn(agents, agent))
+    throw new CommandError(`there is no agent "${visibleText(agent, 80)}"`, EXIT.usage, [
+      `agents: ${Object.keys(agents).join(', ') || 'none'}`,
+    ]);
+  return `principal:${agent}`;
 }
 
 function lifetime(ends: string | null, renewed: boolean): string {

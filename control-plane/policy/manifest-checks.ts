@@ -115,7 +115,7 @@ function checkListen({ listen: { publicUrl } }: Manifest, document: YamlDocument
 
 function checkServers(manifest: Manifest, document: YamlDocument): Problem[] {
   const problems: Problem[] = [];
-  for (const [server, { stdio, http, sse, ws }] of Object.entries(manifest.servers)) {
+  for (const [server, { stdio, http, sse, ws, isolation }] of Object.entries(manifest.servers)) {
     const path = ['servers', server];
     if ([stdio, http, sse, ws].filter((way) => way !== undefined).length !== 1) {
       problems.push(document.problem(path, 'a server is reached in exactly one way: stdio, http, sse or ws'));
@@ -130,7 +130,12 @@ function checkServers(manifest: Manifest, document: YamlDocument): Problem[] {
     if (sse !== undefined) problems.push(...checkServerUrl(sse.url, 'http', [...path, 'sse', 'url'], document));
     if (ws !== undefined) problems.push(...checkServerUrl(ws.url, 'ws', [...path, 'ws', 'url'], document));
     for (const [way, remote] of Object.entries({ http, sse, ws })) {
-      if (remote?.oauth !== undefined) problems.push(...checkOauth(remote, [...path, way], document));
+      if (remote?.oauth === undefined) continue;
+      problems.push(...checkOauth(remote, [...path, way], document));
+      if (remote.oauth.holder === 'agent' && isolation !== 'per-session') {
+        const message = 'a token for each agent needs a connection for each: say "isolation: per-session"';
+        problems.push(document.problem([...path, way, 'oauth', 'holder'], message));
+      }
     }
   }
   return problems;
@@ -156,7 +161,7 @@ function checkOauth({ auth, headers, oauth }: ManifestRemote, path: YamlPath, do
   const at = [...path, 'oauth'];
   const wrong = (message: string, key?: string) =>
     problems.push(document.problem(key === undefined ? at : [...at, key], message));
-  const { grant, clientId, clientSecretEnv, privateKeyEnv, algorithm, clientMetadataUrl, issuer } = oauth;
+  const { grant, clientId, clientSecretEnv, privateKeyEnv, algorithm, clientMetadataUrl, issuer, holder } = oauth;
   const secret = clientSecretEnv ?? privateKeyEnv;
   if (auth !== undefined || Object.keys(headers).some((name) => name.toLowerCase() === 'authorization'))
     wrong('a server gets its token in one way: oauth, auth or an Authorization header');
@@ -169,6 +174,8 @@ function checkOauth({ auth, headers, oauth }: ManifestRemote, path: YamlPath, do
     wrong('privateKeyEnv and algorithm are said together');
   if (grant === 'client_credentials' && (clientId === undefined || secret === undefined))
     wrong('client_credentials needs clientId and clientSecretEnv or privateKeyEnv', 'grant');
+  if (grant === 'client_credentials' && holder === 'agent')
+    wrong('client_credentials gives the gate one token: it cannot have one for each agent', 'holder');
   if (issuer !== undefined && !isSecureAddress(issuer)) wrong('an issuer is an https address', 'issuer');
   if (clientMetadataUrl !== undefined && !/^https:\/\/[^/?#@]+\/[^#]+$/.test(clientMetadataUrl))
     wrong('the address of a client metadata document is https and has a path', 'clientMetadataUrl');

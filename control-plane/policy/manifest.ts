@@ -111,6 +111,8 @@ const oauth = z.strictObject({
   issuer: text.optional(),
   /** Only tokens that are bound to a key of the gate. */
   dpop: z.literal('required').optional(),
+  /** Whose the tokens are: the gate's own for everybody, or one for each agent. */
+  holder: z.enum(['gate', 'agent']).optional(),
 });
 
 /** A bearer token from the environment. */

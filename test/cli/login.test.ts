@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { generateApiKey } from '../../adapters/identity/api-key.ts';
 import { closeInstallations, type Installation, installation } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
 import { logIn, logInWhenAsked } from '../support/operator.ts';
@@ -87,6 +88,38 @@ it('a server on a WebSocket is logged in to as well', async () => {
   } finally {
     await stream.stop();
   }
+}, 60_000);
+
+it('where each agent has its own token, nobody gets in with another one', async () => {
+  const keys = { ada: generateApiKey(), bob: generateApiKey() };
+  const agentOf = (who: keyof typeof keys) => ({ roles: [], auth: { apiKey: keys[who].digest } });
+  const http = { url: world.url, oauth: { holder: 'agent' } };
+  const servers = { vault: { http, isolation: 'per-session' } };
+  const at = installation();
+  at.configure({ agents: { ada: agentOf('ada'), bob: agentOf('bob') }, servers }, ALLOW_ALL);
+  expect(await at.run(['login', 'vault', '--agent', 'eve'])).toMatchObject({ code: 2 });
+  await logIn(at, 'vault');
+  const gate = at.start(['serve', '--http', '127.0.0.1:0']);
+  await gate.says('open: 1 server(s)');
+  const url = await urlOf(gate, 'vault');
+  const client = async (who: keyof typeof keys) => {
+    const one = new RawHttp(url, { authorization: `Bearer ${keys[who].key}` });
+    await one.initialize();
+    return one;
+  };
+  const [ada, bob] = [await client('ada'), await client('bob')];
+  for (const one of [ada, bob, ada]) expect(denialOf(await one.call('echo', {}))).toContain('SERVER_UNAVAILABLE');
+  await gate.says('run portcullis login vault --agent ada');
+  expect((await logIn(at, 'vault', '--agent', 'ada')).code).toBe(0);
+  await expect.poll(async () => textOf(await ada.call('echo', {})), { timeout: 20_000, interval: 100 }).toBe('ran');
+  const tokenOf = () => world.seen.findLast(({ method }) => method === 'tools/call')?.authorization;
+  const tokens = [tokenOf()];
+  expect(denialOf(await bob.call('echo', {}))).toContain('SERVER_UNAVAILABLE');
+  expect((await logIn(at, 'vault', '--agent', 'bob')).code).toBe(0);
+  await expect.poll(async () => textOf(await bob.call('echo', {})), { timeout: 20_000, interval: 100 }).toBe('ran');
+  tokens.push(tokenOf(), world.seen.find(({ authorization }) => authorization !== undefined)?.authorization);
+  expect(new Set(tokens).size).toBe(3);
+  expect(world.calls).toBe(2);
 }, 60_000);
 
 it('a call that needs a wider scope says so, and passes once somebody has consented to it', async () => {

@@ -18,6 +18,8 @@ export interface OAuthConfig {
   readonly issuer?: string | undefined;
   /** No token will do that is not bound to a key of ours. Without it one is asked for where server and issuer both know such tokens. */
   readonly dpop?: 'required' | undefined;
+  /** Whose the tokens are: the gate's own, used for everybody, or one for each agent. */
+  readonly holder?: 'gate' | 'agent' | undefined;
 }
 
 export interface ConfiguredClient {

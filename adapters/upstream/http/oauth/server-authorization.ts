@@ -19,6 +19,8 @@ export interface AuthorizationSurroundings {
   readonly listener?: ConnectionListener;
   /** Our credentials at authorization servers. Without it nothing is kept, and only `client_credentials` can work. */
   readonly credentials?: CredentialStore | undefined;
+  /** The agent for which alone the connection is. Absent where it is for several, or for the gate itself. */
+  readonly agent?: string | undefined;
   /** For tests: consents to an authorization by following the address. A gate has nobody who could. */
   readonly consent?: Consent | undefined;
 }
@@ -26,7 +28,7 @@ export interface AuthorizationSurroundings {
 /** Undefined where a header is the credential. An address that is none is told by the endpoint. */
 export function authorizationOf(
   { name, url, headers = {}, oauth }: RemoteServerConfig,
-  { ourEnvironment = process.env, listener = {}, credentials, consent }: AuthorizationSurroundings,
+  { ourEnvironment = process.env, listener = {}, credentials, agent, consent }: AuthorizationSurroundings,
 ): UpstreamAuthorization | undefined {
   const authorized = Object.keys(headers).some((header) => header.toLowerCase() === 'authorization');
   if (authorized || !URL.canParse(url)) return undefined;
@@ -35,6 +37,8 @@ export function authorizationOf(
     url: resourceUrl(url),
     config: oauth,
     store: credentials,
+    holder: oauth?.holder === 'agent' && agent !== undefined ? `principal:${agent}` : 'gate',
+    isAwaited: agent === undefined,
     environment: ourEnvironment,
     note: (detail) => listener.onAuthorization?.(detail),
     consent,

@@ -30,6 +30,8 @@ export interface UpstreamAuthorizationOptions {
   /** Absent where no state is kept: then nobody can log in. */
   readonly store?: CredentialStore | undefined;
   readonly holder?: Holder;
+  /** Whether somebody waits for the login that is needed, as a gate does that is to open. Otherwise each start says anew that it is needed. */
+  readonly isAwaited?: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Told once when a person has to do something. */
   readonly note?: ((detail: string) => void) | undefined;
@@ -173,7 +175,7 @@ export class UpstreamAuthorization {
     if (fresh()) return;
     this.#tell(this.#why());
     this.#look();
-    if (!this.#refusedOnce) {
+    if (!this.#refusedOnce || this.#options.isAwaited === false) {
       this.#refusedOnce = true;
       throw new AuthorizationRefused(this.#why());
     }
@@ -205,7 +207,7 @@ export class UpstreamAuthorization {
     if (config?.scopes !== undefined && !holdsScopes(config.scopes.join(' '), scope))
       return `${detail}, which servers.${this.#place.server}.http.oauth.scopes does not list`;
     if (held === undefined || holdsScopes(held.wantedScope, scope) || holdsScopes(held.tokens.scope, scope))
-      return `${detail}, and did not get further with it: run portcullis login ${this.#place.server}`;
+      return `${detail}, and did not get further with it: ${this.#advice()}`;
     const wantedScope = allScopes(held.tokens.scope, held.wantedScope, scope);
     this.#wanted = { ...this.#wanted, scope: wantedScope };
     const asking: Credential = { ...held, wantedScope };
@@ -218,14 +220,19 @@ export class UpstreamAuthorization {
     void this.#options.store
       ?.change(this.#place, async (now) => (now === undefined ? undefined : { ...now, wantedScope }))
       .catch((error: unknown) => this.#tell(refusalOf(error).message));
-    this.#tell(`${detail}: run portcullis login ${this.#place.server}`);
-    return `${detail}: run portcullis login ${this.#place.server}`;
+    this.#tell(`${detail}: ${this.#advice()}`);
+    return `${detail}: ${this.#advice()}`;
   }
 
   #why(): string {
-    const { server } = this.#place;
     const reason = this.#problem === '' ? 'it needs a login' : this.#problem;
-    return this.#isUnattended() ? reason : `${reason}: run portcullis login ${server}`;
+    return this.#isUnattended() ? reason : `${reason}: ${this.#advice()}`;
+  }
+
+  #advice(): string {
+    const { server, holder } = this.#place;
+    const whose = holder === 'gate' ? '' : ` --agent ${holder.slice('principal:'.length)}`;
+    return `run portcullis login ${server}${whose}`;
   }
 
   /** Whether tokens come without a person. */

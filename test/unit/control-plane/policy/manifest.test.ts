@@ -103,6 +103,14 @@ describe('a manifest', () => {
       ],
     ],
     [
+      'a token for each agent on a connection for all, without a person',
+      `${BASE}servers:\n  v:\n    http: { url: "https://v", oauth: { holder: agent, grant: client_credentials, clientId: a, clientSecretEnv: A, issuer: "https://i" } }\n`,
+      [
+        'p.yaml:4:48: client_credentials gives the gate one token: it cannot have one for each agent',
+        'p.yaml:4:48: a token for each agent needs a connection for each: say "isolation: per-session"',
+      ],
+    ],
+    [
       'a token bound to a key or not',
       `${BASE}servers:\n  v:\n    sse: { url: "https://v", oauth: { dpop: accepted } }\n`,
       [expect.stringContaining('p.yaml:4:45: ')],
