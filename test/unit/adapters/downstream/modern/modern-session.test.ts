@@ -341,6 +341,13 @@ describe('tasks', () => {
     expect(client.denials()).toEqual(['OUTPUT_UNSUPPORTED']);
   });
 
+  it('a task of older revisions for a client that knows none of these is withheld and recorded', async () => {
+    const client = await open();
+    client.world.server.respond = () => ({ ...answer({ task }), type: 'task' });
+    expect((await client.call({}, { extensions })).message).toHaveProperty('error');
+    expect(client.denials()).toEqual(['OUTPUT_UNSUPPORTED']);
+  });
+
   it('is bound to its agent, who gets its result', async () => {
     const client = await open();
     client.world.server.respond = () => ({ ...answer(task), type: 'task' });
@@ -641,6 +648,16 @@ describe('headers', () => {
     const client = await open({ tools });
     const { message } = await client.say(request(1, 'tools/call', { name: 'routed', arguments: given }), { headers });
     expect(message).toHaveProperty('result');
+  });
+
+  proves('G9', 'a hidden tool does not show by the headers that it would want', async () => {
+    const client = await open({
+      tools: [...TOOLS.filter(({ name }) => name !== 'secret'), { ...tool, name: 'secret' }],
+    });
+    const call = (name: string) =>
+      client.say(request(1, 'tools/call', { name, arguments: args }), { headers: { ...good, 'mcp-name': name } });
+    const [hidden, none] = [await call('secret'), await call('nothing')];
+    expect(JSON.stringify(hidden).replace('secret', 'nothing')).toBe(JSON.stringify(none));
   });
 
   it('where there are no headers none is asked for', async () => {

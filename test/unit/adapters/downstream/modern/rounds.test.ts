@@ -2,10 +2,11 @@
 // state in the client's hands is good for that client, that request, that round and once.
 
 import { afterEach, describe, expect, it } from 'vitest';
-import type { DenialCode } from '../../../../../domain/denial.ts';
+import { type DenialCode, rpcCode } from '../../../../../domain/denial.ts';
 import type { CallId } from '../../../../../domain/ids.ts';
 import type { JsonObject } from '../../../../../domain/json.ts';
 import {
+  CALLS_IN_FLIGHT_PER_SESSION_MAX,
   HELD_CALL_MS,
   HELD_CALLS_PER_PRINCIPAL_MAX,
   HELD_ROUNDS_MAX,
@@ -15,6 +16,7 @@ import type { QuestionAnswer, ToolAnswer } from '../../../../../proxy/tool-serve
 import { proves } from '../../../../guarantees.ts';
 import { commitmentOf } from '../../../../support/commitments.ts';
 import { PRINCIPAL, resultOf, settled, type World } from '../../../../support/gate-world.ts';
+import { until } from '../../../../support/legacy-client.ts';
 import { type Exchange, ModernClient, request } from '../../../../support/modern-client.ts';
 
 const FORM = {
@@ -127,6 +129,24 @@ describe('a server that asks in its answer', () => {
     expect(new Set(rounds.map(({ call }) => call)).size).toBe(2);
     for (const { call } of rounds)
       expect(client.world.entriesOf(call as CallId).map(({ type }) => type)).toEqual(['call.intent', 'call.ending']);
+  });
+
+  it('where there is no room the state stays good for another try', async () => {
+    const { client, state } = await begun();
+    client.world.server.respond = () => undefined;
+    const asked = (id: number) => request(id, 'tools/call', { name: 'write_file', arguments: { path: '/w' } }, ABLE);
+    const others = Array.from({ length: CALLS_IN_FLIGHT_PER_SESSION_MAX }, (_, id) => client.begin(asked(1_000 + id)));
+    await settled();
+    for (const more of [{}, retry(state)]) {
+      const { message } = await client.call(more, ABLE, 2);
+      expect(message).toMatchObject({ error: { code: rpcCode('OVERLOADED') } });
+    }
+    expect(client.denials()).toEqual(['OVERLOADED', 'OVERLOADED']);
+    await until(() => client.world.server.heard.length === 1 + others.length);
+    for (const { answer } of client.world.server.heard.slice(1)) answer(resultOf('x'));
+    await Promise.all(others.map(({ done }) => done));
+    client.world.server.respond = () => resultOf('hello');
+    expect((await client.call(retry(state), ABLE, 3)).message.result).toMatchObject({ resultType: 'complete' });
   });
 
   it('a state of an earlier run of the gate is refused', async () => {
@@ -293,6 +313,17 @@ describe('a server that asks in the middle', () => {
     });
   }
 
+  it('an answer that is larger than any may be does not reach the server, and is recorded as what it is', async () => {
+    const { client, state, key, told } = await begun();
+    const content = { name: 'x'.repeat(70_000) };
+    const large = retry(client, state, { [key]: { action: 'accept', content } });
+    expect(await told).toMatchObject({ kind: 'error', error: { code: rpcCode('OUTPUT_TOO_LARGE') } });
+    client.world.server.heard[0]?.answer(resultOf('without it'));
+    await large.done;
+    const outcomes = client.world.entries().map(({ outcome }) => outcome);
+    expect(outcomes).toContainEqual({ status: 'withheld', dispatched: true, code: 'OUTPUT_TOO_LARGE' });
+  });
+
   it('a client that comes back able to less is not asked what it cannot be asked', async () => {
     const { client, state } = await begun();
     const params = { name: 'write_file', arguments: { path: '/w' }, requestState: state };
@@ -387,6 +418,7 @@ describe('a server that asks in the middle', () => {
   it('is cancelled when nobody comes back', async () => {
     const { client, state, key } = await begun();
     client.world.clock.advance(HELD_CALL_MS);
+    expect(client.world.server.heard[0]?.cancelled).toBe('CANCELLED');
     await settled();
     client.world.server.heard[0]?.answer({ kind: 'lost', detail: 'cancelled' });
     await settled();

@@ -51,6 +51,19 @@ describe('the seal of a state', () => {
     if (other !== text) expect(seal.open(other)).toBeUndefined();
   });
 
+  it('spare bits of its spelling are not ours to choose: there is one spelling', () => {
+    const { seal } = sealed();
+    for (const agent of ['a', 'aa', 'aaa']) {
+      const text = seal.seal({ ...ROUND, agent }) as string;
+      const bytes = Buffer.from(text, 'base64url');
+      const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+      const spellings = [...alphabet].map((last) => `${text.slice(0, -1)}${last}`);
+      const same = spellings.filter((spelling) => Buffer.from(spelling, 'base64url').equals(bytes));
+      expect(same.filter((spelling) => seal.open(spelling) !== undefined)).toEqual([text]);
+      if (text.length % 4 !== 0) expect(same.length).toBeGreaterThan(1);
+    }
+  });
+
   proves('G4', 'is good up to its last millisecond, and a wall clock that is set back gives it no more', () => {
     const { clock, seal, text } = sealed();
     clock.advance(999);
