@@ -2,8 +2,13 @@
 // published schema.
 
 import { afterEach, describe, expect, it } from 'vitest';
+import type { CallId } from '../../../../../domain/ids.ts';
 import type { JsonObject } from '../../../../../domain/json.ts';
-import { LEAVE_MS, LISTENS_PER_CONVERSATION_MAX } from '../../../../../proxy/limits.ts';
+import {
+  CALLS_IN_FLIGHT_PER_SESSION_MAX,
+  LEAVE_MS,
+  LISTENS_PER_CONVERSATION_MAX,
+} from '../../../../../proxy/limits.ts';
 import { METHOD_ROWS } from '../../../../../proxy/method-table.ts';
 import type { ToolAnswer } from '../../../../../proxy/tool-server.ts';
 import { proves } from '../../../../guarantees.ts';
@@ -507,6 +512,57 @@ describe('listening', () => {
     expect(methods).toEqual(['resources/subscribe', 'resources/unsubscribe']);
     notices.tell('fs', { method: 'notifications/resources/updated', params: { uri: 'a:open' } });
     expect(exchange.heard).toHaveLength(2);
+  });
+
+  it('a resource that another stream listens to is not given up', async () => {
+    const client = await open();
+    client.world.server.respond = () => answer({});
+    const unsubscribed = () =>
+      client.world.server.heard.filter(({ dispatch }) => dispatch.method === 'resources/unsubscribe').length;
+    const filter = { resourceSubscriptions: ['a:b'] };
+    for (const id of ['one', 'two']) await client.begin(listen(id, filter)).done;
+    const cancel = (requestId: string) =>
+      client.begin({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } }).done;
+    await cancel('one');
+    await settled();
+    expect(unsubscribed()).toBe(0);
+    await cancel('two');
+    await until(() => unsubscribed() === 1);
+  });
+
+  proves('G9', "of tasks it is granted its own agent's and no other", async () => {
+    const client = await open();
+    const { tasks } = client.world.enforcement;
+    const task = { server: 'fs', tool: 'write_file', call: '01JZ0000000000000000000000' as CallId };
+    tasks.bind({ ...task, taskId: 'mine', agent: 'coder' });
+    tasks.bind({ ...task, taskId: 'theirs', agent: 'other' });
+    const extensions = { [`${META}tasks`]: {} };
+    const params = { notifications: { taskIds: ['mine', 'theirs', 'nobody'] } };
+    const exchange = client.begin(request('l', 'subscriptions/listen', params, { extensions }));
+    await exchange.done;
+    expect(exchange.last().message.params?.notifications).toEqual({ taskIds: ['mine'] });
+    const tell = (taskId: string) =>
+      client.world.enforcement.notices.tell('fs', {
+        method: 'notifications/tasks',
+        params: { taskId, status: 'working' },
+      });
+    for (const taskId of ['mine', 'theirs', 'nobody']) tell(taskId);
+    expect(exchange.heard.slice(1).map(({ message }) => message.params?.taskId)).toEqual(['mine']);
+    client.faults.length = 0; // What a task looks like is the extension's.
+  });
+
+  it('where there is no room it is granted no resource', async () => {
+    const client = await open();
+    client.world.server.respond = () => undefined;
+    const asked = (id: number) => request(id, 'tools/call', { name: 'write_file', arguments: {} });
+    const calls = Array.from({ length: CALLS_IN_FLIGHT_PER_SESSION_MAX }, (_, id) => client.begin(asked(id)));
+    await until(() => client.world.server.heard.length === calls.length);
+    const exchange = client.begin(listen('l', { resourceSubscriptions: ['a:b'] }));
+    await exchange.done;
+    expect(exchange.last().message.params?.notifications).toEqual({});
+    expect(client.denials()).toEqual(['OVERLOADED']);
+    for (const { answer: settle } of client.world.server.heard) settle(answer({ content: [] }));
+    await Promise.all(calls.map(({ done }) => done));
   });
 
   it('hears of a part of the resource that it named', async () => {
