@@ -20,6 +20,7 @@ import { urlOf } from '../support/counter-gate.ts';
 import { everythingOverHttp } from '../support/everything-over-http.ts';
 import { callsOf } from '../support/evidence.ts';
 import { metaOf } from '../support/sdk-clients.ts';
+import { serversThere } from '../support/servers-there.ts';
 
 const RULES = `
 @id("open") @reason("a reference server for trying things out")
@@ -53,7 +54,7 @@ beforeAll(async () => {
   );
   gate = at.start(['serve', '--name', 'all', '--http', '127.0.0.1:0']);
   url = await urlOf(gate);
-  await gate.says(/open: 3 server/);
+  await serversThere(url, ['stdio', 'http', 'shut']);
 }, 60_000);
 
 afterEach(async () => {
