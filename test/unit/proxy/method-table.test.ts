@@ -1,6 +1,6 @@
 // The table against the specification: every method of every published revision has a row, and no row names what nobody published.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { GOVERNED_METHODS, isGovernedMethod } from '../../../domain/action.ts';
 import {
@@ -68,8 +68,38 @@ function published(revision: string): readonly (readonly [Sender, MessageKind, s
 
 const here = schemaOf('2025-11-25') !== undefined;
 
+/** Requests whose result is what a server has, or is. */
+const DESCRIBING = /^(initialize|server\/discover|.*\/list)$/;
+
 describe.skipIf(!here)(here ? 'the published schemas' : 'the published schemas (shared vectors are not here)', () => {
+  proves('G8', 'are those of the revisions that we know: another one is not served unread', () => {
+    const folder = vectors('mcp-schema') ?? '';
+    const all = readdirSync(folder).filter((name) => existsSync(`${folder}/${name}/schema.json`));
+    expect(all.sort()).toEqual([...REVISIONS].sort());
+  });
+
+  proves('G8', 'let a server ask within its answer what we govern, and nothing else', () => {
+    const definitions = schemaOf(MODERN_REVISION) ?? {};
+    const questions = methodsIn(definitions, definitions.InputRequest);
+    const governed = Object.entries(GOVERNED_METHODS).filter(([, direction]) => direction === 'server to client');
+    expect(questions.sort()).toEqual(governed.map(([method]) => method).sort());
+  });
+
   for (const revision of REVISIONS) {
+    proves('G9', `whatever a server of ${revision} has or says unasked is filtered, or told by us`, () => {
+      const telling = (published(revision) ?? []).filter(
+        ([sender, kind, method]) =>
+          (sender === 'server' && kind === 'notification') ||
+          (sender === 'client' && kind === 'request' && DESCRIBING.test(method)),
+      );
+      expect(telling.length).toBeGreaterThan(8);
+      const passed = telling.filter((each) => {
+        const row = lookupMethod(eraOf(revision), ...each);
+        return row === undefined || row.action === 'govern';
+      });
+      expect(passed).toEqual([]);
+    });
+
     proves('G8', `every method of ${revision} has a row, in both directions`, () => {
       const methods = published(revision) ?? [];
       expect(methods.length).toBeGreaterThan(15);
