@@ -1,5 +1,5 @@
 // Whether what a client filled in is what the server asked for: the flat schemas of elicitation forms, whose fields are texts, numbers,
-// booleans and choices. A field that nobody asked for does not go to the server either.
+// booleans and choices. A field that the form has no word about is as good as JSON Schema says: it may be there unless the form says otherwise.
 
 import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
 
@@ -12,13 +12,15 @@ export function formFault(schema: JsonObject, content: JsonObject): string | und
   }
   for (const [name, value] of Object.entries(content)) {
     const field = Object.hasOwn(properties, name) ? properties[name] : undefined;
-    if (!isJsonObject(field)) return `${JSON.stringify(name)} was not asked for`;
-    if (!fits(field, value)) return `${JSON.stringify(name)} is not what was asked for`;
+    if (field === undefined && schema.additionalProperties === false)
+      return `${JSON.stringify(name)} was not asked for`;
+    if (!fits(field === undefined ? {} : field, value)) return `${JSON.stringify(name)} is not what was asked for`;
   }
   return undefined;
 }
 
-function fits(field: JsonObject, value: Json): boolean {
+function fits(field: Json, value: Json): boolean {
+  if (!isJsonObject(field)) return false;
   switch (field.type) {
     case 'string':
       return typeof value === 'string' && isWithin(field, 'Length', [...value].length) && isChoice(field, value);

@@ -43,8 +43,10 @@ describe('a field that does not fit', () => {
 
   it('is missing, or was not asked for', () => {
     expect(formFault({ properties: { a: text }, required: ['a'] }, {})).toContain('missing');
-    expect(formFault({ properties: { a: text } }, { b: 'x' })).toContain('not asked for');
-    expect(formFault({}, { toString: 'x' } as JsonObject)).toContain('not asked for');
+    const closed = { properties: { a: text }, additionalProperties: false };
+    expect(formFault(closed, { b: 'x' })).toContain('not asked for');
+    expect(formFault(closed, { toString: 'x' } as JsonObject)).toContain('not asked for');
+    expect(formFault({ properties: { a: text } }, { a: 'x', b: {} })).toContain('"b"');
     expect(formFault({ properties: { a: text }, required: ['toString'] }, { a: 'x' })).toContain('missing');
   });
 });
@@ -63,6 +65,10 @@ it.each([
   [{ enum: ['a'] }, 'a'],
 ] as [Json, Json][])('%j takes %j', (schema, value) => {
   expect(field(schema, value)).toBeUndefined();
+});
+
+it('a field beside those of the form may be there, as JSON Schema says', () => {
+  expect(formFault({ properties: { a: text }, required: ['a'] }, { a: 'x', b: true })).toBeUndefined();
 });
 
 it('what is optional may be left out, and an empty form asks for nothing', () => {
