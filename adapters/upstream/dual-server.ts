@@ -281,7 +281,7 @@ export class DualServer implements ToolServer {
       this.#bound.set(tool.name, secondEra);
       tools.push(tool);
     }
-    this.#description = { ...first, tools };
+    this.#description = { ...first, capabilities: withTasksOf(second, first.capabilities), tools };
     return this.#description;
   }
 
@@ -313,6 +313,16 @@ function areAlike({ raw: one }: ToolDefinition, { raw: other }: ToolDefinition):
   const schemas = ({ inputSchema, outputSchema }: JsonObject): string =>
     canonicalJson([inputSchema ?? null, outputSchema ?? null] as readonly Json[] as Json);
   return schemas(one) === schemas(other);
+}
+
+/** What only one era has a word for is told by the one that has it: tasks are a capability of 2025-11-25 and an extension since. */
+function withTasksOf(second: ServerDescription | undefined, capabilities: JsonObject): JsonObject {
+  const { tasks, extensions } = { ...second?.capabilities, ...capabilities };
+  return {
+    ...capabilities,
+    ...(tasks === undefined ? {} : { tasks }),
+    ...(extensions === undefined ? {} : { extensions }),
+  };
 }
 
 /** Starts a connection; false when the peer showed that it speaks another era. Rejects where nothing was shown. */

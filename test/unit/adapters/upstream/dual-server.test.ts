@@ -24,6 +24,7 @@ class Link implements ToolServer {
   readonly name = 'x';
   readonly era: Era;
   tools = [tool('alike')];
+  capabilities: JsonObject = {};
   description: ServerDescription | undefined;
   fault: Error | undefined;
   starts = 0;
@@ -39,7 +40,13 @@ class Link implements ToolServer {
     this.starts += 1;
     if (this.fault !== undefined) throw this.fault;
     if (this.description !== undefined) return this.description;
-    this.description = { name: 'x', protocolVersion: this.era, serverInfo: {}, capabilities: {}, tools: this.tools };
+    this.description = {
+      name: 'x',
+      protocolVersion: this.era,
+      serverInfo: {},
+      capabilities: this.capabilities,
+      tools: this.tools,
+    };
     this.#change('up');
     return this.description;
   }
@@ -161,6 +168,14 @@ describe('the eras of a server', () => {
     await vi.waitFor(() => expect(server.spoken).toEqual(['legacy', 'modern']));
     await server.stop();
   });
+});
+
+it('tasks are told as each era tells them, and nothing else is taken from the second', async () => {
+  const { server, legacy, modern } = dual();
+  legacy.capabilities = { tasks: { list: {} }, tools: {} };
+  modern.capabilities = { extensions: { 'io.modelcontextprotocol/tasks': {} }, prompts: {} };
+  const { capabilities } = await server.start();
+  expect(capabilities).toEqual({ ...legacy.capabilities, extensions: modern.capabilities.extensions });
 });
 
 describe('a call of a server of both eras', () => {
