@@ -1,4 +1,4 @@
-// Two principals and several sessions of both eras, over HTTP and standard input and output, on the same shared servers at once. All of them use
+// Two principals and several sessions of both eras, over HTTP, WebSocket and standard input and output, on the same shared servers at once. All of them use
 // the same ids, tokens and names, and so do the servers: what is whose is known to the gate alone.
 
 import { afterAll, beforeAll, beforeEach, describe, expect } from 'vitest';
@@ -12,6 +12,7 @@ import { callsOf, heardIn } from '../support/evidence.ts';
 import { neighbours } from '../support/neighbours.ts';
 import { denialOf, INITIALIZE, RawHttp, type RawReply, RawStdio, textOf } from '../support/raw-mcp.ts';
 import { RawModern } from '../support/raw-modern.ts';
+import { WebSocketClient } from '../support/web-socket-client.ts';
 
 const keys = { ada: generateApiKey(), bob: generateApiKey() };
 type Who = keyof typeof keys;
@@ -89,12 +90,48 @@ function overStdio(name: string, agent: RawStdio): Client {
   };
 }
 
+function overWebSocket(name: string, socket: WebSocketClient): Client {
+  const heard = () => socket.received.map((text) => JSON.parse(text) as JsonObject);
+  const send = (message: JsonObject) => socket.send(JSON.stringify({ jsonrpc: '2.0', ...message }));
+  return {
+    name,
+    begin: (id, method, params, token) => {
+      const before = heard().length;
+      const meta = token === undefined ? {} : { _meta: { progressToken: token } };
+      send({ id, method, params: { ...params, ...meta } });
+      const isReply = (message: JsonObject) => isAnswer(message) && message.id === id;
+      const reply = socket
+        .until(() => heard().slice(before).some(isReply), 20_000)
+        .then(() => heard().slice(before).find(isReply) as unknown as RawReply);
+      return {
+        said: () =>
+          heard()
+            .slice(before)
+            .filter((message) => !isAnswer(message)),
+        reply,
+      };
+    },
+    cancel: async (requestId) => send({ method: 'notifications/cancelled', params: { requestId } }),
+  };
+}
+
 let at: Installation;
 let gate: RunningCommand;
 let url: string;
 let local: RawStdio;
 /** One of every kind: several sessions of one principal, and several principals. */
 let clients: readonly Client[] = [];
+
+const sockets: WebSocketClient[] = [];
+
+async function webSocket(who: Who): Promise<WebSocketClient> {
+  const socket = new WebSocketClient(url.replace('http:', 'ws:'), { headers: credential(who) });
+  sockets.push(socket);
+  expect(await socket.opened()).toBe(101);
+  socket.send(JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params: INITIALIZE }));
+  await socket.until((received) => received.length > 0, 20_000);
+  return socket;
+}
 
 async function session(who: Who): Promise<RawHttp> {
   const client = new RawHttp(url, credential(who));
@@ -128,10 +165,12 @@ beforeEach(async () => {
     modern('ada-modern', new RawModern(url, credential('ada'))),
     modern('bob-modern', new RawModern(url, credential('bob'))),
     overStdio('local', local),
+    overWebSocket('bob-socket', await webSocket('bob')),
   ];
 });
 
 afterAll(async () => {
+  for (const { socket } of sockets) socket.terminate();
   await gate?.stop();
   await closeInstallations();
 });

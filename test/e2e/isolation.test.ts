@@ -2,12 +2,13 @@
 
 import { afterEach, expect } from 'vitest';
 import { generateApiKey } from '../../adapters/identity/api-key.ts';
+import { type HttpCounter, startHttpCounter } from '../fixtures/servers/http-counter.ts';
 import { proves } from '../guarantees.ts';
-import { closeInstallations, type Installation, type RunningCommand } from '../support/cli.ts';
+import { closeInstallations, type Installation, installation, type RunningCommand } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
 import { EventListener } from '../support/event-listener.ts';
 import { callsOf } from '../support/evidence.ts';
-import { type Neighbour, neighbours } from '../support/neighbours.ts';
+import { ALL_SERVERS, type Neighbour, neighbours } from '../support/neighbours.ts';
 import { processesNaming } from '../support/processes.ts';
 import { denialOf, RawHttp, RawStdio, textOf } from '../support/raw-mcp.ts';
 import { RawModern } from '../support/raw-modern.ts';
@@ -244,6 +245,58 @@ proves(
     gate.child.stdin.end();
     expect((await gate.ended).code).toBe(0);
     expect(processesNaming(at.path('own.jsonl'))).toEqual([]);
+  },
+  60_000,
+);
+
+proves(
+  'G9',
+  'a server somewhere else is spoken to on a connection for each session, which ends with it, whatever carries it',
+  async () => {
+    const files = { http: 'http-counter.mjs', sse: 'sse-counter.mjs', ws: 'ws-counter.mjs' } as const;
+    const counters: HttpCounter[] = [];
+    const start = async (name: keyof typeof files): Promise<number> => {
+      const counter = await startHttpCounter({}, files[name]);
+      counters.push(counter);
+      return counter.port;
+    };
+    try {
+      const [http, sse, ws] = [await start('http'), await start('sse'), await start('ws')];
+      const at = installation();
+      const isolation = 'per-session';
+      at.configure(
+        {
+          agents,
+          servers: {
+            http: { http: { url: `http://127.0.0.1:${http}/mcp` }, isolation },
+            sse: { sse: { url: `http://127.0.0.1:${sse}/sse` }, isolation },
+            ws: { ws: { url: `ws://127.0.0.1:${ws}/mcp` }, isolation },
+          },
+        },
+        ALL_SERVERS,
+      );
+      const gate = at.start(['serve', '--name', 'many', '--http', '127.0.0.1:0']);
+      const url = await urlOf(gate);
+      await gate.says('open: 3 server(s)');
+      // The counters count for each connection.
+      const clients = [await session(url, 'ada'), await session(url, 'ada'), new RawModern(url, credential('bob'))];
+      for (const server of ['http', 'sse', 'ws'])
+        for (const expected of ['1', '2'])
+          for (const client of clients) expect(textOf(await client.call(`${server}__count`, {}))).toBe(expected);
+      // Each session of ours was one of theirs; the first one was that of the gate, when it asked for the tools.
+      const requests = async () =>
+        (await (await fetch(`http://127.0.0.1:${http}/requests`)).json()) as { method: string; headers: object }[];
+      const ended = async () => (await requests()).filter(({ method }) => method === 'DELETE').length;
+      expect(await ended()).toBe(1);
+      await end(clients[0] as RawHttp);
+      const deadline = Date.now() + 20_000;
+      while ((await ended()) < 2 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(await ended()).toBe(2);
+      expect((await gate.stop()).code).toBe(0);
+      expect(await ended()).toBe(4);
+    } finally {
+      for (const counter of counters) await counter.stop();
+    }
   },
   60_000,
 );

@@ -29,7 +29,7 @@ import { outputCheck } from '../../proxy/output-check.ts';
 import type { PolicyTurnover } from '../../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto, InstallResult } from '../../proxy/ports.ts';
 import type { RunningCall } from '../../proxy/runner.ts';
-import { ServerPool } from '../../proxy/server-pool.ts';
+import { type ApartServer, ServerPool } from '../../proxy/server-pool.ts';
 import { SpentPermits } from '../../proxy/spent-permits.ts';
 import type {
   Dispatch,
@@ -184,6 +184,8 @@ export interface WorldOptions {
   readonly described?: () => Promise<void>;
   /** Calls that may be with the tool at once. */
   readonly concurrency?: number;
+  /** How the server is made of which each conversation has one of its own; the one server is everybody's when absent. */
+  readonly apart?: ApartServer;
   /** Where policies take over from each other. */
   readonly turnover?: (clock: ManualClock) => PolicyTurnover;
   /** What is done when an ending could not be written, instead of giving the ledger up. */
@@ -232,6 +234,8 @@ export class World {
     });
     const channels = new Channels();
     const serverNamed = (name: string) => (name === 'fs' && this.serverIsThere ? this.server : undefined);
+    const apart = (name: string) => (name === 'fs' ? options.apart : undefined);
+    const servers = new ServerPool({ shared: serverNamed, apart });
     this.gatePorts = {
       issuer: permitIssuer(INSTANCE),
       audience: permitAudience(INSTANCE, this.boot),
@@ -245,8 +249,8 @@ export class World {
       policy: () => this.policy,
       limits: () => LIMITS,
       recorder: () => this.keeper.recorder(),
-      peer: ({ server, askedThrough }) =>
-        askedThrough === undefined ? serverNamed(server) : channels.get(askedThrough),
+      peer: ({ server, askedThrough, manner }) =>
+        askedThrough === undefined ? servers.of(server, manner.sender) : channels.get(askedThrough),
     };
     this.gate = options.makeGate?.(this.gatePorts) ?? new Gate(this.gatePorts);
     const ports: ConstructorParameters<typeof Enforcement>[0] = {
@@ -257,7 +261,7 @@ export class World {
         authority: this.authority,
         catalogue,
         governance,
-        servers: new ServerPool({ shared: serverNamed }),
+        servers,
         limits: () => LIMITS,
       },
       runner: {
