@@ -392,6 +392,17 @@ describe('a conversation', () => {
     expect(sessions.last.closedBy).toBeUndefined();
   });
 
+  it('answers the latest of a flood of pings, and goes on', async () => {
+    const { rawOpen, sessions } = await start();
+    const connection = await rawOpen();
+    connection.send(Buffer.concat(Array<Buffer>(20_000).fill(frame(0x89, 'x'.repeat(100)))));
+    connection.send(frame(0x89, 'the last'));
+    connection.send(frame(TEXT, PING));
+    await connection.until((received) => received.includes('the last') && received.includes('"result":{}'));
+    expect(sessions.last.closedBy).toBeUndefined();
+    expect(sessions.last.refused).toEqual([]);
+  });
+
   it('ends when the client closes it', async () => {
     const { open, sessions } = await start();
     const client = await open();

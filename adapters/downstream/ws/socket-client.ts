@@ -56,6 +56,9 @@ export class SocketClient {
   /** Beats since one found that a message had been begun and had not come. */
   #unfinished = 0;
   #bytesRead = 0;
+  #isAnsweringPing = false;
+  /** To be answered when the answer before it has left. */
+  #latestPing: Buffer | undefined;
   #finished: Promise<void> | undefined;
 
   constructor(options: SocketClientOptions) {
@@ -63,7 +66,7 @@ export class SocketClient {
     const { socket, session } = options;
     session.onNotification(this.#send);
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary)); // `nodebuffer` is the library's default.
-    socket.on('ping', () => this.#heard());
+    socket.on('ping', (data) => this.#answerPing(data));
     socket.on('pong', () => this.#heard());
     socket.on('error', (error) => this.#refuseFrame(error));
     this.ended = new Promise((resolve) => {
@@ -171,6 +174,24 @@ export class SocketClient {
 
   #heard(): void {
     this.#unanswered = 0;
+  }
+
+  /** One answer is on its way at a time, and then the latest ping is answered (RFC 6455 section 5.5.3): a flood of them piles nothing up. */
+  #answerPing(data: Buffer): void {
+    this.#heard();
+    const { socket } = this.#options;
+    if (socket.readyState !== socket.OPEN) return;
+    if (this.#isAnsweringPing) {
+      this.#latestPing = data;
+      return;
+    }
+    this.#isAnsweringPing = true;
+    socket.pong(data, false, () => {
+      this.#isAnsweringPing = false;
+      const latest = this.#latestPing;
+      this.#latestPing = undefined;
+      if (latest !== undefined) this.#answerPing(latest);
+    });
   }
 
   #finish(reason: CloseReason): Promise<void> {

@@ -54,6 +54,8 @@ export class WsFront {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      // Answered by SocketClient: the library breaks the connection off where pings come faster than their answers leave.
+      autoPong: false,
       maxPayload: options.limits.messageBytesMax,
       maxFragments: FRAGMENTS_MAX,
       maxBufferedChunks: CHUNKS_MAX,
