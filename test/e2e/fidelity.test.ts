@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Era } from '../../proxy/tool-server.ts';
-import { listsOf, STATE } from '../fixtures/servers/mirror-core.mjs';
+import { CAPABILITIES, instructionsOf, listsOf, STATE } from '../fixtures/servers/mirror-core.mjs';
 import { fixtureServer } from '../fixtures/servers/paths.ts';
 import { proves } from '../guarantees.ts';
 import { AllowedDifferences } from '../support/allowed-differences.ts';
@@ -43,6 +43,7 @@ const HEARD = 'test.example/heard';
 
 const allowed = new AllowedDifferences();
 const gates: RunningCommand[] = [];
+let url: string;
 const clients = new Map<string, FaithfulClient>();
 const stops: (() => Promise<void>)[] = [];
 
@@ -79,7 +80,7 @@ beforeAll(async () => {
   );
   const http = at.start(['serve', '--name', 'http', '--http', '127.0.0.1:0']);
   gates.push(http);
-  const url = await urlOf(http);
+  url = await urlOf(http);
   for (const era of ERAS) {
     const stdio = at.start(['serve', '--name', `stdio-${era}`, '--stdio']);
     gates.push(stdio);
@@ -149,6 +150,10 @@ const UNUSUAL = `{"": {"": [[[]], {}, ""]}, "numbers": [1.0, 1e2, 1E+2, 0.10, 5e
   "\\u2028\\u2029", "\\\\u0041", "</script>", "=?base64?eA==?=", " \\t "], "\\u0061\\"b\\\\": null, "Ünïcödé\u200d🏳️‍🌈": true,
   "1": 1, "10": 2, "9": 3, "toString": "x", "hasOwnProperty": [false]}`.replaceAll('\n', ' ');
 
+/** Keys that are not for everybody to set. */
+const RESERVED: JsonObject = { 'io.modelcontextprotocol/later': { x: 1 } };
+const OURS: JsonObject = { 'dev.portcullis/later': { x: 1 } };
+
 /** Each governed method with params that it needs, and a result that it may have, both full of what nobody knows. */
 const EXCHANGES: readonly {
   readonly method: string;
@@ -207,7 +212,7 @@ const EXCHANGES: readonly {
 
 /** Every question that a server has, by the name that it has in the newer era. */
 function questions({ params, meta }: Said): Readonly<Record<string, JsonObject>> {
-  const _meta = { ...meta, progressToken: 'of the server' };
+  const _meta = { ...meta, ...RESERVED, ...OURS, progressToken: 'of the server' };
   return {
     'a model': {
       method: 'sampling/createMessage',
@@ -234,7 +239,8 @@ function questions({ params, meta }: Said): Readonly<Record<string, JsonObject>>
 }
 
 /** What a client says to such a question. */
-function answerTo(method: Json | undefined, { given, meta }: Said): JsonObject {
+function answerTo(method: Json | undefined, { given, meta: said }: Said): JsonObject {
+  const meta = { ...said, ...RESERVED };
   switch (method) {
     case 'sampling/createMessage':
       return { ...given, role: 'assistant', model: 'm', content: { ...given, type: 'text', text: 'x' }, _meta: meta };
@@ -275,17 +281,20 @@ describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) =>
     proves('G8', 'hear each other word for word', async () => {
       for (const { method, params, own, result } of EXCHANGES) {
         const exchange = async (all: Said): Promise<void> => {
-          const answer: JsonObject = { ...result(server, all), _meta: all.meta };
+          const answer: JsonObject = { ...result(server, all), _meta: { ...all.meta, ...RESERVED, ...OURS } };
+          const ofServer = { ...all.meta, ...RESERVED, ...OURS };
           const before = [
             progress({ progress: 1, total: 2, message: 'é', ...all.block }),
-            log({ ...all.block, level: 'info', logger: 'mirror', data: all.payload, _meta: all.meta }),
-            progress({ progress: 2, _meta: all.meta }),
+            log({ ...all.block, level: 'info', logger: 'mirror', data: all.payload, _meta: ofServer }),
+            progress({ progress: 2, _meta: ofServer }),
           ];
-          const _meta = { ...all.meta, progressToken: 'ours', [ANSWER]: { before, result: answer } };
-          const heard = await client.ask(method, { ...all.params, ...params(server, all.payload), _meta });
+          const _meta = { ...all.meta, ...RESERVED, progressToken: 'ours', [ANSWER]: { before, result: answer } };
+          const unasked = { inputResponses: { nobody: { action: 'accept' } } };
+          const sent = { ...all.params, ...params(server, all.payload), ...unasked, _meta };
+          const heard = await client.ask(method, sent);
           const { heard: request, result: released } = taken(heard.result);
           expect(request.method).toBe(method);
-          expectSameRequest(request, { ...all.params, ...own(server, all.payload), _meta });
+          expectSameRequest(request, { ...all.params, ...own(server, all.payload), ...unasked, _meta });
           if (method !== 'resources/read') allowed.known('qualified');
           expect(allowed.without('result', released)).toEqual(allowed.without('result', asReleased(answer)));
           expect(heard.notifications.map(comparable)).toEqual(before.map(comparable));
@@ -298,7 +307,7 @@ describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) =>
       const exchange = async (all: Said): Promise<void> => {
         const asks = questions(all);
         const withMembers = Object.entries(asks).map(([key, question]) => [key, { ...question, 'x-later': all.given }]);
-        const asked = { ...all.params, _meta: all.meta };
+        const asked = { ...all.params, _meta: { ...all.meta, ...RESERVED, ...OURS } };
         const answer = {
           result: { content: [] },
           asked,
@@ -329,7 +338,7 @@ describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) =>
 
     it('hear of errors with their data, whatever it is', async () => {
       const exchange = async ({ given, payload }: Said): Promise<void> => {
-        for (const data of [given, payload, undefined]) {
+        for (const data of [{ ...given, ...OURS }, payload, undefined]) {
           const error = { code: -32050, message: 'é: no\u2028', ...(data === undefined ? {} : { data }) };
           allowed.known('errorMembers');
           const answered = { error: { ...error, 'x-later': 1 } };
@@ -337,7 +346,7 @@ describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) =>
           const heard = (await client.ask('tools/call', params)).error as JsonObject;
           const { data: released, ...rest } = allowed.without('error', heard);
           const withData = data === undefined && isEmpty(released) ? rest : { ...rest, data: released };
-          expect(withData).toEqual(error);
+          expect(withData).toEqual(allowed.without('error', error));
         }
       };
       await fc.assert(fc.asyncProperty(said, exchange), { numRuns: 1 });
@@ -365,7 +374,8 @@ describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) =>
       await client.subscribe(uri);
       const exchange = async ({ params, meta }: Said): Promise<void> => {
         const from = client.unasked.length;
-        const notice = { method: 'notifications/resources/updated', params: { ...params, uri, _meta: meta } };
+        const _meta = { ...meta, ...RESERVED, ...OURS };
+        const notice = { method: 'notifications/resources/updated', params: { ...params, uri, _meta } };
         const changed = { method: 'notifications/prompts/list_changed', params: { ...params, _meta: meta } };
         const answer = { notices: [changed, notice], result: { content: [] } };
         await client.ask('tools/call', { name: `${server}__mirror`, arguments: {}, _meta: { [ANSWER]: answer } });
@@ -430,6 +440,20 @@ describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) =>
       expect(rest).toEqual({});
       allowed.known('listMembers');
     }
+  });
+});
+
+describe.each(ERAS)('a client of the %s era at the address of one server', (era) => {
+  it.each(SERVERS)('hears its instructions, and what it can do: $transport, $era', async (side) => {
+    const server = nameOf(side);
+    const client = await faithfulHttp(era, `${url}/${server}`);
+    const { instructions, capabilities, ...rest } = client.hello;
+    await client.close();
+    expect(instructions).toBe(instructionsOf(server));
+    const { 'x-later': _, ...carried } = CAPABILITIES;
+    expect(capabilities).toEqual(carried);
+    expect(rest).not.toHaveProperty('later');
+    allowed.known('hello');
   });
 });
 

@@ -24,6 +24,8 @@ interface Difference {
 
 const KEY = 'io.modelcontextprotocol/';
 const HOP = 'it describes one hop, and is set anew for the next';
+const RESERVED = 'what the protocol reserves describes one hop, and nobody knows what this says of the next';
+const OURS = 'nobody speaks in the name of the gate';
 const TOKEN = 'progress is counted by tokens of the gate, so that one client cannot name the call of another';
 
 const DIFFERENCES: readonly Difference[] = [
@@ -32,18 +34,30 @@ const DIFFERENCES: readonly Difference[] = [
   { where: 'request', path: ['_meta', `${KEY}clientInfo`], why: 'who speaks to the server is the gate' },
   { where: 'request', path: ['_meta', `${KEY}clientCapabilities`], why: 'a server hears of what the gate carries' },
   { where: 'request', path: ['_meta', `${KEY}logLevel`], why: HOP },
+  { where: 'request', path: ['_meta', `${KEY}later`], why: RESERVED },
+  { where: 'request', path: ['inputResponses'], why: 'answers to questions that nobody asked: no rule has seen them' },
+  { where: 'result', path: ['_meta', 'dev.portcullis/later'], why: OURS },
   { where: 'result', path: ['resultType'], why: 'the older era has no such member, the newer one has to have it' },
   { where: 'result', path: ['_meta', 'dev.portcullis/receipt'], why: 'where the result is found in the ledger' },
   { where: 'result', path: ['_meta', `${KEY}serverInfo`], why: 'who answers the client is the gate' },
   { where: 'result', path: ['ttlMs'], why: 'a result for one principal is not for caches unless its server says so' },
   { where: 'result', path: ['cacheScope'], why: 'a result for one principal is private' },
+  { where: 'round', path: ['_meta', 'dev.portcullis/later'], why: OURS },
   { where: 'round', path: ['resultType'], why: 'the newer era has to have it' },
   { where: 'round', path: ['_meta', 'dev.portcullis/receipt'], why: 'where the answer is found in the ledger' },
   { where: 'round', path: ['_meta', `${KEY}serverInfo`], why: 'who answers the client is the gate' },
+  { where: 'error', path: ['data', 'dev.portcullis/later'], why: OURS },
   { where: 'error', path: ['data', 'dev.portcullis/receipt'], why: 'where the error is found in the ledger' },
   { where: 'question', path: ['params', 'task'], why: 'no server was told that a client answers with a task' },
   { where: 'question', path: ['params', '_meta', 'progressToken'], why: TOKEN },
+  { where: 'question', path: ['params', '_meta', `${KEY}later`], why: RESERVED },
+  { where: 'question', path: ['params', '_meta', 'dev.portcullis/later'], why: OURS },
+  { where: 'answer', path: ['_meta', `${KEY}later`], why: RESERVED },
   { where: 'notification', path: ['progressToken'], why: TOKEN },
+  { where: 'notification', path: ['_meta', `${KEY}later`], why: RESERVED },
+  { where: 'notification', path: ['_meta', 'dev.portcullis/later'], why: OURS },
+  { where: 'notice', path: ['_meta', `${KEY}later`], why: RESERVED },
+  { where: 'notice', path: ['_meta', 'dev.portcullis/later'], why: OURS },
   { where: 'notice', path: ['_meta', `${KEY}subscriptionId`], why: 'each hop listens by a request of its own' },
   { where: 'list', path: ['resultType'], why: 'the newer era has to have it' },
   { where: 'list', path: ['ttlMs'], why: 'what one principal may see is no list for caches' },
@@ -70,6 +84,8 @@ export const FORMS = {
   errorMembers: 'an error has a code, a message and data (JSON-RPC 2.0); what stands beside them nobody has to read',
   listMembers:
     'a list is put together from the lists of servers, page by page: what one of them says about its list is lost',
+  hello:
+    'what the gate says of itself is its own: it can do what its servers can do, as far as it carries that and rules allow it',
   listChanged: 'several changes of lists are told as one: that the list is another is all that is told',
 } as const;
 

@@ -50,6 +50,8 @@ interface Pending {
 
 export class FaithfulClient {
   readonly era: Era;
+  /** What the gate said of itself. */
+  hello: JsonObject = {};
   /** Notifications that belong to no request. */
   readonly unasked: JsonObject[] = [];
   readonly #wire: Wire;
@@ -65,9 +67,12 @@ export class FaithfulClient {
     let hear: (message: JsonObject) => void = () => {};
     const client = new FaithfulClient(era, await open((message) => hear(message)));
     hear = (message) => client.#hear(message);
-    if (era === 'modern') return client;
+    if (era === 'modern') {
+      client.hello = (await client.ask('server/discover', {})).result ?? {};
+      return client;
+    }
     const hello = { protocolVersion: REVISION.legacy, capabilities: CAPABILITIES, clientInfo: CLIENT_INFO };
-    await client.ask('initialize', hello);
+    client.hello = (await client.ask('initialize', hello)).result ?? {};
     client.#send({ method: 'notifications/initialized' });
     await client.ask('logging/setLevel', { level: 'debug' });
     await client.#wire.listen?.();
