@@ -6,10 +6,8 @@ import { DENIALS, type DenialCode, rpcCode } from '../domain/denial.ts';
 import type { CallId } from '../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
 import { errorMessage, type RequestId, RPC } from './jsonrpc.ts';
+import { META_PREFIX, notOurs, partsNotInOurName } from './own-name.ts';
 import type { ResultType, ToolError } from './tool-server.ts';
-
-/** Keys that we set in `_meta`. No peer may use this prefix. */
-export const META_PREFIX = 'dev.portcullis/';
 
 /** Where a released result can be found again. */
 export interface ReleaseReceipt {
@@ -48,7 +46,7 @@ type Ended<Kind extends CallEnd['kind']> = Extract<CallEnd, { kind: Kind }>;
 
 /** A released result as JSON text: its own bytes with our receipt in `_meta`, and the members that an era adds. */
 export function releasedJson({ result, resultJson, receipt }: Ended<'result'>, more: JsonObject = {}): string {
-  const added = { ...notInOurName(result), ...more };
+  const added = { ...partsNotInOurName(result), ...more };
   const ours = receiptData(receipt);
   const addedMeta = isJsonObject(added._meta) ? added._meta : {};
   // Only a result that has a `_meta` of its own, or of which a member changes, is serialised again.
@@ -59,24 +57,6 @@ export function releasedJson({ result, resultJson, receipt }: Ended<'result'>, m
   return `${canonicalJson({ ...added, _meta: { ...addedMeta, ...ours } }).slice(0, -1)}${rest}`;
 }
 
-/** The members of a result that hold a message of their own in which the server says what only we may say, without that. */
-export function notInOurName({ result, inputRequests }: JsonObject): JsonObject {
-  const said: Record<string, Json> = {};
-  if (isJsonObject(result) && speaksAsWe(result)) said.result = { ...result, _meta: notOurs(result._meta) };
-  if (!isJsonObject(inputRequests)) return said;
-  const asked = Object.entries(inputRequests).map(([key, question]): [string, Json] => {
-    if (!isJsonObject(question) || !isJsonObject(question.params) || !speaksAsWe(question.params))
-      return [key, question];
-    return [key, { ...question, params: { ...question.params, _meta: notOurs(question.params._meta) } }];
-  });
-  const isClean = asked.every(([key, question]) => inputRequests[key] === question);
-  return isClean ? said : { ...said, inputRequests: Object.fromEntries(asked) };
-}
-
-function speaksAsWe({ _meta: meta }: JsonObject): boolean {
-  return isJsonObject(meta) && Object.keys(meta).some((key) => key.startsWith(META_PREFIX));
-}
-
 /** The data of a released error: the server's, with our receipt. Data that is no object has no place for one, and stays as it is. */
 export function releasedErrorData({ error, receipt }: Ended<'error'>): Json {
   const { data = {} } = error;
@@ -85,12 +65,6 @@ export function releasedErrorData({ error, receipt }: Ended<'error'>): Json {
 
 export function receiptData(receipt: ReleaseReceipt): JsonObject {
   return { [`${META_PREFIX}receipt`]: { ...receipt } };
-}
-
-/** What a server says beside its answer, without what only we may say: it could not have been us who denied or received it. */
-function notOurs(said: Json | undefined): JsonObject {
-  if (said === undefined || !isJsonObject(said)) return {};
-  return Object.fromEntries(Object.entries(said).filter(([key]) => !key.startsWith(META_PREFIX)));
 }
 
 /** A denied tools/call as the tool's result: clients show that to the model, where an error of the protocol becomes a stack trace in some. */

@@ -12,12 +12,12 @@ import type { BoundTask } from './bound-tasks.ts';
 import { captureCall } from './captured-call.ts';
 import type { ViewName } from './client-port.ts';
 import { ClientQuestions, momentOf, type Within } from './client-questions.ts';
-import { notInOurName } from './client-view.ts';
 import type { Enforcement } from './enforcement.ts';
 import { forwarded } from './forwarded-meta.ts';
 import { CALLS_IN_FLIGHT_PER_SESSION_MAX } from './limits.ts';
 import type { Listener } from './notices.ts';
 import { OUTCOME_OF_TASK } from './output-check.ts';
+import { notInOurName, partsNotInOurName } from './own-name.ts';
 import type { RunningCall } from './runner.ts';
 import { Subscriptions } from './subscriptions.ts';
 import type { OwnerOfTasks } from './task-names.ts';
@@ -182,7 +182,10 @@ export class Conversation implements Listener {
       this.#fetching.delete(name);
       if (ended.kind === 'result') {
         const { result } = ended;
-        this.#tell({ method, params: { ...forwarded({ ...result, ...notInOurName(result) }), taskId: name } }, server);
+        this.#tell(
+          { method, params: { ...forwarded({ ...result, ...partsNotInOurName(result) }), taskId: name } },
+          server,
+        );
       }
       if (again !== undefined && !this.isClosed) this.#taskNoticed(server, again);
     });
@@ -239,7 +242,10 @@ export class Conversation implements Listener {
     const visible = await this.gate.visible(this.principal);
     return toolsOf(this.view, catalogue)
       .filter(({ server, name }) => visible.has(`${server}/${name}`) && !catalogue.drifted(server, name))
-      .map(({ server, name, definition }) => ({ ...definition, name: exposedName(this.view, server, name) }));
+      .map(({ server, name, definition }) => ({
+        ...notInOurName(definition),
+        name: exposedName(this.view, server, name),
+      }));
   }
 
   /** What servers offer besides tools, as far as this client may know of it. */
@@ -250,7 +256,7 @@ export class Conversation implements Listener {
     const shown = servers.filter((server) => visible.has(actionId(method, server, method)));
     const lists = await Promise.all(
       shown.map(async (server) => {
-        const items = await this.#list(server, kind);
+        const items = (await this.#list(server, kind)).map(notInOurName);
         if (kind !== 'prompts' || this.view.kind === 'server') return items;
         return items.map((item) => ({ ...item, name: exposedName(this.view, server, String(item.name)) }));
       }),

@@ -2,7 +2,7 @@
 // nobody else, so that no peer can speak in the name of the gate. Everything else passes as it came.
 
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
-import { META_PREFIX } from './client-view.ts';
+import { META_PREFIX } from './own-name.ts';
 
 /** What relates a message to a task stays. */
 const HOP_KEYS = /^io\.modelcontextprotocol\/(?!related-task$)/;

@@ -118,6 +118,9 @@ export const ROUNDS_MAX = 8;
 /** The client's time to answer a question: a person may have to be found first. */
 export const QUESTION_TIMEOUT_MS = 10 * MINUTE;
 
+/** What one call may wait for its client's answers altogether: several questions, each with a person who was away for a while. */
+export const CALL_WAITS_FOR_CLIENT_MS = 60 * MINUTE;
+
 /** How old a list of prompts or resources may be before it is read again, and how long a client waits for that. */
 export const LIST_FRESH_MS = 5 * SECOND;
 export const LIST_WAIT_MS = 5 * SECOND;

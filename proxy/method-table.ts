@@ -1,6 +1,7 @@
 // Every MCP message there is, and what this gate does with it in each era. The tables are closed: what is not in them is refused and recorded.
 // test/unit/proxy/method-table.test.ts compares them with the published schema of every revision.
 
+import type { DenialCode } from '../domain/denial.ts';
 import type { Era } from './tool-server.ts';
 
 export type Sender = 'client' | 'server';
@@ -162,8 +163,24 @@ export function lookupMethod(era: Era, sender: Sender, kind: MessageKind, method
   return TABLE.get(`${era} ${sender} ${kind} ${method}`);
 }
 
+/** Why a message of this sender is refused that its era does not serve: `row` is what the table has for it, if anything. */
+export function unservedCode(sender: Sender, method: string, row: MethodRow | undefined): DenialCode {
+  if (row !== undefined) return 'METHOD_NOT_SERVED';
+  return isOfOtherSide(sender, method) ? 'MESSAGE_DIRECTION' : 'METHOD_UNKNOWN';
+}
+
+/** The member of the params that names the target of a request. `Mcp-Name` repeats it in 2026-07-28. */
+export const NAMED_BY: Readonly<Record<string, string>> = {
+  'tools/call': 'name',
+  'prompts/get': 'name',
+  'resources/read': 'uri',
+  'tasks/get': 'taskId',
+  'tasks/update': 'taskId',
+  'tasks/cancel': 'taskId',
+};
+
 /** Whether only the other side may send this method: then the message travels in the wrong direction. */
-export function isOfOtherSide(sender: Sender, method: string): boolean {
+function isOfOtherSide(sender: Sender, method: string): boolean {
   const named = METHOD_ROWS.filter((row) => row.method === method);
   return named.length > 0 && named.every((row) => row.sender !== sender);
 }

@@ -2,7 +2,8 @@
 
 import { expect, it } from 'vitest';
 import { canonicalJson } from '../../domain/canonical-json.ts';
-import { denialError, META_PREFIX } from '../../proxy/client-view.ts';
+import { denialError } from '../../proxy/client-view.ts';
+import { META_PREFIX } from '../../proxy/own-name.ts';
 import { toolCallReply } from '../support/call-reply.ts';
 import { pinned } from './pinned.ts';
 

@@ -5,7 +5,7 @@ import { isGovernedMethod } from '../../../domain/action.ts';
 import { type DenialCode, deny } from '../../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { Reply } from '../../../proxy/client-port.ts';
-import { denialData, denialError, META_PREFIX, type OperatorHints } from '../../../proxy/client-view.ts';
+import { denialData, denialError, type OperatorHints } from '../../../proxy/client-view.ts';
 import type { Conversation, Participation } from '../../../proxy/conversation.ts';
 import type { Enforcement } from '../../../proxy/enforcement.ts';
 import {
@@ -20,14 +20,15 @@ import {
 import { CALLS_IN_FLIGHT_PER_SESSION_MAX } from '../../../proxy/limits.ts';
 import { isLoggable, isLogLevel } from '../../../proxy/log-level.ts';
 import {
-  isOfOtherSide,
   isServedRevision,
   LATEST_REVISION,
   lookupMethod,
   MODERN_REVISION,
   type ServedRevision,
+  unservedCode,
 } from '../../../proxy/method-table.ts';
 import { operationOf } from '../../../proxy/operation.ts';
+import { reservedMeta } from '../../../proxy/own-name.ts';
 import { pageOf } from '../../../proxy/page.ts';
 import type { Manner, Notice, OfferKind } from '../../../proxy/tool-server.ts';
 import { AskedClient } from './asked-client.ts';
@@ -182,7 +183,7 @@ export class LegacySession {
   async #notification({ method, params = {} }: Notification): Promise<void> {
     const row = lookupMethod('legacy', 'client', 'notification', method);
     if (row === undefined || row.action === 'deny')
-      return this.#record(refusalOf(method, row !== undefined), 'a notification', method);
+      return this.#record(unservedCode('client', method, row), 'a notification', method);
     if (method === 'notifications/cancelled') this.#cancel(params);
     if (method === 'notifications/progress') this.#asked.progressed(params);
   }
@@ -201,7 +202,7 @@ export class LegacySession {
     const { id, method, params = {} } = message;
     const row = lookupMethod('legacy', 'client', 'request', method);
     const refuse = (code: DenialCode, detail: string) => this.refuse(code, detail, reply, id, method);
-    if (row === undefined || row.action === 'deny') return refuse(refusalOf(method, row !== undefined), method);
+    if (row === undefined || row.action === 'deny') return refuse(unservedCode('client', method, row), method);
     const reserved = reservedMeta(params);
     if (reserved !== undefined) return refuse('META_RESERVED', reserved);
     if (method === 'initialize') return this.#initialize(message, reply);
@@ -358,14 +359,4 @@ export class LegacySession {
   async #record(code: DenialCode, detail: string, method: string): Promise<void> {
     await this.#conversation.refuse(deny(code, detail), method);
   }
-}
-
-function refusalOf(method: string, known: boolean): DenialCode {
-  if (known) return 'METHOD_NOT_SERVED';
-  return isOfOtherSide('client', method) ? 'MESSAGE_DIRECTION' : 'METHOD_UNKNOWN';
-}
-
-/** The first `_meta` key that only this gate may set. */
-function reservedMeta({ _meta: meta }: JsonObject): string | undefined {
-  return isJsonObject(meta) ? Object.keys(meta).find((key) => key.startsWith(META_PREFIX)) : undefined;
 }

@@ -3,22 +3,13 @@
 
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { ProtocolHeaders } from '../../../proxy/client-port.ts';
+import { NAMED_BY } from '../../../proxy/method-table.ts';
 import { KEY } from './protocol.ts';
 
 export interface Mirrored {
   readonly method: string;
   readonly params: JsonObject | undefined;
 }
-
-/** The member of the params that `Mcp-Name` repeats. */
-const NAMED_BY: Readonly<Record<string, string>> = {
-  'tools/call': 'name',
-  'prompts/get': 'name',
-  'resources/read': 'uri',
-  'tasks/get': 'taskId',
-  'tasks/update': 'taskId',
-  'tasks/cancel': 'taskId',
-};
 
 const BASE64_VALUE = /^=\?base64\?(.*)\?=$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;

@@ -2,14 +2,15 @@
 // headers must say the same. Whatever is refused is recorded first and answered then. The bytes were parsed by whoever hands a message over.
 
 import { actionId, isGovernedMethod } from '../../../domain/action.ts';
-import { type Denial, type DenialCode, deny } from '../../../domain/denial.ts';
+import { type Denial, deny } from '../../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { Delivery, ProtocolHeaders, Reply } from '../../../proxy/client-port.ts';
-import { denialData, errorCode, META_PREFIX, type OperatorHints } from '../../../proxy/client-view.ts';
+import { denialData, errorCode, type OperatorHints } from '../../../proxy/client-view.ts';
 import type { Conversation } from '../../../proxy/conversation.ts';
 import { type Classified, classify, type RequestId, RPC, resultMessage } from '../../../proxy/jsonrpc.ts';
-import { isOfOtherSide, lookupMethod, MODERN_REVISION } from '../../../proxy/method-table.ts';
+import { lookupMethod, MODERN_REVISION, unservedCode } from '../../../proxy/method-table.ts';
 import { operationOf } from '../../../proxy/operation.ts';
+import { reservedMeta } from '../../../proxy/own-name.ts';
 import { pageOf } from '../../../proxy/page.ts';
 import type { Notice, OfferKind } from '../../../proxy/tool-server.ts';
 import { type Asked, identityOf, missing, UNCACHED } from './call-reply.ts';
@@ -115,7 +116,7 @@ export class ModernSession {
     if (mismatch !== undefined) return this.#refuse(null, method, reply, headerRefusal(mismatch));
     const row = lookupMethod('modern', 'client', 'notification', method);
     if (row === undefined || row.action === 'deny') {
-      await this.#conversation.refuse(deny(refusalOf(method, row !== undefined), 'a notification'), method);
+      await this.#conversation.refuse(deny(unservedCode('client', method, row), 'a notification'), method);
       return;
     }
     // A cancellation that crosses its answer finds nothing and changes nothing. On HTTP closing the stream is what cancels.
@@ -134,7 +135,7 @@ export class ModernSession {
     if (envelope.version !== MODERN_REVISION) return refuse(versionRefusal(envelope.version));
     const row = lookupMethod('modern', 'client', 'request', method);
     if (row === undefined || row.action === 'deny')
-      return refuse(refusalFor(deny(refusalOf(method, row !== undefined), method), RPC.methodNotFound));
+      return refuse(refusalFor(deny(unservedCode('client', method, row), method), RPC.methodNotFound));
     const reserved = reservedMeta(params);
     if (reserved !== undefined) return refuse(refusalFor(deny('META_RESERVED', reserved)));
     const asked = { id, method, params };
@@ -268,14 +269,4 @@ function versionRefusal(requested: string): Refusal {
   const denial = deny('MESSAGE_MALFORMED', `protocol version ${requested}`);
   const data = { supported: [MODERN_REVISION], requested };
   return { denial, rpc: CODE.unsupportedVersion, message: 'Unsupported protocol version', data };
-}
-
-function refusalOf(method: string, known: boolean): DenialCode {
-  if (known) return 'METHOD_NOT_SERVED';
-  return isOfOtherSide('client', method) ? 'MESSAGE_DIRECTION' : 'METHOD_UNKNOWN';
-}
-
-/** The first `_meta` key that only this gate may set. */
-function reservedMeta({ _meta: meta }: JsonObject): string | undefined {
-  return isJsonObject(meta) ? Object.keys(meta).find((key) => key.startsWith(META_PREFIX)) : undefined;
 }

@@ -2,16 +2,7 @@
 // from the body that is sent and nothing else; a value that a header cannot carry goes as Base64.
 
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
-
-/** The parameter that `Mcp-Name` repeats. */
-const NAMED_BY: Readonly<Record<string, string>> = {
-  'tools/call': 'name',
-  'prompts/get': 'name',
-  'resources/read': 'uri',
-  'tasks/get': 'taskId',
-  'tasks/update': 'taskId',
-  'tasks/cancel': 'taskId',
-};
+import { NAMED_BY } from '../../../proxy/method-table.ts';
 
 const ANNOTATION = 'x-mcp-header';
 /** RFC 9110. */

@@ -58,6 +58,24 @@ describe('a view', () => {
     expect(told).toEqual([log.method]);
   });
 
+  proves('G8', 'lists nothing that speaks in our name', async () => {
+    const item = { name: 'a', uri: 'a:b', _meta: { 'dev.portcullis/receipt': { call: 'forged' }, own: 1 } };
+    const world = await World.open({ tools: [{ ...item, inputSchema: { type: 'object' } }] });
+    const { server } = world;
+    server.description = { ...(server.description as ServerDescription), capabilities: { prompts: {}, resources: {} } };
+    server.list = async () => [item];
+    const options = { principal: PRINCIPAL, view: { kind: 'all' }, onNotice: () => {} } as const;
+    const conversation = new Conversation(world.enforcement, options);
+    const lists = await Promise.all([
+      conversation.tools(),
+      conversation.offers('prompts'),
+      conversation.offers('resources'),
+      conversation.offers('resourceTemplates'),
+    ]);
+    for (const list of lists) expect(list).toMatchObject([{ _meta: { own: 1 } }]);
+    expect(JSON.stringify(lists)).not.toContain('dev.portcullis/');
+  });
+
   it('of another server finds neither its resources nor its tasks', async () => {
     const { conversation, world } = await conversing({ kind: 'server', server: 'other' });
     const call = world.capture().call;

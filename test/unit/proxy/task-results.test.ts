@@ -13,7 +13,7 @@ import { outputCheck } from '../../../proxy/output-check.ts';
 import { renamedTasks } from '../../../proxy/task-names.ts';
 import { PLAIN_MANNER } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
-import { describe as described, PRINCIPAL, World } from '../../support/gate-world.ts';
+import { describe as described, PRINCIPAL, settled, World } from '../../support/gate-world.ts';
 import { until } from '../../support/legacy-client.ts';
 
 const CALL = '01JZ0000000000000000000000' as CallId;
@@ -127,14 +127,14 @@ describe('what a server says of a task unasked', () => {
   async function owner(agent = 'coder') {
     const world = await World.open();
     const told: JsonObject[] = [];
-    new Conversation(world.enforcement, {
+    const conversation = new Conversation(world.enforcement, {
       principal: { ...PRINCIPAL, agent },
       view: { kind: 'all' },
       onNotice: ({ params }) => told.push(params),
     });
     world.enforcement.tasks.bind({ server: 'fs', taskId: 't', agent: 'coder', tool: 'write_file', call: CALL });
     const say = (params: JsonObject) => world.enforcement.notices.tell('fs', { method: 'notifications/tasks', params });
-    return { world, told, say };
+    return { world, told, say, conversation };
   }
 
   proves('G9', 'reaches nobody but its owner, and of an unknown task nobody', async () => {
@@ -157,6 +157,31 @@ describe('what a server says of a task unasked', () => {
     expect(told).toEqual([state]);
     expect(world.server.heard.map(({ dispatch }) => dispatch.method)).toEqual(['tasks/get']);
     expect(world.entries(true).filter(({ type }) => type === 'call.ending')).toHaveLength(1);
+  });
+
+  proves('G8', 'questions in what is fetched are told to nobody: no rule has decided about them', async () => {
+    const { world, say, told } = await owner();
+    const inputRequests = { a: { method: 'elicitation/create', params: { message: 'Who?' } } };
+    world.server.respond = () => ({
+      kind: 'result',
+      result: { taskId: 't', status: 'input_required', inputRequests },
+      bytes: 1,
+    });
+    say({ taskId: 't', status: 'input_required', inputRequests });
+    await until(() => world.entries().some(({ type }) => type === 'call.ending'));
+    const [outcome] = world.entries().flatMap(({ outcome }) => (outcome === undefined ? [] : [outcome]));
+    expect(outcome).toMatchObject({ status: 'withheld', code: 'OUTPUT_UNSUPPORTED' });
+    expect(told).toEqual([]);
+  });
+
+  it('is not told to a conversation that has ended meanwhile', async () => {
+    const { world, say, told, conversation } = await owner();
+    world.server.respond = () => ({ kind: 'result', result: { taskId: 't', status: 'completed' }, bytes: 1 });
+    world.enforcement.notices.tell('fs', { method: 'notifications/tools/list_changed', params: {} });
+    say({ taskId: 't', status: 'completed', result: {} });
+    await conversation.close('disconnect');
+    await settled();
+    expect(told).toEqual([]);
   });
 
   it('a result in it does not speak in our name', async () => {

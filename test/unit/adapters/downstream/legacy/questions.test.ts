@@ -6,7 +6,8 @@ import type { Authorization, AuthorizationRequest } from '../../../../../control
 import { rpcCode } from '../../../../../domain/denial.ts';
 import type { CallId } from '../../../../../domain/ids.ts';
 import type { JsonObject } from '../../../../../domain/json.ts';
-import { QUESTIONS_PER_CALL_MAX } from '../../../../../proxy/limits.ts';
+import { Enforcement } from '../../../../../proxy/enforcement.ts';
+import { QUESTIONS_AT_ONCE_PER_SESSION_MAX, QUESTIONS_PER_CALL_MAX } from '../../../../../proxy/limits.ts';
 import type { Question, QuestionAnswer } from '../../../../../proxy/tool-server.ts';
 import { proves } from '../../../../guarantees.ts';
 import { LIMITS, resultOf, settled, World } from '../../../../support/gate-world.ts';
@@ -144,6 +145,42 @@ describe('a question that is not put', () => {
     answer(resultOf('done'));
     await call.done;
     expect(call.heard).toMatchObject([{ id: 'call', result: {} }]);
+  });
+
+  proves('G4', 'too many at once: those beyond are refused and recorded, until some are answered', async () => {
+    const client = await LegacyClient.open();
+    const first = await client.call('first');
+    const { hooks } = client.atServer;
+    for (let n = 0; n < QUESTIONS_AT_ONCE_PER_SESSION_MAX; n++) hooks.ask(ROOTS);
+    await until(() => questionsIn(first).length === QUESTIONS_AT_ONCE_PER_SESSION_MAX);
+    const second = await client.call('second');
+    const crowded = await client.atServer.hooks.ask(ROOTS).answer;
+    expect(crowded).toMatchObject({ kind: 'error', error: { code: rpcCode('OVERLOADED') } });
+    expect(client.denials()).toMatchObject([{ code: 'OVERLOADED' }]);
+    await client.say({ id: questionsIn(first)[0]?.id ?? 0, result: { roots: [] } }).done;
+    await settled();
+    client.atServer.hooks.ask(ROOTS);
+    await until(() => questionsIn(second).length === 1);
+    await client.session.close('disconnect');
+    await Promise.all([first.done, second.done]);
+  });
+
+  proves('G4', 'too many of all clients at once', async () => {
+    const client = await LegacyClient.open(EVERYTHING, {
+      makeEnforcement: (ports) => {
+        class Full extends Enforcement {
+          override hasRoomToAsk(): boolean {
+            return false;
+          }
+        }
+        return new Full(ports);
+      },
+    });
+    const call = await client.call();
+    expect(await client.atServer.hooks.ask(ROOTS).answer).toMatchObject({ error: { code: rpcCode('OVERLOADED') } });
+    expect(call.heard).toEqual([]);
+    client.atServer.answer(resultOf('done'));
+    await call.done;
   });
 
   it('after the call has ended', async () => {
