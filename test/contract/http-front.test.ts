@@ -491,6 +491,23 @@ describe('a message', () => {
     expect(connection.received.indexOf('"id":1')).toBeLessThan(connection.received.indexOf('"id":2'));
   });
 
+  it('that waits behind another is given up with its connection', async () => {
+    const { front, open, raw, rawPost, sessions } = await start({ limits: { drainMs: 20_000 } });
+    const id = await open();
+    const connection = await raw();
+    const headers = { 'mcp-session-id': id };
+    connection.send(rawPost(headers, call(1, 'slow')) + rawPost(headers, call(2, 'slow')));
+    await connection.until(() => sessions.last.waiting === 2);
+    const gone: number[] = [];
+    for (const [index, delivery] of sessions.last.deliveries.slice(1).entries())
+      delivery?.onGone?.(() => gone.push(index));
+    connection.close();
+    await expect.poll(() => gone).toHaveLength(2);
+    sessions.last.release();
+    // Nothing is left that a shutdown would wait for.
+    await front.close();
+  }, 15_000);
+
   it('whose sender closes his writing side is carried out once and harms nobody', async () => {
     const { open, post, raw, rawPost, sessions } = await start();
     const id = await open();

@@ -19,6 +19,7 @@ import { WsFront } from '../ws/ws-front.ts';
 import { Access, type AccessOptions, type Admitted, refusalOf } from './access.ts';
 import { isLoopback, urlOf } from './addresses.ts';
 import { discardBody } from './body.ts';
+import { Connections } from './connections.ts';
 import { deliveryOf } from './delivery.ts';
 import { type HttpSession, HttpSessions, type Used, use } from './http-sessions.ts';
 import { MessageIntake } from './message-intake.ts';
@@ -119,6 +120,7 @@ class Listener implements HttpFront {
   readonly #options: HttpFrontOptions;
   readonly #limits: HttpFrontLimits;
   readonly #server: Server;
+  readonly #connections: Connections;
   readonly #access: Access;
   readonly #sessions: HttpSessions;
   readonly #modern: ModernClients;
@@ -164,6 +166,7 @@ class Listener implements HttpFront {
     // Node drops the headers beyond a number in silence; ours are bounded in bytes instead, and loudly.
     this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = connectionsMax;
+    this.#connections = new Connections(this.#server);
     this.#server.on('request', (request, response) => this.#accept(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#webSockets.upgrade(request, socket, head));
     this.#server.on('connect', (request, socket) => this.#webSockets.refuse(request, socket, NO_TUNNELS));
@@ -246,6 +249,7 @@ class Listener implements HttpFront {
   #accept(request: IncomingMessage, response: ServerResponse): void {
     this.#unfinished++;
     response.on('close', this.#onFinished);
+    this.#connections.watch(request, response);
     this.#handle(request, response).catch((error: unknown) => {
       // Nothing above rejects unless we are wrong. The client must not wait for that; the gate hears of it.
       if (response.headersSent) response.destroy();
