@@ -1,19 +1,19 @@
 // A server of which each conversation gets its own: what one says, keeps and breaks there, no other conversation ever meets.
 
-import { afterEach, expect } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { generateApiKey } from '../../adapters/identity/api-key.ts';
 import { type HttpCounter, startHttpCounter } from '../fixtures/servers/http-counter.ts';
 import { proves } from '../guarantees.ts';
 import { closeInstallations, type Installation, installation, type RunningCommand } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
 import { EventListener } from '../support/event-listener.ts';
-import { callsOf } from '../support/evidence.ts';
+import { callsOf, heardIn } from '../support/evidence.ts';
 import { ALL_SERVERS, type Neighbour, neighbours } from '../support/neighbours.ts';
 import { processesNaming } from '../support/processes.ts';
 import { denialOf, RawHttp, RawStdio, textOf } from '../support/raw-mcp.ts';
 import { RawModern } from '../support/raw-modern.ts';
 
-afterEach(closeInstallations);
+afterAll(closeInstallations);
 
 const keys = { ada: generateApiKey(), bob: generateApiKey() };
 const agents = {
@@ -126,110 +126,111 @@ proves(
   60_000,
 );
 
-proves(
-  'G9',
-  'what a process of one session says unasked reaches that session alone, and so do its lists and subscriptions',
-  async () => {
-    const gate = await apart();
-    const [ada, other, bob] = [
-      await session(gate.url, 'ada'),
-      await session(gate.url, 'ada'),
-      await session(gate.url, 'bob'),
-    ];
-    const all = [ada, other, bob];
-    const streams = await Promise.all(
-      all.map(({ url, headers }) => EventListener.open(url, { headers: { ...headers, accept: 'text/event-stream' } })),
-    );
-    for (const client of all) {
-      await client.ask('resources/subscribe', { uri: 'note://own' });
-      await client.ask('logging/setLevel', { level: 'debug' });
-    }
-    const listening = new RawModern(gate.url, credential('bob')).begin('subscriptions/listen', {
-      notifications: { resourceSubscriptions: ['note://own'], promptsListChanged: true },
-    });
-    await listening.until((heard) => heard.length > 0);
-    expect(textOf(await ada.call('own__tell', {}))).toBe('own: told');
-    const methods = (index: number) => streams[index]?.messages.map(({ method }) => method) ?? [];
-    await streams[0]?.until((heard) => heard.some(({ method }) => method === 'notifications/resources/updated'));
-    // Behind this nothing of that call can be on its way any more: it is said after, and on the same streams.
-    for (const client of [other, bob]) {
-      await client.call('own__tell', {});
-    }
-    await streams[1]?.until((heard) => heard.length >= 2);
-    await streams[2]?.until((heard) => heard.length >= 2);
-    const each = ['notifications/prompts/list_changed', 'notifications/resources/updated'];
-    for (const index of [0, 1, 2]) {
-      const said = methods(index).filter((method) => method !== 'notifications/tools/list_changed');
-      expect(said.filter((method) => method !== 'notifications/message').sort()).toEqual(each);
-    }
-    expect(listening.messages.map(({ method }) => method)).toEqual(['notifications/subscriptions/acknowledged']);
-    listening.close();
-    for (const stream of streams) stream.close();
-    await gate.gate.stop();
-  },
-  60_000,
-);
+describe('behind one gate', () => {
+  let gate: Apart;
 
-proves(
-  'G6',
-  'a process that dies takes the calls of its session with it and of no other; the next call gets another process',
-  async () => {
-    const gate = await apart();
-    const [ada, bob] = [await session(gate.url, 'ada'), await session(gate.url, 'bob')];
-    const mine = counted(await ada.call('own__count', {}));
-    const his = counted(await bob.call('own__count', {}));
-    const waiting = ada.call('own__wait', { text: 'a' });
-    const hisWaiting = bob.call('own__wait', { text: 'b' });
-    while (!gate.at.read('own.jsonl').includes('"b"') || !gate.at.read('own.jsonl').includes('"a"'))
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    process.kill(mine.pid, 'SIGKILL');
-    expect(denialOf(await waiting)).toBe('TOOL_LOST');
-    const next = counted(await ada.call('own__count', {}));
-    expect(next.count).toBe(1);
-    expect(next.pid).not.toBe(mine.pid);
-    expect(counted(await bob.call('own__count', {}))).toEqual({ count: 2, pid: his.pid });
-    await bob.call('own__echo', { text: 'b' });
-    expect(textOf(await hisWaiting)).toBe('own: waited for b');
-    await gate.gate.stop();
-    const calls = await callsOf(gate.at, 'many');
-    expect(calls.filter(({ status }) => status === 'unknown').map(({ agent }) => agent)).toEqual(['ada']);
-    expect(gate.at.read('own.jsonl').match(/"name":"wait"/g)).toHaveLength(2);
-  },
-  60_000,
-);
+  beforeAll(async () => {
+    gate = await apart(['--tasks']);
+  }, 60_000);
 
-proves(
-  'G9',
-  'a task belongs to the session whose process works on it; equal ids of other processes are other tasks',
-  async () => {
-    const gate = await apart(['--tasks']);
-    const [ada, other, bob] = [
-      await session(gate.url, 'ada'),
-      await session(gate.url, 'ada'),
-      await session(gate.url, 'bob'),
-    ];
-    const ids: string[] = [];
-    for (const [client, text] of [
-      [ada, 'one'],
-      [other, 'two'],
-      [bob, 'three'],
-    ] as const) {
-      const made = await client.ask('tools/call', { name: 'own__work', arguments: { text }, task: {} });
-      ids.push(String((made.result?.task as { taskId: string } | undefined)?.taskId));
-    }
-    const [adas = '', others = '', bobs = ''] = ids;
-    expect(textOf(await ada.ask('tasks/result', { taskId: adas }))).toBe('own: one');
-    expect(textOf(await other.ask('tasks/result', { taskId: others }))).toBe('own: two');
-    expect(textOf(await bob.ask('tasks/result', { taskId: bobs }))).toBe('own: three');
-    expect(others).not.toBe(adas);
-    for (const taskId of [others, 'nothing'])
-      expect(denialOf(await ada.ask('tasks/get', { taskId }))).toBe('TOOL_UNKNOWN');
-    const listed = (await ada.ask('tasks/list')).result?.tasks as { taskId: string }[];
-    expect(listed.map(({ taskId }) => taskId)).toEqual([adas]);
-    await gate.gate.stop();
-  },
-  60_000,
-);
+  proves(
+    'G9',
+    'what a process of one session says unasked reaches that session alone, and so do its lists and subscriptions',
+    async () => {
+      const [ada, other, bob] = [
+        await session(gate.url, 'ada'),
+        await session(gate.url, 'ada'),
+        await session(gate.url, 'bob'),
+      ];
+      const all = [ada, other, bob];
+      const streams = await Promise.all(
+        all.map(({ url, headers }) =>
+          EventListener.open(url, { headers: { ...headers, accept: 'text/event-stream' } }),
+        ),
+      );
+      for (const client of all) {
+        await client.ask('resources/subscribe', { uri: 'note://own' });
+        await client.ask('logging/setLevel', { level: 'debug' });
+      }
+      const listening = new RawModern(gate.url, credential('bob')).begin('subscriptions/listen', {
+        notifications: { resourceSubscriptions: ['note://own'], promptsListChanged: true },
+      });
+      await listening.until((heard) => heard.length > 0);
+      expect(textOf(await ada.call('own__tell', {}))).toBe('own: told');
+      const each = ['notifications/prompts/list_changed', 'notifications/resources/updated'];
+      const saidOn = ({ messages }: EventListener) =>
+        messages.flatMap(({ method }) => (each.includes(String(method)) ? [String(method)] : [])).sort();
+      await streams[0]?.until(() => saidOn(streams[0] as EventListener).length === 2);
+      // What the other processes say comes behind it, and on the same streams.
+      for (const client of [other, bob]) await client.call('own__tell', {});
+      for (const stream of streams) await stream.until(() => saidOn(stream).length >= 2);
+      expect(streams.map(saidOn)).toEqual([each, each, each]);
+      const methods = streams.flatMap(({ messages }) => messages.map(({ method }) => method));
+      expect(methods).not.toContain('notifications/message');
+      expect(listening.messages.map(({ method }) => method)).toEqual(['notifications/subscriptions/acknowledged']);
+      listening.close();
+      for (const stream of streams) stream.close();
+    },
+    60_000,
+  );
+
+  proves(
+    'G6',
+    'a process that dies takes the calls of its session with it and of no other; the next call gets another process',
+    async () => {
+      const [ada, bob] = [await session(gate.url, 'ada'), await session(gate.url, 'bob')];
+      const mine = counted(await ada.call('own__count', {}));
+      const his = counted(await bob.call('own__count', {}));
+      const waiting = ada.call('own__wait', { text: 'of ada' });
+      const hisWaiting = bob.call('own__wait', { text: 'of bob' });
+      while (!gate.at.read('own.jsonl').includes('"of bob"') || !gate.at.read('own.jsonl').includes('"of ada"'))
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      process.kill(mine.pid, 'SIGKILL');
+      expect(denialOf(await waiting)).toBe('TOOL_LOST');
+      const next = counted(await ada.call('own__count', {}));
+      expect(next.count).toBe(1);
+      expect(next.pid).not.toBe(mine.pid);
+      expect(counted(await bob.call('own__count', {}))).toEqual({ count: 2, pid: his.pid });
+      await bob.call('own__echo', { text: 'of bob' });
+      expect(textOf(await hisWaiting)).toBe('own: waited for of bob');
+      const calls = await callsOf(gate.at, 'many');
+      expect(calls.filter(({ status }) => status === 'unknown').map(({ agent }) => agent)).toEqual(['ada']);
+      expect(gate.at.read('own.jsonl').match(/"name":"wait"/g)).toHaveLength(2);
+    },
+    60_000,
+  );
+
+  proves(
+    'G9',
+    'a task belongs to the session whose process works on it; equal ids of other processes are other tasks',
+    async () => {
+      const [ada, other, bob] = [
+        await session(gate.url, 'ada'),
+        await session(gate.url, 'ada'),
+        await session(gate.url, 'bob'),
+      ];
+      const ids: string[] = [];
+      for (const [client, text] of [
+        [ada, 'one'],
+        [other, 'two'],
+        [bob, 'three'],
+      ] as const) {
+        const made = await client.ask('tools/call', { name: 'own__work', arguments: { text }, task: {} });
+        ids.push(String((made.result?.task as { taskId: string } | undefined)?.taskId));
+      }
+      const [adas = '', others = '', bobs = ''] = ids;
+      expect(textOf(await ada.ask('tasks/result', { taskId: adas }))).toBe('own: one');
+      expect(textOf(await other.ask('tasks/result', { taskId: others }))).toBe('own: two');
+      expect(textOf(await bob.ask('tasks/result', { taskId: bobs }))).toBe('own: three');
+      expect(others).not.toBe(adas);
+      for (const taskId of [others, 'nothing'])
+        expect(denialOf(await ada.ask('tasks/get', { taskId }))).toBe('TOOL_UNKNOWN');
+      const listed = (await ada.ask('tasks/list')).result?.tasks as { taskId: string }[];
+      expect(listed.map(({ taskId }) => taskId)).toEqual([adas]);
+    },
+    60_000,
+  );
+});
 
 proves(
   'G4',
@@ -297,6 +298,31 @@ proves(
     } finally {
       for (const counter of counters) await counter.stop();
     }
+  },
+  60_000,
+);
+
+proves(
+  'G6',
+  'a process that dies with every call is not started with every call, and each call has its ending',
+  async () => {
+    const gate = await apart(['--dies']);
+    const ada = await session(gate.url, 'ada');
+    const codes: (string | undefined)[] = [];
+    for (let n = 0; n < 100; n++) codes.push(denialOf(await ada.call('own__count', {})));
+    expect(codes.slice(0, 2)).toEqual(['TOOL_LOST', 'TOOL_LOST']);
+    expect([...new Set(codes)].sort()).toEqual(['SERVER_UNAVAILABLE', 'TOOL_LOST']);
+    const heard = heardIn(gate.at.path('own.jsonl'));
+    const starts = heard.filter(({ method }) => method === 'initialize').length;
+    expect(starts).toBeLessThan(20);
+    // The first was to ask for the tools; each of the others had one call and took it along.
+    const lost = codes.filter((code) => code === 'TOOL_LOST').length;
+    expect(heard.filter(({ method }) => method === 'tools/call')).toHaveLength(lost);
+    expect(starts).toBe(lost + 1);
+    await gate.gate.stop();
+    const calls = (await callsOf(gate.at, 'many')).filter(({ tool }) => tool === 'count');
+    expect(calls.map(({ endings }) => endings.length)).toEqual(codes.map(() => 1));
+    expect(calls.filter(({ status }) => status === 'unknown')).toHaveLength(lost);
   },
   60_000,
 );

@@ -11,6 +11,7 @@ import { urlOf } from '../support/counter-gate.ts';
 import { type CallEvidence, callsOf, heardIn } from '../support/evidence.ts';
 import { processesNaming } from '../support/processes.ts';
 import { denialOf, RawHttp, type RawReply, textOf } from '../support/raw-mcp.ts';
+import { RawModern } from '../support/raw-modern.ts';
 
 const RULES = `@id("all") @reason("counting is harmless")
 permit (principal, action, resource);
@@ -43,13 +44,14 @@ beforeAll(async () => {
         http: { http: { url: `http://127.0.0.1:${http}/mcp` } },
         sse: { sse: { url: `http://127.0.0.1:${sse}/sse` } },
         ws: { ws: { url: `ws://127.0.0.1:${ws}/mcp` } },
+        asks: { stdio: { command: process.execPath, args: [fixtureServer('neighbour.mjs'), 'asks', at.path('asks')] } },
       },
     },
     RULES,
   );
   gate = at.start(['serve', '--name', 'all', '--http', '127.0.0.1:0']);
   url = await urlOf(gate);
-  await gate.says(/open: 4 server/);
+  await gate.says(/open: 5 server/);
 }, 60_000);
 
 afterEach(() => {
@@ -138,6 +140,30 @@ describe.each(['stdio', 'http', 'sse', 'ws'] as const)('a server behind %s that 
       }
       const slept = (await here()).filter(({ tool }) => tool === 'sleep');
       expect(slept.map(({ status }) => status)).toEqual(slept.map(() => 'unknown'));
+    },
+    90_000,
+  );
+});
+
+describe('a server that is killed while it waits for its client', () => {
+  proves(
+    'G6',
+    'ends the call that asked as unknown, and whoever brings the answer is told that nobody waits for it',
+    async () => {
+      const client = new RawModern(url);
+      const can = { capabilities: { elicitation: {} } };
+      const { result } = await client.call('asks__ask', {}, can);
+      const { requestState, inputRequests } = result as { requestState: string; inputRequests: JsonObject };
+      const asked = async () => (await callsOf(at, 'all')).filter(({ tool }) => tool === 'ask');
+      expect(await asked()).toMatchObject([{ endings: [] }]);
+      const [running] = processesNaming(at.path('asks'));
+      process.kill(running?.pid ?? 0, 'SIGKILL');
+      await until(async () => (await asked())[0]?.status === 'unknown');
+      const inputResponses = { [Object.keys(inputRequests)[0] ?? '']: { action: 'accept', content: {} } };
+      const params = { name: 'asks__ask', arguments: {}, requestState, inputResponses };
+      expect(denialOf(await client.ask('tools/call', params, can))).toBe('REQUEST_STATE_INVALID');
+      await until(async () => textOf(await client.call('asks__echo', { text: 'back' })) === 'asks: back');
+      expect(await asked()).toHaveLength(1);
     },
     90_000,
   );
