@@ -152,6 +152,18 @@ describe('a token bound to a key', () => {
     expect(new Set(jkts).size).toBe(1);
   });
 
+  it('takes the place of one that is not, once the server asks for it, without a person', async () => {
+    world.server.schemes = ['Bearer'];
+    const first = await up(server({}));
+    await first.stop();
+    const later = await up(server({}, false));
+    world.server.schemes = ['DPoP'];
+    world.revoke();
+    await expect.poll(async () => (await call(later)).kind, SOON).toBe('result');
+    expect(world.seen.at(-1)?.authorization).toMatch(/^DPoP /);
+    expect(world.authorizations.length).toBe(1);
+  });
+
   it('comes without a person too', async () => {
     world.authorization.clients.gate = { secret: 's3cret' };
     const oauth: OAuthConfig = {

@@ -130,14 +130,14 @@ export async function grantByClientCredentials(context: GrantContext, wanted: Wa
 }
 
 /** By the refresh token of a credential, at the issuer that gave it and nowhere else. */
-export async function grantByRefresh(context: GrantContext, held: Credential): Promise<Credential> {
+export async function grantByRefresh(context: GrantContext, held: Credential, { bound }: Wanted): Promise<Credential> {
   const { sdk, config, environment, fetch } = context;
   const { refreshToken, proofKey, scope } = held.tokens;
   if (refreshToken === undefined) throw new AuthorizationRefused('there is no refresh token');
   const known = configuredClient(config, environment);
   if (known !== undefined && known.clientId !== held.client.client_id)
     throw new AuthorizationRefused('the token was given to another client than the one configured');
-  const found = await discoverFor({ ...context, config: { ...config, issuer: held.issuer } }, held);
+  const found = await discoverFor({ ...context, config: { ...config, issuer: held.issuer } }, { ...held, bound });
   const { metadata, resource } = found;
   const client = known === undefined ? held.client : registered(context);
   // A token that was bound stays so, to the key that its refresh token may be bound to as well.

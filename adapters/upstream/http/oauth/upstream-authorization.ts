@@ -344,7 +344,7 @@ export class UpstreamAuthorization {
     let refusal: AuthorizationRefused | undefined;
     if (base?.tokens.refreshToken !== undefined && !wantsMore) {
       try {
-        const renewed = await grantByRefresh(context, now ?? base);
+        const renewed = await grantByRefresh(context, now ?? base, this.#wanted);
         // A server that gives no new refresh token leaves the old one good.
         const refreshToken = renewed.tokens.refreshToken ?? base.tokens.refreshToken;
         return { ...renewed, tokens: { ...renewed.tokens, refreshToken } };
