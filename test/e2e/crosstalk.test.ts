@@ -143,7 +143,14 @@ const called = (name: string, args: JsonObject = {}): JsonObject => ({ name, arg
 
 beforeAll(async () => {
   at = neighbours({
-    servers: { left: { flags: ['--tasks'] }, right: { flags: ['--tasks'] }, third: {} },
+    servers: {
+      left: { flags: ['--tasks'] },
+      right: { flags: ['--tasks'] },
+      newer: { flags: ['--modern'] },
+      // Where calls are cancelled, which a server may be at work on for a while.
+      older: {},
+      newest: { flags: ['--modern'] },
+    },
     agents: {
       me: { roles: [], auth: 'local' },
       ada: { roles: [], auth: { apiKey: keys.ada.digest } },
@@ -154,7 +161,7 @@ beforeAll(async () => {
   local = new RawStdio(gate);
   await local.initialize();
   url = await urlOf(gate);
-  await gate.says('open: 3 server(s)');
+  await gate.says('open: 5 server(s)');
 }, 60_000);
 
 beforeEach(async () => {
@@ -211,16 +218,16 @@ describe('calls of the same id and the same progress token', () => {
     'are each answered with their own result, and hear of their own progress alone, whoever else calls',
     async () => {
       const left = await allWait('left');
-      const right = await allWait('right');
+      const newer = await allWait('newer');
       // The last comes first: whoever would be confused by order is.
       for (const client of [...clients].reverse()) {
-        await release(client, 'right');
+        await release(client, 'newer');
         await release(client, 'left');
       }
       for (const { name } of clients) {
         for (const [server, begun] of [
           ['left', left],
-          ['right', right],
+          ['newer', newer],
         ] as const) {
           const { said, reply } = begun.get(name) as Begun;
           expect(await reply).toMatchObject({ id: `same-${server}` });
@@ -238,34 +245,36 @@ describe('calls of the same id and the same progress token', () => {
     60_000,
   );
 
-  proves(
-    'G9',
-    'are cancelled by their own client alone: the id of another session means nothing',
-    async () => {
-      const waiting = await allWait('third');
-      const [ada, ...others] = clients as [Client, ...Client[]];
-      // Sessions that have no such call, and clients whose era knows no such message over HTTP.
-      const strangers = [
-        overHttp('', await session('ada')),
-        overHttp('', await session('bob')),
-        ...clients.slice(3, 5),
-      ];
-      for (const stranger of strangers) await stranger.cancel('same-third');
-      await ada.cancel('same-third');
-      for (const other of others) {
-        await release(other, 'third');
-        expect(textOf(await (waiting.get(other.name) as Begun).reply)).toBe(`third: waited for ${other.name}`);
-      }
-      // The server heard of the one that was cancelled, and of no other.
-      const told = heardIn(at.path('third.jsonl')).filter(({ method }) => method === 'notifications/cancelled');
-      expect(told).toHaveLength(1);
-      expect(textOf(await release(ada, 'third'))).toBe('third: ada-1');
-      const calls = await callsOf(at, 'many');
-      const cancelled = calls.filter(({ code }) => code === 'CANCELLED').map(({ agent, args }) => [agent, args]);
-      expect(cancelled).toEqual([['ada', { text: 'ada-1' }]]);
-    },
-    60_000,
-  );
+  for (const server of ['older', 'newest'])
+    proves(
+      'G9',
+      `are cancelled by their own client alone: the id of another session means nothing (${server})`,
+      async () => {
+        const before = (await callsOf(at, 'many')).length;
+        const waiting = await allWait(server);
+        const [ada, ...others] = clients as [Client, ...Client[]];
+        // Sessions that have no such call, and clients whose era knows no such message over HTTP.
+        const strangers = [
+          overHttp('', await session('ada')),
+          overHttp('', await session('bob')),
+          ...clients.slice(3, 5),
+        ];
+        for (const stranger of strangers) await stranger.cancel(`same-${server}`);
+        await ada.cancel(`same-${server}`);
+        for (const other of others) {
+          await release(other, server);
+          expect(textOf(await (waiting.get(other.name) as Begun).reply)).toBe(`${server}: waited for ${other.name}`);
+        }
+        // The server heard of the one that was cancelled, and of no other.
+        const told = heardIn(at.path(`${server}.jsonl`)).filter(({ method }) => method === 'notifications/cancelled');
+        expect(told).toHaveLength(1);
+        expect(textOf(await release(ada, server))).toBe(`${server}: ada-1`);
+        const calls = (await callsOf(at, 'many')).slice(before);
+        const cancelled = calls.filter(({ code }) => code === 'CANCELLED').map(({ agent, args }) => [agent, args]);
+        expect(cancelled).toEqual([['ada', { text: 'ada-1' }]]);
+      },
+      60_000,
+    );
 });
 
 describe('what a shared server says', () => {
@@ -303,10 +312,14 @@ describe('what a shared server says', () => {
       await bob.call('right__echo', { text: 'bobs' });
       await waiting.reply;
 
+      // The same resource of a server of the newer era, which one of them listens to.
+      await other.ask('resources/subscribe', { uri: 'note://newer' });
+      expect(textOf(await bob.call('newer__tell', {}))).toBe('newer: told');
       const updated = (uri: string) => (heard: readonly JsonObject[]) =>
         heard.some(({ params }) => (params as JsonObject | undefined)?.uri === uri);
       await streams[0]?.until(updated('note://left'));
       await streams[1]?.until(updated('note://right'));
+      await streams[1]?.until(updated('note://newer'));
       await listens[0]?.until(updated('note://left'));
       await listens[1]?.until(updated('note://right'));
       const urisIn = (listener: EventListener | undefined) =>
@@ -315,7 +328,7 @@ describe('what a shared server says', () => {
         );
       expect([...streams, ...listens].map(urisIn)).toEqual([
         ['note://left'],
-        ['note://right'],
+        ['note://right', 'note://newer'],
         [],
         ['note://left'],
         ['note://right'],
@@ -332,36 +345,40 @@ describe('what a shared server says', () => {
 });
 
 describe('what a server leaves behind', () => {
-  proves(
-    'G9',
-    'the state of one client’s round is refused to every other client and for every other call, and that is recorded',
-    async () => {
-      const can = { capabilities: { elicitation: {} } };
-      const [ada, bob] = [new RawModern(url, credential('ada')), new RawModern(url, credential('bob'))];
-      const begun = await ada.call('left__ask', {}, { id: 'same', ...can });
-      const { requestState, inputRequests } = begun.result as { requestState: string; inputRequests: JsonObject };
-      const [key = ''] = Object.keys(inputRequests);
-      const answers = { requestState, inputResponses: { [key]: { action: 'accept', content: {} } } };
-      const before = (await callsOf(at, 'many')).filter(({ code }) => code === 'REQUEST_STATE_INVALID').length;
-      const retry = (client: RawModern, name: string, more: JsonObject = {}) =>
-        client.ask('tools/call', { ...called(name), ...answers, ...more }, { id: 'same', ...can });
-      const refused = [
-        await retry(bob, 'left__ask'),
-        await retry(ada, 'right__ask'),
-        await retry(ada, 'left__echo'),
-        await retry(ada, 'left__ask', { arguments: { more: 1 } }),
-        await retry(new RawModern(`${url}/left`, credential('ada')), 'ask'),
-      ];
-      expect(refused.map(denialOf)).toEqual(refused.map(() => 'REQUEST_STATE_INVALID'));
-      expect(textOf(await retry(ada, 'left__ask'))).toBe('left: {"action":"accept","content":{}}');
-      // It is used up.
-      expect(denialOf(await retry(ada, 'left__ask'))).toBe('REQUEST_STATE_INVALID');
-      const recorded = (await callsOf(at, 'many')).filter(({ code }) => code === 'REQUEST_STATE_INVALID');
-      expect(recorded.length - before).toBe(refused.length + 1);
-      expect(recorded.filter(({ agent }) => agent === 'bob')).toHaveLength(1);
-    },
-    60_000,
-  );
+  for (const [server, said] of [
+    ['left', '{"action":"accept","content":{}}'],
+    ['newer', 'newer 1 {"action":"accept","content":{}}'],
+  ] as const)
+    proves(
+      'G9',
+      `the state of one client’s round is refused to every other client and for every other call, and that is recorded (${server})`,
+      async () => {
+        const can = { capabilities: { elicitation: {} } };
+        const [ada, bob] = [new RawModern(url, credential('ada')), new RawModern(url, credential('bob'))];
+        const begun = await ada.call(`${server}__ask`, {}, { id: 'same', ...can });
+        const { requestState, inputRequests } = begun.result as { requestState: string; inputRequests: JsonObject };
+        const [key = ''] = Object.keys(inputRequests);
+        const answers = { requestState, inputResponses: { [key]: { action: 'accept', content: {} } } };
+        const before = (await callsOf(at, 'many')).filter(({ code }) => code === 'REQUEST_STATE_INVALID').length;
+        const retry = (client: RawModern, name: string, more: JsonObject = {}) =>
+          client.ask('tools/call', { ...called(name), ...answers, ...more }, { id: 'same', ...can });
+        const refused = [
+          await retry(bob, `${server}__ask`),
+          await retry(ada, 'right__ask'),
+          await retry(ada, `${server}__echo`),
+          await retry(ada, `${server}__ask`, { arguments: { more: 1 } }),
+          await retry(new RawModern(`${url}/${server}`, credential('ada')), 'ask'),
+        ];
+        expect(refused.map(denialOf)).toEqual(refused.map(() => 'REQUEST_STATE_INVALID'));
+        expect(textOf(await retry(ada, `${server}__ask`))).toBe(`${server}: ${said}`);
+        // It is used up.
+        expect(denialOf(await retry(ada, `${server}__ask`))).toBe('REQUEST_STATE_INVALID');
+        const recorded = (await callsOf(at, 'many')).filter(({ code }) => code === 'REQUEST_STATE_INVALID');
+        expect(recorded.length - before).toBe(refused.length + 1);
+        expect(recorded.slice(before).filter(({ agent }) => agent === 'bob')).toHaveLength(1);
+      },
+      60_000,
+    );
 
   proves(
     'G9',

@@ -44,6 +44,12 @@ beforeAll(async () => {
         http: { http: { url: `http://127.0.0.1:${http}/mcp` } },
         sse: { sse: { url: `http://127.0.0.1:${sse}/sse` } },
         ws: { ws: { url: `ws://127.0.0.1:${ws}/mcp` } },
+        newer: {
+          stdio: {
+            command: process.execPath,
+            args: [fixtureServer('neighbour.mjs'), 'newer', `--log=${at.path('newer.jsonl')}`, '--modern'],
+          },
+        },
         asks: { stdio: { command: process.execPath, args: [fixtureServer('neighbour.mjs'), 'asks', at.path('asks')] } },
       },
     },
@@ -51,7 +57,7 @@ beforeAll(async () => {
   );
   gate = at.start(['serve', '--name', 'all', '--http', '127.0.0.1:0']);
   url = await urlOf(gate);
-  await gate.says(/open: 5 server/);
+  await gate.says(/open: 6 server/);
 }, 60_000);
 
 afterEach(() => {
@@ -164,6 +170,36 @@ describe('a server that is killed while it waits for its client', () => {
       expect(denialOf(await client.ask('tools/call', params, can))).toBe('REQUEST_STATE_INVALID');
       await until(async () => textOf(await client.call('asks__echo', { text: 'back' })) === 'asks: back');
       expect(await asked()).toHaveLength(1);
+    },
+    90_000,
+  );
+});
+
+describe('a server of 2026-07-28 that is killed', () => {
+  proves(
+    'G6',
+    'ends every call that it had as unknown, for clients of both eras, and is called again when it is back',
+    async () => {
+      const [modern, legacy] = [new RawModern(url), new RawHttp(url)];
+      await legacy.initialize();
+      const calls = ['a', 'b'].flatMap((text) => [
+        modern.call('newer__wait', { text: `modern ${text}` }),
+        legacy.call('newer__wait', { text: `legacy ${text}` }),
+      ]);
+      const waits = () =>
+        heardIn(at.path('newer.jsonl')).filter(
+          ({ method, params }) => method === 'tools/call' && (params as JsonObject).name === 'wait',
+        );
+      await until(() => waits().length === 4);
+      const [running] = processesNaming(at.path('newer.jsonl'));
+      process.kill(running?.pid ?? 0, 'SIGKILL');
+      const lost = await Promise.all(calls);
+      expect(lost.map(denialOf)).toEqual(lost.map(() => 'TOOL_LOST'));
+      for (const client of [modern, legacy])
+        await until(async () => textOf(await client.call('newer__echo', { text: 'back' })) === 'newer: back');
+      expect(waits()).toHaveLength(4);
+      const recorded = (await callsOf(at, 'all')).filter(({ tool }) => tool === 'wait');
+      expect(recorded.map(({ status, endings }) => [status, endings.length])).toEqual(lost.map(() => ['unknown', 1]));
     },
     90_000,
   );
