@@ -261,6 +261,8 @@ describe.each([
         expect(refused.isError).toBe(true);
         return;
       }
+      // That they can be cancelled is not even said: no rule could ever allow it.
+      expect(client.capabilities().tasks).toEqual({ list: {}, requests: { tools: { call: {} } } });
       const begun = await request('tools/call', { name: tool, arguments: { topic: 'gates' }, task: { ttl: 60_000 } });
       const { taskId } = begun.task as { taskId: string };
       expect(await request('tasks/get', { taskId })).toMatchObject({ taskId });

@@ -34,6 +34,7 @@ import type { Manner, Notice, OfferKind } from '../../../proxy/tool-server.ts';
 import { AskedClient } from './asked-client.ts';
 import { callReply } from './call-reply.ts';
 import { olderDefinition } from './from-modern.ts';
+import { offered } from './offered.ts';
 import { RoundsOfCall } from './rounds.ts';
 
 type Request = Extract<Classified, { kind: 'request' }>;
@@ -221,12 +222,12 @@ export class LegacySession {
     this.#revision = isServedRevision(protocolVersion) ? protocolVersion : LATEST_REVISION;
     this.#capabilities = isJsonObject(capabilities) ? capabilities : {};
     await this.#conversation.meet('legacy');
-    const offered = await this.#conversation.capabilities();
+    const able = await offered(this.#conversation, this.#revision);
     const instructions = await this.#conversation.instructions();
     reply(
       resultMessage(id, {
         protocolVersion: this.#revision,
-        capabilities: offered,
+        capabilities: able,
         serverInfo: { name: 'portcullis', version: this.#options.version },
         ...(instructions === undefined ? {} : { instructions }),
       }),
