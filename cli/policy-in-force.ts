@@ -3,6 +3,7 @@
 
 import type { PolicySource, Problem, ServerTools } from '../control-plane/policy/source.ts';
 import { problemText } from '../control-plane/policy/source.ts';
+import type { DenialCode } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Catalogue, PinnedServer } from '../proxy/catalogue.ts';
@@ -31,8 +32,9 @@ export interface PolicyPorts {
 
 /** Servers that start together are there together: a policy for each of them would only be made to be replaced. */
 const GRACE_MS = 300;
-/** After the ledger refused the fact. */
+/** After the ledger refused the fact, or nobody could look at the policy; longer each time. */
 const AGAIN_MS = 1_000;
+const AGAIN_MS_MAX = 30_000;
 
 type Refused = Extract<InstallResult, { ok: false }>;
 
@@ -44,6 +46,8 @@ export class PolicyInForce {
   #stopTimer: (() => void) | undefined;
   #working = false;
   #closed = false;
+  /** Attempts in a row that failed for no fault of the policy. */
+  #failures = 0;
   readonly #told = new Set<string>();
   /** Settles when the gate is open, or cannot open by itself. */
   readonly settled: Promise<void>;
@@ -91,20 +95,30 @@ export class PolicyInForce {
   async #bring(): Promise<void> {
     if (this.#working) return this.#after(GRACE_MS);
     this.#working = true;
-    const { governance, note } = this.#ports;
     try {
-      await this.#install(this.#ports.servers.filter((server) => this.#there.has(server)));
+      const fault = await this.#install(this.#ports.servers.filter((server) => this.#there.has(server)));
+      if (fault === undefined) this.#failures = 0;
+      else this.#later('POLICY_ENGINE_FAULT', problemsText(fault.problems));
       this.#settle();
     } catch (fault) {
-      note(`the policy could not come into force yet: ${reasonOf(fault)}`);
-      if (this.#digest === undefined) governance.shut('policy', 'GOV_NOT_READY', reasonOf(fault));
-      this.#after(AGAIN_MS);
+      this.#later('GOV_NOT_READY', reasonOf(fault));
     } finally {
       this.#working = false;
     }
   }
 
-  async #install(there: readonly string[]): Promise<void> {
+  /** What is in force stays, and it is tried again. */
+  #later(code: DenialCode, reason: string): void {
+    if (this.#closed) return;
+    const { governance, note } = this.#ports;
+    note(`the policy could not come into force yet: ${reason}`);
+    if (this.#digest === undefined) governance.shut('policy', code, reason);
+    this.#after(Math.min(AGAIN_MS_MAX, AGAIN_MS * 2 ** Math.min(this.#failures, 10)));
+    this.#failures += 1;
+  }
+
+  /** Returns why nobody could look at the policy. */
+  async #install(there: readonly string[]): Promise<Refused | undefined> {
     const { configuration, governance, servers, onServed } = this.#ports;
     const known = (server: string): boolean => configuration?.manifest.servers[server] !== undefined;
     if (configuration === undefined || !servers.every(known)) {
@@ -112,14 +126,16 @@ export class PolicyInForce {
       governance.shut('policy', 'GOV_POLICY_MISSING', 'no policy for this server');
       governance.open('servers');
       this.#served = there;
-      return onServed(there);
+      onServed(there);
+      return undefined;
     }
     const before = this.#served;
     const refused = await this.#try(there, configuration);
-    if (refused !== undefined) await this.#installSome(there, refused, configuration);
+    if (refused !== undefined && refused.fault !== true) await this.#installSome(there, refused, configuration);
     governance.open('servers');
     const come = this.#served.filter((server) => !before.includes(server));
     if (come.length > 0) onServed(come);
+    return refused?.fault === true ? refused : undefined;
   }
 
   /** Not all fit together. First without those whose own tools do not fit, then whoever can be added to what is in force. */
@@ -130,10 +146,10 @@ export class PolicyInForce {
       [...blamed].map((server) => [server, refused.problems.filter((problem) => problem.server === server)]),
     );
     const together =
-      refused.fault !== true && blamed.size > 0 && innocent.some((server) => !this.#served.includes(server))
+      blamed.size > 0 && innocent.some((server) => !this.#served.includes(server))
         ? await this.#try(innocent, configuration)
         : refused;
-    if (together !== undefined && refused.fault !== true && there.length > 1) {
+    if (together !== undefined && there.length > 1) {
       for (const server of innocent) {
         if (this.#served.includes(server)) continue;
         const served = there.filter((other) => other === server || this.#served.includes(other));
@@ -176,17 +192,20 @@ export class PolicyInForce {
 
   #invalid(problems: readonly Problem[]): void {
     const { governance, note } = this.#ports;
-    const texts = problems.map(problemText);
-    note(`the policy is not valid, so every call is denied:\n  ${texts.join('\n  ')}`);
-    governance.shut('policy', 'GOV_POLICY_INVALID', texts[0] ?? 'not valid');
+    note(`the policy is not valid, so every call is denied:\n  ${problemsText(problems)}`);
+    governance.shut('policy', 'GOV_POLICY_INVALID', problems.map(problemText)[0] ?? 'not valid');
   }
 
   #leftOut(server: string, problems: readonly Problem[]): void {
-    const text = `server ${server} is not available, because the policy does not fit its tools:\n  ${problems.map(problemText).join('\n  ')}`;
+    const text = `server ${server} is not available, because the policy does not fit its tools:\n  ${problemsText(problems)}`;
     if (this.#told.has(text)) return;
     this.#told.add(text);
     this.#ports.note(text);
   }
+}
+
+function problemsText(problems: readonly Problem[]): string {
+  return problems.map(problemText).join('\n  ');
 }
 
 /** What rules are checked against. */

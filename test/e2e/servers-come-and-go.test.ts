@@ -72,7 +72,7 @@ proves(
       await new Promise((resolve) => setTimeout(resolve, 50));
     late = true;
     await Promise.all(streams);
-    expect(texts.length).toBeGreaterThan(100);
+    expect(texts.length).toBeGreaterThan(streams.length);
     expect([...new Set(texts)]).toEqual(['well: still there']);
     expect(await toolsOf(agent)).toContain('late__echo');
 

@@ -57,6 +57,25 @@ describe('an answer', () => {
   });
 });
 
+describe('an answer that is not the end', () => {
+  const ASKS = { inputRequests: { a: { method: 'roots/list' } } };
+  for (const method of ['completion/complete', 'resources/subscribe', 'tasks/get', 'tasks/result', 'tasks/update']) {
+    proves('G8', `${method} has none: questions and tasks in its place are withheld`, async () => {
+      const call = { method, server: 'fs', tool: method, argumentsJson: '{}' } as CapturedCall;
+      expect(await check(call, 'input_required', ASKS)).toMatchObject({ code: 'OUTPUT_UNSUPPORTED' });
+      expect(await check(call, 'task', { taskId: 't' })).toMatchObject({ code: 'OUTPUT_UNSUPPORTED' });
+    });
+  }
+
+  for (const method of ['prompts/get', 'resources/read']) {
+    proves('G8', `${method} may ask, and leaves no task behind`, async () => {
+      const call = { method, server: 'fs', tool: method, argumentsJson: '{}' } as CapturedCall;
+      expect(await check(call, 'input_required', ASKS)).toBeUndefined();
+      expect(await check(call, 'task', { taskId: 't' })).toMatchObject({ code: 'OUTPUT_UNSUPPORTED' });
+    });
+  }
+});
+
 describe('an answer of a tool with an output schema', () => {
   proves('G4', 'is withheld without structured content, or where it does not fit', async () => {
     expect(await of('shaped', { content: text })).toMatchObject({ code: 'OUTPUT_INVALID' });

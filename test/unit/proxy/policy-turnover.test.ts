@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Authorization } from '../../../control-plane/authorization.ts';
 import type { Digest } from '../../../domain/digest.ts';
 import { PolicyTurnover } from '../../../proxy/policy-turnover.ts';
 import { proves } from '../../guarantees.ts';
@@ -113,6 +114,13 @@ describe('a call on its way while one policy takes over from another', () => {
       expect(world.defects).toEqual([]);
     },
   );
+
+  it('denied at the door, it is not waited for any more', async () => {
+    const { world, turnover } = await gate();
+    world.authority.decide = async (request) => ({ ...world.allow(request), permit: 'a.b.c' }) as Authorization;
+    expect(await world.run()).toMatchObject({ kind: 'denied', code: 'PERMIT_MALFORMED' });
+    (await turnover.hold())();
+  });
 
   proves('G4', 'its time runs while it waits', async () => {
     const { world, takeOver } = await gate();

@@ -12,7 +12,7 @@ import {
 import { METHOD_ROWS } from '../../../../../proxy/method-table.ts';
 import type { ToolAnswer } from '../../../../../proxy/tool-server.ts';
 import { proves } from '../../../../guarantees.ts';
-import { settled, TOOLS } from '../../../../support/gate-world.ts';
+import { LIMITS, settled, TOOLS } from '../../../../support/gate-world.ts';
 import { until } from '../../../../support/legacy-client.ts';
 import { envelope, ModernClient, request } from '../../../../support/modern-client.ts';
 
@@ -238,6 +238,21 @@ describe('governed messages', () => {
       { level: 'error', data: 'yes' },
       undefined,
     ]);
+  });
+
+  it('what is said after a call was given up goes nowhere', async () => {
+    const client = await open();
+    client.world.server.respond = () => undefined;
+    const level = { progressToken: 'p', [`${META}logLevel`]: 'debug' };
+    const call = client.begin(request(1, 'tools/call', { name: 'write_file', arguments: {} }, {}, level));
+    await settled();
+    const [heard] = client.world.server.heard;
+    client.world.clock.advance(LIMITS.timeoutMs);
+    heard?.hooks.onProgress({ progress: 1 });
+    heard?.hooks.onLog({ level: 'error', data: 'late' });
+    heard?.answer(answer({ content: [] }));
+    await call.done;
+    expect(call.heard.map(({ message }) => Object.keys(message))).toEqual([['id', 'jsonrpc', 'result']]);
   });
 
   it('an id in use is refused where ids name requests, and not where each has a stream of its own', async () => {
