@@ -103,6 +103,16 @@ describe.each(TRANSPORTS)('a protected server on $name', ({ start, connect }) =>
     expect(world.seen.at(-1)?.authorization).toMatch(/^DPoP access-/);
   });
 
+  it('whose token was revoked gets no further message with it, and the calls go on with the next', async () => {
+    const connection = await up(server(true));
+    world.revoke();
+    const first = await call(connection);
+    // On a WebSocket who is there has proved it when it was opened.
+    expect(first.kind).toBe(connect === sseToolServer ? 'refused' : 'result');
+    await expect.poll(async () => (await call(connection)).kind, SOON).toBe('result');
+    expect(world.tokenRequests.length).toBe(connect === sseToolServer ? 2 : 1);
+  });
+
   it('with a header of the configuration gets that and no token', async () => {
     await expect(server(true, { Authorization: 'Bearer mine' }).start()).rejects.toThrow();
     expect(world.seen.map(({ authorization }) => authorization)).toEqual(['Bearer mine']);

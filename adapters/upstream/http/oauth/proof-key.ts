@@ -18,9 +18,6 @@ import type { Sdk } from './discovery.ts';
 export const PROOF_ALGORITHM = 'ES256';
 const CURVE = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 
-/** RFC 9449 section 8.1; longer ones are not kept. */
-const NONCE = /^[\x21\x23-\x5b\x5d-\x7e]{1,1024}$/;
-
 /** What a proof is good for. */
 export interface ProofAbout {
   readonly method: string;
@@ -86,11 +83,6 @@ export class ProofKey {
     } as const;
     return sdk.DpopSession.create({ keyPair });
   }
-}
-
-/** A nonce that a server gave and that can be said back to it. */
-export function isNonce(text: string): boolean {
-  return NONCE.test(text);
 }
 
 function encoded(part: object): string {

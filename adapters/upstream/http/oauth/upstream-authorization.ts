@@ -14,8 +14,8 @@ import {
 } from './grants.ts';
 import { type Fetch, guardedFetch } from './guarded-fetch.ts';
 import type { OAuthConfig } from './oauth-config.ts';
-import { isNonce, ProofKey } from './proof-key.ts';
 import { AuthorizationRefused, refusalOf } from './refusal.ts';
+import { headerOf, isNonce, RequestProofs } from './request-proofs.ts';
 
 /** What the pipe asks before each request, in the tick in which it is sent. */
 export type OutgoingAuthorization =
@@ -58,10 +58,7 @@ export class UpstreamAuthorization {
   /** The server is known to be protected. */
   #required: boolean;
   #credential: Credential | undefined;
-  /** The key of the token that came last, where it has one. */
-  #key: { readonly pem: string; readonly key: ProofKey } | undefined;
-  /** What the server wants to read in the next proof. */
-  #nonce: string | undefined;
+  readonly #proofs = new RequestProofs();
   #wanted: Wanted = {};
   /** Why there is no token that can be used. */
   #problem = '';
@@ -94,13 +91,7 @@ export class UpstreamAuthorization {
   outgoing(method: string, url: URL): OutgoingAuthorization {
     const held = this.#credential;
     if (held === undefined) return this.#required ? { ok: false, detail: this.#why() } : { ok: true };
-    if (this.#isFresh(held)) {
-      const { accessToken: token, proofKey } = held.tokens;
-      const header = headerOf(held);
-      if (proofKey === undefined) return { ok: true, header };
-      const about = { method, url, token, nonce: this.#nonce };
-      return { ok: true, header, proof: this.#keyOf(proofKey).proof(about, this.#now()) };
-    }
+    if (this.#isFresh(held)) return { ok: true, ...this.#proofs.headers(held, method, url, this.#now()) };
     void this.#renew(held);
     return { ok: false, detail: 'its token has expired and no new one has come yet' };
   }
@@ -112,7 +103,7 @@ export class UpstreamAuthorization {
 
   /** The server said with an answer, whatever the answer was, what the next proof has to hold. */
   heard(nonce: string): void {
-    if (isNonce(nonce)) this.#nonce = nonce;
+    this.#proofs.heard(nonce);
   }
 
   /** Whether the request was turned away before it ran for want of a nonce alone, and that nonce has come. */
@@ -246,11 +237,6 @@ export class UpstreamAuthorization {
 
   #isFresh({ tokens }: Credential): boolean {
     return tokens.expiresAt === undefined || tokens.expiresAt > this.#now();
-  }
-
-  #keyOf(pem: string): ProofKey {
-    if (this.#key?.pem !== pem) this.#key = { pem, key: new ProofKey(pem) };
-    return this.#key.key;
   }
 
   #load(): Promise<void> {
@@ -387,8 +373,4 @@ export class UpstreamAuthorization {
     this.#noted = detail;
     this.#options.note?.(detail);
   }
-}
-
-function headerOf({ tokens }: Credential): string {
-  return `${tokens.proofKey === undefined ? 'Bearer' : 'DPoP'} ${tokens.accessToken}`;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isNonce, ProofKey } from '../../../../../adapters/upstream/http/oauth/proof-key.ts';
+import { ProofKey } from '../../../../../adapters/upstream/http/oauth/proof-key.ts';
+import { isNonce } from '../../../../../adapters/upstream/http/oauth/request-proofs.ts';
 import { checkProof } from '../../../../support/proof-checks.ts';
 import { newClientKey } from '../../../../support/protected-server.ts';
 
