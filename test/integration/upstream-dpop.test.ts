@@ -129,6 +129,13 @@ describe('a token bound to a key', () => {
     expect(used.every(({ authorization }) => authorization?.startsWith('DPoP '))).toBe(true);
   });
 
+  it('is got from an authorization server that describes itself by OpenID Connect alone', async () => {
+    world.authorization.document = 'openid-configuration';
+    const connection = await up(server({ dpop: 'required' }));
+    expect((await call(connection)).kind).toBe('result');
+    expect(world.seen.at(-1)?.authorization).toMatch(/^DPoP /);
+  });
+
   it('is not asked for where the server does not know them', async () => {
     world.server.schemes = ['Bearer'];
     const connection = await up(server({}));

@@ -24,6 +24,8 @@ export interface AuthorizationBehaviour {
   tokenError: { status: number; error: string } | undefined;
   tokenEndpoint: string | undefined;
   scopesSupported: readonly string[] | undefined;
+  /** Which of the documents that describe an authorization server it has. */
+  document: 'oauth-authorization-server' | 'openid-configuration';
   /** Algorithms of proofs of possession in the metadata. */
   proofs: readonly string[] | undefined;
   /** Whether a token asked for with a proof is bound to its key. */
@@ -92,6 +94,7 @@ export class ProtectedWorld {
     tokenError: undefined,
     tokenEndpoint: undefined,
     scopesSupported: undefined,
+    document: 'oauth-authorization-server',
     proofs: undefined,
     binds: true,
     nonce: undefined,
@@ -159,7 +162,7 @@ export class ProtectedWorld {
   async #authorize(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', this.issuer);
     switch (url.pathname) {
-      case '/.well-known/oauth-authorization-server/tenant':
+      case `/.well-known/${this.authorization.document}/tenant`:
         return this.#metadata(response);
       case '/tenant/authorize':
         return this.#consent(url.searchParams, response);
@@ -189,6 +192,7 @@ export class ProtectedWorld {
       token_endpoint: behaviour.tokenEndpoint ?? `${issuer}/token`,
       ...(behaviour.registration ? { registration_endpoint: `${issuer}/register` } : {}),
       response_types_supported: ['code'],
+      ...(behaviour.document === 'openid-configuration' ? OPENID : {}),
       grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
       token_endpoint_auth_methods_supported: ['none', 'client_secret_basic', 'private_key_jwt'],
       ...(behaviour.pkce === undefined ? {} : { code_challenge_methods_supported: behaviour.pkce }),
@@ -379,6 +383,13 @@ export class ProtectedWorld {
     response.writeHead(status, header).end();
   }
 }
+
+/** What a document of OpenID Connect needs besides. */
+const OPENID = {
+  jwks_uri: 'https://issuer.example/jwks',
+  subject_types_supported: ['public'],
+  id_token_signing_alg_values_supported: ['ES256'],
+};
 
 /** What a person's browser does when the person consents at once: asks, and goes where it is sent. */
 export async function browse(address: URL): Promise<number> {
