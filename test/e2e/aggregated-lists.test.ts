@@ -1,6 +1,9 @@
 // Lists over several servers: each principal gets what it may know of, in pages that are its own, marked as nobody else's in the newer era; and
 // it hears when such a list changes.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { generateApiKey } from '../../adapters/identity/api-key.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -9,7 +12,7 @@ import { closeInstallations, type RunningCommand } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
 import { EventListener } from '../support/event-listener.ts';
 import { neighbours } from '../support/neighbours.ts';
-import { RawHttp, type RawReply, textOf } from '../support/raw-mcp.ts';
+import { denialOf, RawHttp, type RawReply, textOf } from '../support/raw-mcp.ts';
 import { RawModern } from '../support/raw-modern.ts';
 
 const keys = { ada: generateApiKey(), bob: generateApiKey(), cleo: generateApiKey() };
@@ -214,6 +217,37 @@ proves(
     expect(changes(his)).toBe(0);
     for (const listen of [hers, his]) listen.close();
     await other.stop();
+  },
+  60_000,
+);
+
+proves(
+  'G2',
+  'a tool that a server came back with in another form is told of, offered to nobody any more, and not called',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'portcullis-'));
+    const at = neighbours({
+      servers: { well: {}, turns: { flags: [`--changes=${join(folder, 'first')}`] } },
+      agents: { ada: { roles: ['all'], auth: { apiKey: keys.ada.digest } } },
+    });
+    const other = at.start(['serve', '--name', 'many', '--http', '127.0.0.1:0']);
+    const ada = new RawModern(await urlOf(other), credential('ada'));
+    await other.says('open: 2 server(s)');
+    const names = async () =>
+      ((await ada.ask('tools/list')).result as { tools: readonly Item[] } | undefined)?.tools.map(({ name }) => name);
+    expect(await names()).toEqual(expect.arrayContaining(['turns__echo', 'turns__count']));
+    const listen = ada.begin('subscriptions/listen', { notifications: { toolsListChanged: true } });
+    await listen.until((heard) => heard.length === 1);
+    await ada.call('turns__die', {});
+    await listen.until((heard) => heard.some(({ method }) => method === 'notifications/tools/list_changed'));
+    expect(await names()).not.toContain('turns__echo');
+    expect(await names()).toEqual(expect.arrayContaining(['turns__count', 'well__echo']));
+    expect(denialOf(await ada.call('turns__echo', {}))).toBe('ENV_TOOL_DEFINITION');
+    expect(textOf(await ada.call('turns__count', {}))).toMatch(/^turns: 1 /);
+    expect(textOf(await ada.call('well__echo', { text: 'on' }))).toBe('well: on');
+    listen.close();
+    await other.stop();
+    rmSync(folder, { recursive: true, force: true });
   },
   60_000,
 );
