@@ -11,6 +11,7 @@ import { callsOf } from '../support/evidence.ts';
 import { denialOf, INITIALIZE, RawHttp } from '../support/raw-mcp.ts';
 import { type ReferenceGate, referenceGate } from '../support/reference-gate.ts';
 import { LINES, metaOf, sdkOverHttp } from '../support/sdk-clients.ts';
+import { WebSocketClient } from '../support/web-socket-client.ts';
 
 const ISSUER = 'https://issuer.example';
 const AUDIENCE = 'https://gate.example/mcp';
@@ -85,6 +86,21 @@ describe('without a good credential', () => {
   it('with one, each gets in', async () => {
     for (const credential of [developer.key, reader.key, await token({})])
       expect(await statusOf(bearer(credential))).toBe(200);
+  });
+});
+
+describe('a WebSocket', () => {
+  proves('G9', 'ends when the token that opened it does, and that is in the ledger', async () => {
+    // It ends after the tolerance between two clocks, five seconds.
+    const client = new WebSocketClient(url.replace('http:', 'ws:'), {
+      headers: bearer(await token({ expires: '1s' })),
+    });
+    expect(await client.opened()).toBe(101);
+    client.send(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE }));
+    await client.until((received) => received.length === 1);
+    expect(await client.end(20_000)).toBe(1008);
+    const refused = (await callsOf(reference.at, 'serve')).filter(({ agent }) => agent === 'auditor');
+    expect(refused.map(({ code }) => code)).toEqual(['ID_UNAUTHENTICATED']);
   });
 });
 
