@@ -16,11 +16,11 @@ import type { Enforcement } from './enforcement.ts';
 import { forwarded } from './forwarded-meta.ts';
 import { CALLS_IN_FLIGHT_PER_SESSION_MAX } from './limits.ts';
 import type { Listener } from './notices.ts';
-import { OUTCOME_OF_TASK } from './output-check.ts';
-import { notInOurName, partsNotInOurName } from './own-name.ts';
+import { notInOurName } from './own-name.ts';
 import type { RunningCall } from './runner.ts';
 import { Subscriptions } from './subscriptions.ts';
 import type { OwnerOfTasks } from './task-names.ts';
+import { TaskNotices } from './task-notices.ts';
 import { exposedName, resolveName, toolsOf } from './tool-names.ts';
 import type { Asking, Era, Manner, Notice, OfferKind, Peer, Question } from './tool-server.ts';
 import { couldMake } from './uri-template.ts';
@@ -81,8 +81,7 @@ export class Conversation implements Listener {
   readonly #running = new Set<RunningCall>();
   readonly #questions: ClientQuestions;
   readonly #subscriptions = new Subscriptions();
-  /** Tasks of it whose outcome is being fetched, and what was said of them meanwhile. */
-  readonly #fetching = new Map<string, { readonly again: Notice | undefined }>();
+  readonly #tasks: TaskNotices;
   /** What was said before is told before. */
   #telling: Promise<void> = Promise.resolve();
   /** Of the client, as far as it was said: only one of the older era has to be met. */
@@ -98,6 +97,15 @@ export class Conversation implements Listener {
     this.#questions = new ClientQuestions(gate, {
       principal,
       refuse: (denial, method, { call, server }) => this.refuse(denial, method, server, { kind: 'within', call }),
+    });
+    this.#tasks = new TaskNotices({
+      agent: principal.agent,
+      tasks: gate.tasks,
+      scope: (server) => gate.scope(server, this),
+      hasRoom: () => this.hasRoom(),
+      begin: (operation, participation) => this.begin(operation, participation),
+      tell: (notice, server) => this.#tell(notice, server),
+      isClosed: () => this.isClosed,
     });
     gate.notices.join(this);
   }
@@ -135,7 +143,7 @@ export class Conversation implements Listener {
         return;
       case 'notifications/tasks':
       case 'notifications/tasks/status':
-        return this.#taskNoticed(server, { method, params });
+        return this.#tasks.noticed(server, { method, params });
       default:
         // That a server exists is told by what it says too: only for those who may know of it at all.
         this.#telling = this.#telling.then(async () => {
@@ -146,49 +154,6 @@ export class Conversation implements Listener {
 
   #tell(notice: Notice, server: string): void {
     if (!this.isClosed) this.#onNotice(notice, server);
-  }
-
-  /**
-   * Only its owner hears of a task. Of what a task has come to the message is a hint and no more: a result goes to nobody before it was decided
-   * about, checked and recorded, so it is fetched as the owner would, and what that yields is told.
-   */
-  #taskNoticed(server: string, { method, params }: Notice): void {
-    const { tasks } = this.gate;
-    const scope = this.gate.scope(server, this);
-    const bound = tasks.named(server, String(params.taskId), scope);
-    if (bound?.task.agent !== this.principal.agent) return;
-    const { name, task } = bound;
-    if (!OUTCOME_OF_TASK.some((member) => Object.hasOwn(params, member))) {
-      tasks.learn(server, task.taskId, params, scope);
-      return this.#tell({ method, params: { ...params, taskId: name } }, server);
-    }
-    if (this.#fetching.has(name)) this.#fetching.set(name, { again: { method, params } });
-    if (this.#fetching.has(name) || !this.hasRoom()) return;
-    this.#fetching.set(name, { again: undefined });
-    const fetch: Operation = {
-      method: 'tasks/get',
-      server,
-      tool: 'tasks/get',
-      arguments: { taskId: task.taskId },
-      rest: {},
-      meta: {},
-      manner: { era: 'modern', capabilities: {} },
-      relation: { kind: 'continues', call: task.call },
-      resultOf: task.tool,
-    };
-    const { end } = this.begin(fetch, { onProgress: () => {}, onLog: () => {}, client: undefined });
-    void end.then((ended) => {
-      const again = this.#fetching.get(name)?.again;
-      this.#fetching.delete(name);
-      if (ended.kind === 'result') {
-        const { result } = ended;
-        this.#tell(
-          { method, params: { ...forwarded({ ...result, ...partsNotInOurName(result) }), taskId: name } },
-          server,
-        );
-      }
-      if (again !== undefined && !this.isClosed) this.#taskNoticed(server, again);
-    });
   }
 
   /** Servers in the view, in the order of the configuration. Waits until they are described, or will not be in time. */

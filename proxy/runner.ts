@@ -7,22 +7,20 @@ import { Defect } from '../domain/defect.ts';
 import type { Denial, DenialCode } from '../domain/denial.ts';
 import type { CallId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
-import { commit } from '../ledger/vault.ts';
-import type { CallRequested, Committed, ExecutionEvent } from '../state-machines/execution-events.ts';
+import type { CallRequested, ExecutionEvent } from '../state-machines/execution-events.ts';
 import { begin, can, type Effect, type Execution, step } from '../state-machines/step.ts';
 import { argumentsPayload, type CapturedCall, capturedAt } from './captured-call.ts';
 import type { CallEnd } from './client-view.ts';
 import { Deadline } from './deadline.ts';
 import type { Gate, RecordedCall, VerifiedPermit } from './gate.ts';
 import { type OutputCheck, questionsOf } from './output-check.ts';
+import { Payloads } from './payloads.ts';
 import type { PolicyTurnover } from './policy-turnover.ts';
-import type { Clock, GateCrypto, Payload, Recorder } from './ports.ts';
+import type { Clock, GateCrypto, Recorder } from './ports.ts';
 import { QuestionsOfCall } from './questions-of-call.ts';
 import { boundedEvent, boundedRequest, isRecordable, requestedBy } from './recordable.ts';
 import type { Turn } from './server-turns.ts';
 import type { Asking, CallHooks, Question, ResultType, ToolAnswer, ToolRun } from './tool-server.ts';
-
-const UTF8 = new TextEncoder();
 
 export interface RunnerPorts {
   readonly gate: Gate;
@@ -98,7 +96,7 @@ class Run implements RunningCall {
   #toolRun: ToolRun | undefined;
   #dispatchedAt = 0;
   #jti = '';
-  #payloads: Payload[] = [];
+  readonly #payloads: Payloads;
   #released:
     | { result: JsonObject; resultJson: string; type: ResultType }
     | { error: Extract<ToolAnswer, { kind: 'error' }>['error'] }
@@ -129,7 +127,8 @@ class Run implements RunningCall {
     this.end = new Promise((resolve) => {
       this.#finish = resolve;
     });
-    if (captured !== undefined) this.#payloads.push(argumentsPayload(captured));
+    this.#payloads = new Payloads(ports.crypto);
+    if (captured !== undefined) this.#payloads.keep(argumentsPayload(captured));
     const [execution, effects] = begin(boundedRequest(requested));
     this.#execution = execution;
     if (options !== undefined) this.#deadline.set(options.limits.timeoutMs);
@@ -193,7 +192,7 @@ class Run implements RunningCall {
     const turn = this.#options?.turn;
     const authorization =
       turn === undefined ? await this.#decideOnTheWay(this.#captured as CapturedCall) : await this.#decideInTurn(turn);
-    const input = authorization.inputJson === undefined ? undefined : this.#commitTo(authorization.inputJson);
+    const input = authorization.inputJson === undefined ? undefined : this.#payloads.commitTo(authorization.inputJson);
     if (authorization.decision === 'allow') {
       if (input === undefined) throw new Defect('an allowed call without the input of its decision');
       const { policy, by, obligations, permit } = authorization;
@@ -254,7 +253,7 @@ class Run implements RunningCall {
 
   async #recordIntent(effect: Extract<Effect, { type: 'record_intent' }>): Promise<ExecutionEvent> {
     if (this.#verified === undefined) throw new Defect('an intent without a verified permit');
-    const recorded = await this.#ports.gate.record(this.#verified, effect.body, this.#takePayloads());
+    const recorded = await this.#ports.gate.record(this.#verified, effect.body, this.#payloads.take());
     if ('code' in recorded) return { type: 'record.failed', ...recorded };
     this.#recorded = recorded.recorded;
     return { type: 'intent.recorded', seq: recorded.seq };
@@ -304,13 +303,13 @@ class Run implements RunningCall {
         }
         return { type: 'output.refused', ms, code: answer.code, detail: answer.detail };
       case 'error': {
-        const result = this.#commitTo(canonicalJson({ error: { ...answer.error } }));
+        const result = this.#payloads.commitTo(canonicalJson({ error: { ...answer.error } }));
         this.#released = { error: answer.error };
         return { type: 'tool.answered', ms, isError: true, result };
       }
       case 'result': {
         const resultJson = canonicalJson(answer.result);
-        const result = this.#commitTo(resultJson);
+        const result = this.#payloads.commitTo(resultJson);
         const { type = 'complete' } = answer;
         const refused =
           (await this.#ports.checkOutput(this.#captured as CapturedCall, type, answer.result)) ??
@@ -336,7 +335,7 @@ class Run implements RunningCall {
     this.#leaveTurn();
     this.#questions?.withdraw();
     try {
-      const payloads = this.#takePayloads();
+      const payloads = this.#payloads.take();
       const recorded = this.#recorded;
       const receipt =
         recorded === undefined
@@ -387,19 +386,5 @@ class Run implements RunningCall {
       recorded: false,
     });
     this.#ports.onDefect(defect);
-  }
-
-  #commitTo(text: string): Committed {
-    const bytes = UTF8.encode(text);
-    const salt = this.#ports.crypto.randomBytes(32);
-    const commitment = commit(this.#ports.crypto.sha256, salt, bytes);
-    this.#payloads.push({ commitment, salt, bytes });
-    return { commitment, bytes: bytes.byteLength };
-  }
-
-  #takePayloads(): Payload[] {
-    const payloads = this.#payloads;
-    this.#payloads = [];
-    return payloads;
   }
 }
