@@ -49,6 +49,13 @@ async function end(client: RawHttp): Promise<void> {
   expect(status).toBe(204);
 }
 
+/** The ledger is whole, and every decision in it is made again. */
+async function holds({ at }: Apart): Promise<void> {
+  expect(await at.run(['verify', at.ledger('many')])).toMatchObject({ code: 0 });
+  const replayed = await at.run(['replay', at.ledger('many'), '--json']);
+  expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true, decisionsNotReplayable: 0, open: 0 });
+}
+
 const running = ({ at }: Apart): number[] => processesNaming(at.path('own.jsonl')).map(({ pid }) => pid);
 
 /** Waits until exactly these processes of the server run. */
@@ -80,6 +87,7 @@ proves(
     await runs(gate, []);
     expect(textOf(await ada.call('all__echo', { text: 'on' }))).toBe('all: on');
     await gate.gate.stop();
+    await holds(gate);
     const calls = await callsOf(gate.at, 'many');
     expect(calls.filter(({ code }) => code === 'ENV_ATTESTATION').map(({ intent }) => intent)).toEqual([
       undefined,
@@ -320,6 +328,7 @@ proves(
     expect(heard.filter(({ method }) => method === 'tools/call')).toHaveLength(lost);
     expect(starts).toBe(lost + 1);
     await gate.gate.stop();
+    await holds(gate);
     const calls = (await callsOf(gate.at, 'many')).filter(({ tool }) => tool === 'count');
     expect(calls.map(({ endings }) => endings.length)).toEqual(codes.map(() => 1));
     expect(calls.filter(({ status }) => status === 'unknown')).toHaveLength(lost);
