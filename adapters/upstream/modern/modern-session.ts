@@ -3,9 +3,9 @@
 // There is no handshake: each request carries its envelope, and what a server needs from the client is in its answer.
 
 import { randomUUID } from 'node:crypto';
-import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
+import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
 import { isLogLevel } from '../../../proxy/log-level.ts';
-import { MODERN_REVISION, SERVED_REVISIONS } from '../../../proxy/method-table.ts';
+import { MODERN_REVISION } from '../../../proxy/method-table.ts';
 import type {
   CallHooks,
   Dispatch,
@@ -24,18 +24,14 @@ import { callText, notificationText, requestText } from '../legacy/wire.ts';
 import type { UpstreamLimits } from '../limits.ts';
 import { OtherEra } from '../other-era.ts';
 import type { DroppedCounts, OpenPipe, RefusedRequest, UpstreamSession } from '../ports.ts';
+import { type Discovery, discovered, HEADER_MISMATCH, isAtALoss, REVISION_UNSUPPORTED } from './discovery.ts';
 import { envelope, neutralAnswer, serverInfoOf } from './envelope.ts';
 import { OpenRequests, type Said } from './open-requests.ts';
 import { type MirroredArgument, mirroredArguments, routingHeaders } from './routing-headers.ts';
 import { type ListenTimes, Subscriptions } from './subscriptions.ts';
 
-const HEADER_MISMATCH = -32020;
-const CAPABILITY_MISSING = -32021;
-const REVISION_UNSUPPORTED = -32022;
 /** How long the first list of tools waits for the word that changes of it will be told. */
 const FIRST_LISTEN_MS = 1_000;
-/** What a server of the older revisions says, in words of its own, to a message that names no session of it. */
-const UNHEARD: ReadonlySet<number | undefined> = new Set([400, 404, 405]);
 
 export interface ModernSessionOptions {
   readonly name: string;
@@ -237,38 +233,15 @@ export class ModernSession implements UpstreamSession {
     setTimeout(() => this.#requests.abandon(id)?.settle({ kind: 'lost', detail }), cancelGraceMs).unref();
   }
 
-  /** Only a DiscoverResult, or an error that no other revision knows, shows that the server speaks this era. */
-  async #discover(again = false): Promise<JsonObject> {
-    const { answer, status } = await this.#asked('server/discover', {}, this.#options.limits.messageBytesMax);
-    if (answer.kind === 'result') {
-      const { supportedVersions, resultType } = answer.result;
-      if (!Array.isArray(supportedVersions)) throw new OtherEra('its answer to server/discover names no revision');
-      const supported = supportedVersions as readonly Json[];
-      if (!supported.includes(MODERN_REVISION)) throw unsupported(supported);
-      if (resultType !== 'complete') throw new Error('its answer to server/discover is not complete');
-      return answer.result;
-    }
-    if (answer.kind === 'error') {
-      const { code, message, data } = answer.error;
-      const detail = `it answered server/discover with the error ${code}`;
-      if (code === HEADER_MISMATCH || code === CAPABILITY_MISSING) throw new Error(detail);
-      if (code !== REVISION_UNSUPPORTED) throw new OtherEra(`${detail}: ${message.slice(0, 120)}`);
-      const named = data !== undefined && isJsonObject(data) ? data.supported : undefined;
-      const supported = Array.isArray(named) ? (named as readonly Json[]) : [];
-      // It names what it was just asked in. Whoever is at a loss like that may be asked once more: nothing was done.
-      if (!again && supported.includes(MODERN_REVISION)) return this.#discover(true);
-      throw unsupported(supported);
-    }
-    if (answer.kind === 'lost' && UNHEARD.has(status)) throw new OtherEra(answer.detail);
-    throw new Error(
-      answer.kind === 'lost' || answer.code === 'SERVER_UNAVAILABLE'
-        ? answer.detail
-        : `its answer to server/discover was refused: ${answer.detail}`,
-    );
+  /** A server that is at a loss is asked once more, and then believed. */
+  async #discover(): Promise<JsonObject> {
+    const ask = () => this.#asked('server/discover', {}, this.#options.limits.messageBytesMax);
+    const said = await ask();
+    return discovered(isAtALoss(said) ? await ask() : said);
   }
 
   /** A request of our own. Never rejects. */
-  #asked(method: string, params: JsonObject, bytesMax: number): Promise<{ answer: ToolAnswer; status?: number }> {
+  #asked(method: string, params: JsonObject, bytesMax: number): Promise<Discovery> {
     const { clientInfo, streams } = this.#options;
     return new Promise((resolve) => {
       const { handover } = this.#requests.send({
@@ -430,12 +403,6 @@ export class ModernSession implements UpstreamSession {
     this.#subscriptions?.close();
     this.#options.onClosed(detail);
   }
-}
-
-function unsupported(supported: readonly Json[]): Error {
-  const older = supported.some((revision) => SERVED_REVISIONS.some((served) => served === revision));
-  const detail = `it does not speak ${MODERN_REVISION}`;
-  return older ? new OtherEra(detail) : new Error(`${detail} or any revision before`);
 }
 
 function uriIn(body: string): string {
