@@ -10,6 +10,7 @@ import { canBeAsked } from './client-capabilities.ts';
 import { type CallEnd, denialData } from './client-view.ts';
 import type { Enforcement } from './enforcement.ts';
 import { forwarded, forwardedMeta } from './forwarded-meta.ts';
+import { RPC } from './jsonrpc.ts';
 import { QUESTIONS_AT_ONCE_PER_SESSION_MAX } from './limits.ts';
 import { questionFault } from './question-check.ts';
 import type { RunningCall } from './runner.ts';
@@ -76,7 +77,7 @@ export class ClientQuestions {
     return {
       answer: running.end.then((end) => {
         withdraw();
-        return answerOf(end);
+        return answerOf(question.method, end);
       }),
       cancel: () => running.stop({ type: 'call.cancelled', by: 'client' }),
     };
@@ -85,7 +86,7 @@ export class ClientQuestions {
   /** Records that a question is not put, and answers it so. */
   refuse(within: Within, { method }: Question, denial: Denial): Asking {
     const refused = this.#ports.refuse(denial, method, within);
-    return { answer: refused.then((call) => refusedAnswer(denial.code, call)), cancel: () => {} };
+    return { answer: refused.then((call) => refusedAnswer(method, denial.code, call)), cancel: () => {} };
   }
 
   /** Withdraws what is open. Resolves when every question has its ending. */
@@ -116,17 +117,23 @@ export function momentOf({ clock, crypto }: Pick<Enforcement, 'clock' | 'crypto'
 const NOBODY: Asking = {
   answer: Promise.resolve({
     kind: 'error',
-    error: { code: rpcCode('CLIENT_CANNOT_BE_ASKED'), message: 'a client that is asked asks nobody' },
+    error: { code: RPC.methodNotFound, message: 'a client that is asked asks nobody' },
   }),
   cancel: () => {},
 };
 
-function refusedAnswer(code: DenialCode, call: CallId): QuestionAnswer {
-  return { kind: 'error', error: { code: rpcCode(code), message: DENIALS[code].told, data: denialData(code, call) } };
+function refusedAnswer(method: string, code: DenialCode, call: CallId): QuestionAnswer {
+  const rpc = code === 'CLIENT_CANNOT_BE_ASKED' ? undeclaredCode(method) : rpcCode(code);
+  return { kind: 'error', error: { code: rpc, message: DENIALS[code].told, data: denialData(code, call) } };
+}
+
+/** What clients answer to what they did not declare: servers that can do without look at the code. */
+function undeclaredCode(method: string): number {
+  return method === 'elicitation/create' ? RPC.invalidParams : RPC.methodNotFound;
 }
 
 /** What the server hears of the client's answer. */
-function answerOf(end: CallEnd): QuestionAnswer {
+function answerOf(method: string, end: CallEnd): QuestionAnswer {
   switch (end.kind) {
     case 'result':
       return { kind: 'result', result: forwarded(end.result) };
@@ -134,6 +141,6 @@ function answerOf(end: CallEnd): QuestionAnswer {
       return { kind: 'error', error: end.error };
     case 'denied':
       // What no rule could allow, and what the client cannot do, sound alike to a server.
-      return refusedAnswer(end.code === 'TOOL_UNKNOWN' ? 'CLIENT_CANNOT_BE_ASKED' : end.code, end.call);
+      return refusedAnswer(method, end.code === 'TOOL_UNKNOWN' ? 'CLIENT_CANNOT_BE_ASKED' : end.code, end.call);
   }
 }

@@ -26,7 +26,11 @@ const ELICITATION: Question = { method: 'elicitation/create', params: FORM };
 const ROOTS: Question = { method: 'roots/list', params: {} };
 const SAMPLING: Question = { method: 'sampling/createMessage', params: { messages: [], maxTokens: 1 } };
 
-const CANNOT = { kind: 'error', error: { code: rpcCode('CLIENT_CANNOT_BE_ASKED') } };
+/** As clients answer themselves to what they did not declare. */
+const cannot = ({ method }: Question) => ({
+  kind: 'error',
+  error: { code: method === 'elicitation/create' ? -32602 : -32601, message: 'the client cannot be asked' },
+});
 
 function urlQuestion(url: string | undefined): Question {
   const params = { mode: 'url', message: 'm', elicitationId: '1' };
@@ -85,7 +89,7 @@ describe('a question that is not put', () => {
     proves('G4', `${what}: the server hears an error, the client nothing, and it is recorded`, async () => {
       const client = await LegacyClient.open(capabilities);
       const call = await client.call();
-      expect(await client.atServer.hooks.ask(question).answer).toMatchObject(CANNOT);
+      expect(await client.atServer.hooks.ask(question).answer).toMatchObject(cannot(question));
       expect(call.heard).toEqual([]);
       const [denial] = client.denials();
       expect(denial).toMatchObject({ code: 'CLIENT_CANNOT_BE_ASKED' });
@@ -138,7 +142,7 @@ describe('a question that is not put', () => {
     const call = await client.call();
     const { hooks, answer } = client.atServer;
     for (let n = 0; n < QUESTIONS_PER_CALL_MAX; n++) await hooks.ask(ROOTS).answer;
-    expect(await hooks.ask(ROOTS).answer).toMatchObject(CANNOT);
+    expect(await hooks.ask(ROOTS).answer).toMatchObject(cannot(ROOTS));
     const [requested] = (client.denials().at(-1)?.events ?? []) as { method: string }[];
     expect(requested?.method).toBe('roots/list');
     expect(client.denials()).toHaveLength(QUESTIONS_PER_CALL_MAX + 1);
@@ -188,7 +192,7 @@ describe('a question that is not put', () => {
     const call = await client.call();
     client.atServer.answer(resultOf('done'));
     await call.done;
-    expect(await client.atServer.hooks.ask(ROOTS).answer).toMatchObject(CANNOT);
+    expect(await client.atServer.hooks.ask(ROOTS).answer).toMatchObject(cannot(ROOTS));
     expect(call.heard).toHaveLength(1);
     expect(client.denials()).toMatchObject([{ code: 'CLIENT_CANNOT_BE_ASKED' }]);
   });
@@ -202,7 +206,7 @@ describe('a question that is not put', () => {
     const heard: string[] = [];
     void client.session.receive(new TextEncoder().encode(JSON.stringify([request])), (text) => heard.push(text));
     await until(() => client.world.server.heard.length === 1);
-    expect(await client.atServer.hooks.ask(ROOTS).answer).toMatchObject(CANNOT);
+    expect(await client.atServer.hooks.ask(ROOTS).answer).toMatchObject(cannot(ROOTS));
     expect(heard).toEqual([]);
   });
 });
