@@ -63,14 +63,14 @@ describe.each(CLIENTS)('$client', (client) => {
 async function converse(client: FirstMessages, way: Way, by: number): Promise<void> {
   const { hello, before = [], between = [], after = [], meta, firstId = 1 } = client;
   let last = firstId;
-  const request = ({ method, params, notification }: Said): JsonObject => {
-    const id = last;
-    if (notification === undefined) last = typeof last === 'number' ? last + 1 : `${last}+`;
+  const request = ({ method, params, notification, id: own }: Said): JsonObject => {
+    const id = own ?? last;
+    if (notification === undefined && own === undefined) last = typeof last === 'number' ? last + 1 : `${last}+`;
     return { jsonrpc: '2.0', ...(notification ? {} : { id }), method, ...(params === undefined ? {} : { params }) };
   };
   for (const said of before) await way.say(request(said));
-  const envelope = hello === undefined ? { _meta: { ...meta } } : undefined;
-  const list = { method: 'tools/list', ...(envelope === undefined ? {} : { params: envelope }) };
+  const listMeta = hello === undefined ? meta : client.listMeta;
+  const list = { method: 'tools/list', ...(listMeta === undefined ? {} : { params: { _meta: listMeta } }) };
   if (hello !== undefined) {
     const greeting = way.say(request({ method: 'initialize', params: hello }));
     if (client.atOnce === undefined) await greet(client, greeting, way);

@@ -15,7 +15,9 @@ export interface FirstMessages {
   readonly atOnce?: true;
   /** Between `initialize` and the list of tools; `notifications/initialized` stands where it is sent. */
   readonly between?: readonly Said[];
-  /** Of a tools/call. */
+  /** Of a tools/list. */
+  readonly listMeta?: JsonObject;
+  /** Of a tools/call; without a handshake, of a tools/list too. */
   readonly meta?: JsonObject;
   /** After the call, whatever it is answered with. */
   readonly after?: readonly Said[];
@@ -26,11 +28,13 @@ export interface FirstMessages {
   readonly lineEnd?: string;
 }
 
-/** A request or, without an id of its own, a notification. */
+/** A request or a notification. */
 export interface Said {
   readonly method: string;
   readonly params?: JsonObject;
   readonly notification?: true;
+  /** The next number of its own when absent. */
+  readonly id?: string;
 }
 
 export interface SpokenHttp {
@@ -53,46 +57,51 @@ const tell = (method: string, params?: JsonObject): Said => ({ ...ask(method, pa
 const EVENTS = { accept: 'text/event-stream' };
 const ROOTS = { roots: { listChanged: true } };
 
-function envelope(name: string, capabilities: JsonObject): JsonObject {
+function envelope(clientInfo: JsonObject, capabilities: JsonObject): JsonObject {
   return {
-    _meta: {
-      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-      'io.modelcontextprotocol/clientInfo': { name, version: '1.0.102' },
-      'io.modelcontextprotocol/clientCapabilities': capabilities,
-    },
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientInfo': clientInfo,
+    'io.modelcontextprotocol/clientCapabilities': capabilities,
   };
 }
 
-const ASKED_OF_CLAUDE = { roots: {}, elicitation: { form: {}, url: {} } };
-const CLAUDE: JsonObject = {
-  protocolVersion: '2025-11-25',
-  capabilities: ASKED_OF_CLAUDE,
-  clientInfo: {
-    name: 'claude-code',
-    title: 'Claude Code',
-    version: '2.1.329',
-    description: 'An agentic coding tool',
-    websiteUrl: 'https://claude.com/claude-code',
-  },
+const CLAUDE_INFO = {
+  name: 'claude-code',
+  title: 'Claude Code',
+  version: '2.1.330',
+  description: 'An agentic coding tool',
+  websiteUrl: 'https://claude.com/claude-code',
 };
+const CLAUDE_CAPABILITIES = { ...ROOTS, elicitation: { form: {}, url: {} } };
+const CLAUDE_ENVELOPE = envelope(CLAUDE_INFO, CLAUDE_CAPABILITIES);
+const COPILOT_ENVELOPE = envelope(
+  { name: 'copilot-cli', version: '1.0.102' },
+  { sampling: {}, elicitation: { form: {}, url: {} } },
+);
+const EVERY_LIST = { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true };
 
 export const CLIENTS: readonly FirstMessages[] = [
   {
     client: 'Claude Code',
-    hello: CLAUDE,
     firstId: 0,
+    before: [
+      { ...ask('server/discover', { _meta: CLAUDE_ENVELOPE }), id: 'server-discover-probe-1' },
+      { ...ask('subscriptions/listen', { notifications: EVERY_LIST, _meta: CLAUDE_ENVELOPE }), id: 'listen:0' },
+      ask('server/discover', { _meta: CLAUDE_ENVELOPE }),
+      ask('prompts/list', { _meta: CLAUDE_ENVELOPE }),
+      ask('resources/list', { _meta: CLAUDE_ENVELOPE }),
+    ],
+    meta: { ...CLAUDE_ENVELOPE, 'claudecode/toolUseId': 'toolu_01', progressToken: 3 },
+  },
+  {
+    client: 'Claude Code that asks for 2026-07-28 first and then goes back',
+    hello: { protocolVersion: '2025-11-25', capabilities: CLAUDE_CAPABILITIES, clientInfo: CLAUDE_INFO },
+    firstId: 0,
+    before: [{ ...ask('server/discover', { _meta: CLAUDE_ENVELOPE }), id: 'server-discover-probe-1' }],
     between: [initialized, ask('prompts/list'), ask('resources/list'), tell('notifications/roots/list_changed')],
     meta: { 'claudecode/toolUseId': 'toolu_01', progressToken: 3 },
     after: [tell('notifications/cancelled', { requestId: 77, reason: 'AbortError: user-cancel' })],
     http: { listens: true, deletes: true },
-  },
-  {
-    client: 'Claude Code that asks for 2026-07-28 first and then goes back',
-    hello: CLAUDE,
-    firstId: 0,
-    before: [ask('server/discover', envelope('claude-code', ASKED_OF_CLAUDE))],
-    between: [initialized],
-    http: { listens: true },
   },
   {
     client: 'Claude Desktop',
@@ -107,18 +116,17 @@ export const CLIENTS: readonly FirstMessages[] = [
       protocolVersion: '2025-06-18',
       capabilities: {
         elicitation: { form: {}, url: {} },
-        experimental: { 'codex/auth-change': { version: 1 } },
+        experimental: { 'codex/auth-change': {} },
       },
       clientInfo: { name: 'codex-mcp-client', title: 'Codex', version: '0.169.0' },
     },
     firstId: 0,
     between: [initialized],
+    listMeta: { progressToken: 0 },
     meta: {
+      callId: 'call_1',
+      'x-codex-turn-metadata': { turn_id: 't1', turn_started_at_unix_ms: 1795279167491, sandbox: 'seccomp' },
       progressToken: 1,
-      'x-codex-turn-metadata': { turn_id: 't1', sandbox: 'none' },
-      sessionId: 's',
-      threadId: 't',
-      callId: 'c',
     },
     http: {
       accept: 'text/event-stream, application/json',
@@ -140,8 +148,9 @@ export const CLIENTS: readonly FirstMessages[] = [
       clientInfo: { name: 'gemini-cli-mcp-client', version: '0.61.0' },
     },
     firstId: 0,
-    between: [initialized, ask('ping'), ask('prompts/list', {}), ask('resources/list', {})],
-    http: { accept: 'application/json,text/event-stream', listens: true },
+    between: [initialized, ask('ping'), ask('prompts/list', {}), ask('tools/list', {}), ask('resources/list', {})],
+    meta: { progressToken: '710c53a4-4bba-4fa6-8fb0-cca8cc22c93f' },
+    http: { namesRevision: false, listens: true },
   },
   {
     client: 'Cursor',
@@ -259,20 +268,18 @@ export const CLIENTS: readonly FirstMessages[] = [
   {
     client: 'Copilot CLI',
     before: [
-      ask('server/discover', envelope('copilot-cli', { sampling: {}, elicitation: { form: {}, url: {} } })),
-      ask('subscriptions/listen', {
-        notifications: { toolsListChanged: true },
-        ...envelope('copilot-cli', { sampling: {}, elicitation: { form: {}, url: {} } }),
-      }),
+      ask('server/discover', { _meta: COPILOT_ENVELOPE }),
+      ask('subscriptions/listen', { notifications: { toolsListChanged: true }, _meta: COPILOT_ENVELOPE }),
     ],
-    meta: { progressToken: 5, ...(envelope('copilot-cli', { sampling: {} })._meta as JsonObject) },
+    meta: { progressToken: 5, ...COPILOT_ENVELOPE },
   },
   {
     client: 'a client of 2026-07-28 that does not ask who is there',
     firstId: 'a',
     meta: {
-      ...(envelope('direct', {})._meta as JsonObject),
+      ...envelope({ name: 'direct', version: '0' }, {}),
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
     },
+    http: { accept: 'text/event-stream;q=0.5,application/json' },
   },
 ];
