@@ -77,6 +77,9 @@ export const HTTP_KEEP_ALIVE_MS = 65 * SECOND;
 /** Connections at once: one event stream and a few requests for each session. */
 export const HTTP_CONNECTIONS_MAX = 8192;
 
+/** Requests on one connection that wait for their answers. Clients that send ahead at all send fewer; with all connections this stays bounded. */
+export const HTTP_REQUESTS_PER_CONNECTION_MAX = 16;
+
 /** How much one event stream may lag behind before it is closed. One message of the largest size and its framing. */
 export const HTTP_STREAM_BUFFER_BYTES_MAX = 2 * MESSAGE_BYTES_MAX;
 

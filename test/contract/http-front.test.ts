@@ -508,6 +508,20 @@ describe('a message', () => {
     await front.close();
   }, 15_000);
 
+  it('one more than may wait on a connection breaks it off, and is heard by nobody', async () => {
+    const { open, post, raw, rawPost, sessions } = await start({ limits: { requestsPerConnectionMax: 3 } });
+    const id = await open();
+    const headers = { 'mcp-session-id': id };
+    const connection = await raw();
+    connection.send([1, 2, 3].map((one) => rawPost(headers, call(one, 'slow'))).join(''));
+    await connection.until(() => sessions.last.waiting === 3);
+    expect((await post(PING, headers)).status).toBe(200);
+    connection.send(rawPost(headers, call(4, 'slow')));
+    await connection.until(() => false);
+    expect(sessions.last.received.slice(1)).toEqual([call(1, 'slow'), call(2, 'slow'), call(3, 'slow'), PING]);
+    expect((await post(PING, headers)).status).toBe(200);
+  });
+
   it('whose sender closes his writing side is carried out once and harms nobody', async () => {
     const { open, post, raw, rawPost, sessions } = await start();
     const id = await open();

@@ -35,7 +35,8 @@ export class IncomingBodies {
   /** Never rejects. After anything but `whole` and `broken_off` the rest of the body is still to come: see `discardBody`. */
   read(request: IncomingMessage, bytesMax: number, timeoutMs: number): Promise<Body> {
     return new Promise((resolve) => {
-      const chunks: Buffer[] = [];
+      // In one piece, grown by doubling: a body in chunks of a byte must not cost a hundred times its size.
+      let held: Buffer | undefined;
       let bytes = 0;
       const settle = (body: Body): void => {
         if (!this.#coming.delete(crowdOut)) return;
@@ -46,16 +47,15 @@ export class IncomingBodies {
       };
       const crowdOut = (): void => settle({ kind: 'crowded_out' });
       const onData = (chunk: Buffer): void => {
+        const before = bytes;
         bytes += chunk.length;
         this.#bytes += chunk.length;
         if (bytes > bytesMax) return settle({ kind: 'too_large', bytes });
-        chunks.push(chunk);
+        held = held === undefined ? chunk : appended(held, before, chunk, bytesMax);
         this.#makeRoom();
       };
       const onEnd = (): void => {
-        const [only] = chunks;
-        const whole = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, bytes);
-        settle({ kind: 'whole', bytes: whole });
+        settle({ kind: 'whole', bytes: held?.subarray(0, bytes) ?? Buffer.alloc(0) });
       };
       const onGone = (): void => settle({ kind: 'broken_off' });
       const timer = setTimeout(() => settle({ kind: 'too_slow' }), timeoutMs);
@@ -71,6 +71,18 @@ export class IncomingBodies {
       crowdOut();
     }
   }
+}
+
+/** The first `used` bytes of a buffer with a chunk behind them. */
+function appended(held: Buffer, used: number, chunk: Buffer, bytesMax: number): Buffer {
+  const needed = used + chunk.length;
+  let room = held;
+  if (needed > held.length) {
+    room = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * needed, bytesMax)));
+    held.copy(room, 0, 0, used);
+  }
+  chunk.copy(room, used);
+  return room;
 }
 
 /**

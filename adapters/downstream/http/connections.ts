@@ -1,13 +1,15 @@
 // Responses that wait for their turn on a connection (HTTP pipelining). Where the connection is closed, node:http tells only the response whose
-// turn it is; the others would never learn that nobody hears them.
+// turn it is; the others would never learn that nobody hears them. It does not bound how many wait either.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 export class Connections {
   readonly #open = new WeakMap<Socket, Set<ServerResponse>>();
+  readonly #requestsMax: number;
 
-  constructor(server: Server) {
+  constructor(server: Server, requestsMax: number) {
+    this.#requestsMax = requestsMax;
     server.on('connection', (socket: Socket) => {
       const responses = new Set<ServerResponse>();
       this.#open.set(socket, responses);
@@ -17,12 +19,18 @@ export class Connections {
     });
   }
 
-  /** From here on the response emits `close` once, whatever becomes of its connection. */
-  watch(request: IncomingMessage, response: ServerResponse): void {
-    const responses = this.#open.get(request.socket);
+  /**
+   * From here on the response emits `close` once, whatever becomes of its connection. False when it is not to be answered: more requests wait
+   * on their connection than whoever reads the answers would send, and it is broken off.
+   */
+  watch(request: IncomingMessage, response: ServerResponse): boolean {
+    const { socket } = request;
+    const responses = this.#open.get(socket);
     responses?.add(response);
     response.on('close', () => responses?.delete(response));
-    if (request.socket.destroyed) abandon(response);
+    if (responses !== undefined && responses.size > this.#requestsMax) socket.destroy();
+    else if (socket.destroyed) abandon(response);
+    return !socket.destroyed;
   }
 }
 

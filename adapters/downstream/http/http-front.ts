@@ -47,6 +47,7 @@ export interface HttpFrontLimits {
   readonly keepAliveMs: number;
   readonly heartbeatMs: number;
   readonly connectionsMax: number;
+  readonly requestsPerConnectionMax: number;
   readonly streamBufferBytesMax: number;
   readonly sessionsMax: number;
   readonly sessionsPerPrincipalMax: number;
@@ -63,6 +64,7 @@ const DEFAULT_LIMITS: HttpFrontLimits = {
   keepAliveMs: limits.HTTP_KEEP_ALIVE_MS,
   heartbeatMs: limits.HTTP_HEARTBEAT_MS,
   connectionsMax: limits.HTTP_CONNECTIONS_MAX,
+  requestsPerConnectionMax: limits.HTTP_REQUESTS_PER_CONNECTION_MAX,
   streamBufferBytesMax: limits.HTTP_STREAM_BUFFER_BYTES_MAX,
   sessionsMax: limits.SESSIONS_MAX,
   sessionsPerPrincipalMax: limits.SESSIONS_PER_PRINCIPAL_MAX,
@@ -140,7 +142,8 @@ class Listener implements HttpFront {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#clock = options.clock ?? PLATFORM_CLOCK;
-    const { headerBytesMax, headersTimeoutMs, bodyTimeoutMs, keepAliveMs, connectionsMax } = this.#limits;
+    const { headerBytesMax, headersTimeoutMs, bodyTimeoutMs, keepAliveMs, connectionsMax, requestsPerConnectionMax } =
+      this.#limits;
     this.#access = new Access(options);
     this.#sessions = new HttpSessions(this.#limits, () => performance.now());
     this.#modern = new ModernClients(options.sessions, this.#limits, () => performance.now());
@@ -166,7 +169,7 @@ class Listener implements HttpFront {
     // Node drops the headers beyond a number in silence; ours are bounded in bytes instead, and loudly.
     this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = connectionsMax;
-    this.#connections = new Connections(this.#server);
+    this.#connections = new Connections(this.#server, requestsPerConnectionMax);
     this.#server.on('request', (request, response) => this.#accept(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#webSockets.upgrade(request, socket, head));
     this.#server.on('connect', (request, socket) => this.#webSockets.refuse(request, socket, NO_TUNNELS));
@@ -249,7 +252,7 @@ class Listener implements HttpFront {
   #accept(request: IncomingMessage, response: ServerResponse): void {
     this.#unfinished++;
     response.on('close', this.#onFinished);
-    this.#connections.watch(request, response);
+    if (!this.#connections.watch(request, response)) return;
     this.#handle(request, response).catch((error: unknown) => {
       // Nothing above rejects unless we are wrong. The client must not wait for that; the gate hears of it.
       if (response.headersSent) response.destroy();
