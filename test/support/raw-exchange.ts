@@ -6,7 +6,7 @@ import { RawConnection } from './raw-http.ts';
 const GO_AHEAD = /^HTTP\/1\.1 100 [\s\S]*?\r\n\r\n/;
 
 export interface Exchanged {
-  /** Of the last response on the connection; 0 when there was none. */
+  /** Of the first response on the connection; 0 when there was none. */
   readonly status: number;
   readonly body: string;
   readonly closed: boolean;
@@ -31,17 +31,36 @@ export async function exchange(
   await connection.until(isWhole, withinMs).catch(() => undefined);
   const { received, closed } = connection;
   connection.close();
-  const last = received.replace(GO_AHEAD, '');
-  const [head = '', ...rest] = last.split('\r\n\r\n');
-  return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0), body: rest.join('\r\n\r\n'), closed };
+  const response = received.replace(GO_AHEAD, '');
+  const split = response.indexOf('\r\n\r\n');
+  const head = split === -1 ? response : response.slice(0, split);
+  const rest = split === -1 ? '' : response.slice(split + 4);
+  const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0);
+  const isBodiless = status === 204 || Buffer.from(bytes).subarray(0, 5).toString() === 'HEAD ';
+  return { status, body: isBodiless ? '' : bodyOf(head, rest), closed };
+}
+
+/** The body alone: a request that was cut wrong may be followed by an answer to its rest. */
+function bodyOf(head: string, rest: string): string {
+  const length = /^content-length: (\d+)/im.exec(head)?.[1];
+  if (length !== undefined) return rest.slice(0, Number(length));
+  if (!/^transfer-encoding: chunked/im.test(head)) return rest;
+  let body = '';
+  for (let left = rest; ; ) {
+    const size = /^([0-9a-f]+)\r\n/i.exec(left);
+    const bytes = Number.parseInt(size?.[1] ?? '0', 16);
+    if (size === null || bytes === 0) return body;
+    body += left.slice(size[0].length, size[0].length + bytes);
+    left = left.slice(size[0].length + bytes + 2);
+  }
 }
 
 function isWhole(received: string): boolean {
-  const last = received.replace(GO_AHEAD, '');
-  const end = last.indexOf('\r\n\r\n');
+  const response = received.replace(GO_AHEAD, '');
+  const end = response.indexOf('\r\n\r\n');
   if (end === -1) return false;
-  const head = last.slice(0, end).toLowerCase();
-  const length = /content-length: (\d+)/.exec(head)?.[1];
-  if (length !== undefined) return last.length >= end + 4 + Number(length);
-  return head.includes('chunked') && last.endsWith('0\r\n\r\n');
+  const head = response.slice(0, end);
+  const length = /^content-length: (\d+)/im.exec(head)?.[1];
+  if (length !== undefined) return response.length >= end + 4 + Number(length);
+  return /^transfer-encoding: chunked/im.test(head) && response.endsWith('0\r\n\r\n');
 }
