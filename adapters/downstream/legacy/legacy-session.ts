@@ -85,6 +85,8 @@ export class LegacySession {
   #logLevel: string | undefined;
   /** The client has the answer to `initialize`: before it, it expects nothing else from us. */
   #introduced = false;
+  /** Settles then, for what was asked right behind `initialize`. */
+  #greeted: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(gate: Enforcement, options: LegacySessionOptions) {
@@ -221,12 +223,18 @@ export class LegacySession {
     if (typeof protocolVersion !== 'string') return refuse('no protocolVersion');
     this.#revision = isServedRevision(protocolVersion) ? protocolVersion : LATEST_REVISION;
     this.#capabilities = isJsonObject(capabilities) ? capabilities : {};
+    const greeting = this.#greet(id, this.#revision, reply);
+    this.#greeted = greeting.catch(() => {});
+    await greeting;
+  }
+
+  async #greet(id: RequestId, revision: ServedRevision, reply: Reply): Promise<void> {
     await this.#conversation.meet('legacy');
-    const able = await offered(this.#conversation, this.#revision);
+    const able = await offered(this.#conversation, revision);
     const instructions = await this.#conversation.instructions();
     reply(
       resultMessage(id, {
-        protocolVersion: this.#revision,
+        protocolVersion: revision,
         capabilities: able,
         serverInfo: { name: 'portcullis', version: this.#options.version },
         ...(instructions === undefined ? {} : { instructions }),
@@ -235,7 +243,8 @@ export class LegacySession {
     this.#introduced = true;
   }
 
-  #setLevel({ id, params = {} }: Request, reply: Reply): void {
+  async #setLevel({ id, params = {} }: Request, reply: Reply): Promise<void> {
+    await this.#greeted;
     const { level } = params;
     if (!isLogLevel(level)) return reply(errorMessage(id, RPC.invalidParams, 'Invalid log level'));
     this.#logLevel = level;
@@ -248,6 +257,7 @@ export class LegacySession {
       return this.refuse('OVERLOADED', 'too many lists at once', reply, id, method);
     this.#listing += 1;
     try {
+      await this.#greeted;
       await this.#listNow(message, reply);
     } finally {
       this.#listing -= 1;
@@ -300,6 +310,7 @@ export class LegacySession {
     // Once withdrawn an id can be taken anew: which of two calls it stands for is told by the mark.
     const mark = Symbol();
     this.#early.set(id, mark);
+    await this.#greeted;
     await this.#gate.described();
     const operation = await operationOf(this.#conversation, message, this.#manner());
     const lacksTasks =

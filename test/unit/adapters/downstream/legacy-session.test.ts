@@ -93,6 +93,25 @@ function toolCall(name: string, id: string | number = 1, more: JsonObject = {}):
 const UTF8 = new TextEncoder();
 const ping = (extra: string): string => `{"jsonrpc":"2.0","id":7,"method":"ping"${extra}}`;
 
+describe('a client that does not wait for the answer to initialize', () => {
+  it('hears it first, and then the rest in any order', async () => {
+    const conversation = new Conversation(await World.open());
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'hasty', version: '1' } };
+    const all = [
+      { jsonrpc: '2.0', id: 'hello', method: 'initialize', params },
+      { jsonrpc: '2.0', method: 'notifications/initialized' },
+      { jsonrpc: '2.0', id: 'tools', method: 'tools/list' },
+      { jsonrpc: '2.0', id: 'prompts', method: 'prompts/list' },
+      { jsonrpc: '2.0', id: 'level', method: 'logging/setLevel', params: { level: 'info' } },
+      { jsonrpc: '2.0', id: 'call', method: 'tools/call', params: { name: 'nothing' } },
+    ].map((message) => conversation.begin(message));
+    await Promise.all(all.map(({ done }) => done));
+    const ids = conversation.texts.map((text) => (JSON.parse(text) as Message).id);
+    expect(ids[0]).toBe('hello');
+    expect([...ids].sort()).toEqual(['call', 'hello', 'level', 'prompts', 'tools']);
+  });
+});
+
 describe('bytes that are not a message', () => {
   const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`;
   const cases: readonly (readonly [string, string | Uint8Array, number])[] = [
