@@ -16,6 +16,13 @@ interface Kept {
   late: boolean;
 }
 
+/** The requests that list them. */
+export const LISTED_BY: Readonly<Record<string, OfferKind>> = {
+  'prompts/list': 'prompts',
+  'resources/list': 'resources',
+  'resources/templates/list': 'resourceTemplates',
+};
+
 /** The capability that a server declares when it has such a list. */
 const CAPABILITY: Record<OfferKind, 'prompts' | 'resources'> = {
   prompts: 'prompts',

@@ -27,6 +27,7 @@ import {
   type ServedRevision,
   unservedCode,
 } from '../../../proxy/method-table.ts';
+import { LISTED_BY } from '../../../proxy/offers.ts';
 import { operationOf } from '../../../proxy/operation.ts';
 import { reservedMeta } from '../../../proxy/own-name.ts';
 import { pageOf } from '../../../proxy/page.ts';
@@ -53,12 +54,6 @@ const BATCH_REVISION: ServedRevision = '2025-03-26';
 
 /** As a status of HTTP. */
 const BAD_REQUEST = 400;
-
-const LISTS: Readonly<Record<string, OfferKind>> = {
-  'prompts/list': 'prompts',
-  'resources/list': 'resources',
-  'resources/templates/list': 'resourceTemplates',
-};
 
 /** What the protocol wants said of every task, where its server has not said it. */
 const UNTOLD: JsonObject = {
@@ -265,7 +260,7 @@ export class LegacySession {
   }
 
   async #listNow({ id, method, params = {} }: Request, reply: Reply): Promise<void> {
-    const kind = LISTS[method];
+    const kind = LISTED_BY[method];
     const list = method === 'tasks/list' ? this.#ownTasks() : await this.#items(kind);
     const page = pageOf(this.#gate.crypto.sha256, this.#conversation.principal.agent, list, params.cursor);
     if (page === undefined) return reply(errorMessage(id, RPC.invalidParams, 'Invalid cursor'));

@@ -16,7 +16,7 @@ import type { Question } from '../../../proxy/tool-server.ts';
 import { type Answers, answersTo } from './answers.ts';
 import { type Answer, type Asked, callReply, deniedError, questionsReply } from './call-reply.ts';
 import { type Envelope, knowsTasks } from './envelope.ts';
-import { HeldCall, type Outlet } from './held-calls.ts';
+import { HeldCall, type Outlet } from './held-call.ts';
 import { failedForLack, lackingReply } from './lacking-reply.ts';
 import type { Asker, OpenRounds } from './open-rounds.ts';
 import { errorText } from './protocol.ts';

@@ -9,10 +9,11 @@ import { denialData, errorCode, type OperatorHints } from '../../../proxy/client
 import type { Conversation } from '../../../proxy/conversation.ts';
 import { type Classified, classify, type RequestId, RPC, resultMessage } from '../../../proxy/jsonrpc.ts';
 import { lookupMethod, MODERN_REVISION, unservedCode } from '../../../proxy/method-table.ts';
+import { LISTED_BY } from '../../../proxy/offers.ts';
 import { operationOf } from '../../../proxy/operation.ts';
 import { reservedMeta } from '../../../proxy/own-name.ts';
 import { pageOf } from '../../../proxy/page.ts';
-import type { Notice, OfferKind } from '../../../proxy/tool-server.ts';
+import type { Notice } from '../../../proxy/tool-server.ts';
 import { type Asked, identityOf, missing, UNCACHED } from './call-reply.ts';
 import { type Envelope, knowsTasks, mannerOf, readEnvelope } from './envelope.ts';
 import { GovernedRequest } from './governed-request.ts';
@@ -39,12 +40,6 @@ interface Refusal {
   readonly data?: JsonObject;
   readonly status?: number;
 }
-
-const LISTS: Readonly<Record<string, OfferKind>> = {
-  'prompts/list': 'prompts',
-  'resources/list': 'resources',
-  'resources/templates/list': 'resourceTemplates',
-};
 
 export class ModernSession {
   readonly #options: ModernSessionOptions;
@@ -214,7 +209,7 @@ export class ModernSession {
   }
 
   async #list({ id, method, params }: Asked, reply: Reply): Promise<void> {
-    const kind = LISTS[method];
+    const kind = LISTED_BY[method];
     const list = kind === undefined ? await this.#conversation.tools() : await this.#conversation.offers(kind);
     const { gate, principal } = this.#conversation;
     const page = pageOf(gate.crypto.sha256, principal.agent, list, params.cursor);

@@ -1,7 +1,8 @@
 // Calls that wait for their client: so many and no more, and no longer than they run or may wait.
 
 import { describe, expect, it } from 'vitest';
-import { HeldCall, HeldCalls } from '../../../../../adapters/downstream/modern/held-calls.ts';
+import { HeldCall } from '../../../../../adapters/downstream/modern/held-call.ts';
+import { HeldCalls } from '../../../../../adapters/downstream/modern/held-calls.ts';
 import type { CallId } from '../../../../../domain/ids.ts';
 import type { CallEnd } from '../../../../../proxy/client-view.ts';
 import { HELD_CALL_MS, HELD_CALLS_MAX, HELD_CALLS_PER_PRINCIPAL_MAX } from '../../../../../proxy/limits.ts';
