@@ -194,6 +194,17 @@ export class Gate {
     );
   }
 
+  /** Why what was permitted then would not be now: the gate fell shut, the rules changed or something was revoked since. */
+  lapsed(recorded: RecordedCall): Denial | undefined {
+    const held = this.#recorded.get(recorded);
+    if (held === undefined) throw new Defect('a call that this gate did not record');
+    const now = this.#ports.governance.snapshot();
+    if ('code' in now) return now;
+    const { epoch, rev } = held.claims.gov;
+    if (epoch !== now.epoch) return deny('GOV_EPOCH_MISMATCH', 'since the question was put');
+    return rev === now.revocation ? undefined : deny('GOV_REVOCATION_BEHIND', 'since the question was put');
+  }
+
   /** Appends the ending to the generation of the ledger that holds the intent. Rejects when it cannot be recorded there. */
   async conclude(recorded: RecordedCall, ending: EntryBody, payloads: readonly Payload[]): Promise<Receipt> {
     const held = this.#recorded.get(recorded);

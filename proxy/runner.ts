@@ -313,13 +313,20 @@ class Run implements RunningCall {
         const { type = 'complete' } = answer;
         const refused =
           (await this.#ports.checkOutput(this.#captured as CapturedCall, type, answer.result)) ??
-          (await this.#admitQuestions(type, answer.result));
+          (await this.#admitQuestions(type, answer.result)) ??
+          this.#lapsedAnswer();
         if (refused !== undefined) return { type: 'output.refused', ms, result, ...refused };
         this.#released = { result: answer.result, resultJson, type };
         const isError = answer.result.isError === true;
         return { type: 'tool.answered', ms, isError, result, ...(type === 'complete' ? {} : { incomplete: type }) };
       }
     }
+  }
+
+  /** A client may take its time. Its answer goes to the server only under the rules, and through the gate, of the question. */
+  #lapsedAnswer(): Denial | undefined {
+    const isQuestion = this.#captured?.askedThrough !== undefined;
+    return isQuestion && this.#recorded !== undefined ? this.#ports.gate.lapsed(this.#recorded) : undefined;
   }
 
   /** Questions come in an answer that is not the end, and in the state of a task. */

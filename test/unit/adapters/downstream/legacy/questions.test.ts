@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Authorization, AuthorizationRequest } from '../../../../../control-plane/authorization.ts';
-import { rpcCode } from '../../../../../domain/denial.ts';
+import { type DenialCode, rpcCode } from '../../../../../domain/denial.ts';
 import type { CallId } from '../../../../../domain/ids.ts';
 import type { JsonObject } from '../../../../../domain/json.ts';
 import { Enforcement } from '../../../../../proxy/enforcement.ts';
@@ -66,6 +66,32 @@ describe('a question with a URL', () => {
       expect(await answered({ result: { action: 'accept' } })).toMatchObject({ kind: 'result' });
     },
   );
+});
+
+describe('an answer that comes when it may not go on any more', () => {
+  const since: readonly (readonly [string, DenialCode, (world: World) => void])[] = [
+    ['the rules changed', 'GOV_EPOCH_MISMATCH', ({ governance }) => governance.advanceEpoch()],
+    ['something was revoked', 'GOV_REVOCATION_BEHIND', (world) => world.revoke('agent', 'somebody')],
+    [
+      'the gate fell shut',
+      'POLICY_ENGINE_FAULT',
+      ({ governance }) => governance.shut('engine', 'POLICY_ENGINE_FAULT', ''),
+    ],
+  ];
+  for (const [what, code, change] of since) {
+    proves('G4', `${what} since it was asked: the server hears an error, and it is recorded as withheld`, async () => {
+      const client = await LegacyClient.open();
+      const { call, answered } = await asked(client);
+      change(client.world);
+      const answer = await answered({ result: { action: 'accept', content: { colour: 'red' } } });
+      expect(answer).toMatchObject({ kind: 'error', error: { code: rpcCode(code) } });
+      expect(JSON.stringify(answer)).not.toContain('red');
+      const outcomes = client.world.entries().map(({ outcome }) => outcome);
+      expect(outcomes).toContainEqual({ status: 'withheld', dispatched: true, code });
+      client.atServer.answer(resultOf('done'));
+      await call.done;
+    });
+  }
 });
 
 describe('a question that is not put', () => {
