@@ -330,6 +330,20 @@ describe('connections that do not go on', () => {
     for (let index = 0; index < 180; index++) recorded.push(MALFORMED);
   }, 60_000);
 
+  it('cost no more than they hold, in chunks of a byte', async () => {
+    const before = gate.residentBytes();
+    const connections = await Promise.all(Array.from({ length: 4 }, () => RawConnection.open(gate.port)));
+    for (const connection of connections)
+      connection.send(framed('Transfer-Encoding: chunked', '1\r\nx\r\n'.repeat(200_000)));
+    await gate.stillServes();
+    // Heard behind all that was sent before.
+    for (const connection of connections) connection.send('zz\r\n');
+    for (const connection of connections) expect(await connection.status()).toBe(400);
+    expect(gate.residentBytes() - before).toBeLessThan(150_000_000);
+    for (const connection of connections) connection.close();
+    recorded.push(...connections.map(() => MALFORMED));
+  }, 60_000);
+
   it('nor do requests of which nobody waits for the answers', async () => {
     const connection = await RawConnection.open(gate.port);
     const list = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}';

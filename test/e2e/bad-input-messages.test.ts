@@ -179,8 +179,8 @@ it.each(['legacy', 'modern'] as const)(
   60_000,
 );
 
-function isEnveloped(text: string): boolean {
-  return text.includes('io.modelcontextprotocol/protocolVersion');
+function isEnveloped(text: string | Uint8Array): boolean {
+  return typeof text === 'string' && text.includes('io.modelcontextprotocol/protocolVersion');
 }
 
 proves(
@@ -212,14 +212,17 @@ describe('on standard input', () => {
       // A line break would be the end of the line.
       if (bytes.includes(0x0a)) continue;
       client.send(Buffer.concat([bytes, Buffer.from('\n')]));
+      // A message of the other era is refused in its words, in the middle of this one.
+      if (isEnveloped(textFor(message, 'modern'))) client.send(`${textFor(message, 'modern')}\n`);
     }
     client.send(`${'x'.repeat(5_000_000)}\r\n\r\n`);
     const reply = await client.ask('tools/call', { name: 'counter__echo', arguments: { text: 'still here' } }, 'last');
     expect(JSON.stringify(reply?.result)).toContain('still here');
     running.child.stdin.end();
     expect(await running.ended).toMatchObject({ code: 0 });
-    const expected = BAD_MESSAGES.filter(({ silent, silentWithSessions }) => !silent && !silentWithSessions).length + 1;
-    expect(client.stray.length).toBe(expected);
+    const answered = BAD_MESSAGES.filter(({ silent, silentWithSessions }) => !silent && !silentWithSessions);
+    const again = answered.filter((message) => isEnveloped(textFor(message, 'modern')));
+    expect(client.stray.length).toBe(answered.length + again.length + 1);
     for (const said of client.stray) expect(faultsOf(said as unknown as JsonObject, '2025-11-25')).toEqual([]);
     expect(gate.heard()).toEqual([]);
     expect(running.stderr).not.toMatch(/at .*:\d+:\d+|Unhandled|Defect/);
