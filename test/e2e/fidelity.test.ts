@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Era } from '../../proxy/tool-server.ts';
-import { CAPABILITIES, instructionsOf, listsOf, STATE } from '../fixtures/servers/mirror-core.mjs';
+import { CAPABILITIES, instructionsOf, listsOf, STATE, TASKS } from '../fixtures/servers/mirror-core.mjs';
 import { fixtureServer } from '../fixtures/servers/paths.ts';
 import { proves } from '../guarantees.ts';
 import { AllowedDifferences } from '../support/allowed-differences.ts';
@@ -394,6 +394,36 @@ describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) =>
       expect(allowed.without('result', released)).toEqual(answer(value));
     });
 
+    if (clientSide.era === serverSide.era)
+      it('hear of tasks with all that is said of them', async () => {
+        const exchange = async (all: Said): Promise<void> => {
+          const taskId = `task of ${nameOf(clientSide)} at ${server}`;
+          const times = { createdAt: '2026-11-21T00:00:00Z', lastUpdatedAt: '2026-11-21T00:00:00Z' };
+          const working = { ...all.given, taskId, status: 'working', ...times, ttl: 1, ttlMs: 1, pollInterval: 1 };
+          const begun = isModernServer ? { ...working, resultType: 'task' } : { ...all.result, task: working };
+          const outcome = { ...all.block, content: [{ ...all.block, type: 'text', text: 'é' }] };
+          const ended = { ...working, status: 'completed', ...(isModernServer ? { result: outcome } : {}) };
+          const asTask: JsonObject = isModernServer ? {} : { task: { ...all.given, ttl: 1 } };
+          await step('tools/call', { name: `${server}__mirror`, arguments: {}, ...asTask }, begun, { name: 'mirror' });
+          await step('tasks/get', { taskId }, ended);
+          if (!isModernServer) await step('tasks/result', { taskId }, outcome);
+
+          async function step(
+            method: string,
+            params: JsonObject,
+            said: JsonObject,
+            own: JsonObject = {},
+          ): Promise<void> {
+            const answer: JsonObject = { ...said, _meta: all.meta };
+            const sent: JsonObject = { ...all.params, ...params, _meta: { ...all.meta, [ANSWER]: { result: answer } } };
+            const { heard, result: released } = taken((await client.ask(method, sent)).result);
+            expectSameRequest(heard, { ...sent, ...own });
+            expect(allowed.without('result', released)).toEqual(allowed.without('result', answer));
+          }
+        };
+        await fc.assert(fc.asyncProperty(said, exchange), { numRuns: 1 });
+      });
+
     /** A result as its server says it, in the words of the client's era. */
     function asReleased(result: JsonObject): JsonObject {
       const { structuredContent } = result;
@@ -454,7 +484,8 @@ describe.each(ERAS)('a client of the %s era at the address of one server', (era)
     await client.close();
     expect(instructions).toBe(instructionsOf(server));
     const { 'x-later': _, ...carried } = CAPABILITIES;
-    expect(capabilities).toEqual(carried);
+    // Tasks of one era are nothing to the other.
+    expect(capabilities).toEqual(era === side.era ? { ...carried, ...TASKS[era] } : carried);
     expect(rest).not.toHaveProperty('later');
     allowed.known('hello');
   });

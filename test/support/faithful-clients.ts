@@ -38,6 +38,7 @@ const KEY = 'io.modelcontextprotocol/';
 const REVISION = { legacy: '2025-11-25', modern: '2026-07-28' } as const;
 const CLIENT_INFO = { name: 'faithful', version: '0' };
 const CAPABILITIES: JsonObject = { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} };
+const EXTENSIONS: JsonObject = { extensions: { [`${KEY}tasks`]: {} } };
 const UNASKED = /^notifications\/(resources\/updated$|.*list_changed$|subscriptions\/)/;
 
 interface Pending {
@@ -146,7 +147,7 @@ export class FaithfulClient {
       _meta: {
         ...(meta as JsonObject),
         [`${KEY}protocolVersion`]: REVISION.modern,
-        [`${KEY}clientCapabilities`]: CAPABILITIES,
+        [`${KEY}clientCapabilities`]: { ...CAPABILITIES, ...EXTENSIONS },
         [`${KEY}clientInfo`]: CLIENT_INFO,
         [`${KEY}logLevel`]: 'debug',
       },
@@ -236,8 +237,9 @@ export function faithfulHttp(era: Era, url: string): Promise<FaithfulClient> {
 
 /** The headers that repeat what a request of the newer era says. */
 function routing({ method, params }: JsonObject): Record<string, string> {
-  const { name, uri } = (params ?? {}) as { name?: Json; uri?: Json };
-  const named = method === 'tools/call' || method === 'prompts/get' ? name : method === 'resources/read' ? uri : null;
+  const { name, uri, taskId } = (params ?? {}) as JsonObject;
+  const byMethod: Record<string, Json | undefined> = { 'tools/call': name, 'prompts/get': name, 'resources/read': uri };
+  const named = byMethod[String(method)] ?? (String(method).startsWith('tasks/') ? taskId : undefined);
   return {
     'mcp-protocol-version': REVISION.modern,
     'mcp-method': String(method),
