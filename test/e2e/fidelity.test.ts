@@ -2,153 +2,31 @@
 // everywhere, over each pair of transports and of eras. What may differ is listed in test/support/allowed-differences.ts, with its reason;
 // everything else is a fault of ours.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-import type { Era } from '../../proxy/tool-server.ts';
 import { CAPABILITIES, instructionsOf, listsOf, STATE, TASKS } from '../fixtures/servers/mirror-core.mjs';
-import { fixtureServer } from '../fixtures/servers/paths.ts';
 import { proves } from '../guarantees.ts';
 import { AllowedDifferences } from '../support/allowed-differences.ts';
-import { closeInstallations, installation, type RunningCommand } from '../support/cli.ts';
-import { urlOf } from '../support/counter-gate.ts';
-import {
-  type FaithfulClient,
-  faithfulHttp,
-  faithfulSocket,
-  faithfulStdio,
-  type Heard,
-} from '../support/faithful-clients.ts';
-
-interface Side {
-  readonly transport: string;
-  readonly era: Era;
-}
-
-const ERAS: readonly Era[] = ['legacy', 'modern'];
-const CLIENTS: readonly Side[] = ['stdio', 'http', 'ws'].flatMap((transport) =>
-  ERAS.map((era) => ({ transport, era })),
-);
-const SERVERS: readonly Side[] = [
-  ...['stdio', 'http', 'ws'].flatMap((transport) => ERAS.map((era) => ({ transport, era }))),
-  // The transport of 2024-11-05, which no later era uses.
-  { transport: 'sse', era: 'legacy' },
-];
-const nameOf = ({ transport, era }: Side) => `${transport}-${era}`;
+import { closeInstallations } from '../support/cli.ts';
+import { type FaithfulClient, faithfulHttp, type Heard } from '../support/faithful-clients.ts';
+import { CLIENTS, ERAS, type MirrorGate, mirrorGate, nameOf, SERVERS } from '../support/mirror-gate.ts';
+import { type Said, said, UNUSUAL } from '../support/odd-json.ts';
 
 const ANSWER = 'test.example/answer';
 const HEARD = 'test.example/heard';
 
 const allowed = new AllowedDifferences();
-const gates: RunningCommand[] = [];
-let url: string;
-const clients = new Map<string, FaithfulClient>();
-const stops: (() => Promise<void>)[] = [];
-
-async function mirrorAt(server: Side): Promise<number> {
-  const args = [fixtureServer('mirror.mjs'), server.transport, nameOf(server), server.era];
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const [line] = await once(child.stdout, 'data');
-  stops.push(async () => {
-    child.stdin.end();
-    child.stdout.destroy();
-    await once(child, 'close');
-  });
-  return Number(String(line));
-}
-
-async function configured(server: Side): Promise<object> {
-  const { transport, era } = server;
-  if (transport === 'stdio') {
-    const args = [fixtureServer('mirror.mjs'), 'stdio', nameOf(server), era];
-    return { stdio: { command: process.execPath, args, era } };
-  }
-  const port = await mirrorAt(server);
-  if (transport === 'sse') return { sse: { url: `http://127.0.0.1:${port}/sse` } };
-  const scheme = transport === 'ws' ? 'ws' : 'http';
-  return { [transport]: { url: `${scheme}://127.0.0.1:${port}/mcp`, era } };
-}
+let gate: MirrorGate;
 
 beforeAll(async () => {
-  const at = installation();
-  const servers = await Promise.all(SERVERS.map(async (server) => [nameOf(server), await configured(server)] as const));
-  at.configure(
-    { agents: { me: { auth: 'local' } }, servers: Object.fromEntries(servers) },
-    '@id("all") @reason("a mirror does nothing") permit (principal, action, resource);\n',
-  );
-  const http = at.start(['serve', '--name', 'http', '--http', '127.0.0.1:0']);
-  gates.push(http);
-  url = await urlOf(http);
-  for (const era of ERAS) {
-    const stdio = at.start(['serve', '--name', `stdio-${era}`, '--stdio']);
-    gates.push(stdio);
-    clients.set(`stdio-${era}`, await faithfulStdio(era, stdio));
-    clients.set(`http-${era}`, await faithfulHttp(era, url));
-    clients.set(`ws-${era}`, await faithfulSocket(era, url.replace('http:', 'ws:')));
-  }
+  gate = await mirrorGate();
 }, 60_000);
 
 afterAll(async () => {
-  for (const client of clients.values()) await client.close();
-  await Promise.all(gates.map((gate) => gate.stop()));
-  await Promise.all(stops.map((stop) => stop()));
+  await gate?.close();
   await closeInstallations();
 });
-
-/** Values that JSON carries without loss everywhere; the strict parser refuses the others, which is tested elsewhere. */
-const value: fc.Arbitrary<Json> = fc.jsonValue({ maxDepth: 3 }).map((any) => cleaned(any as Json));
-const ODD_NAMES = [
-  '',
-  ' ',
-  '"',
-  '\\',
-  '\u0000',
-  '\u2028',
-  '0',
-  '-1',
-  'a.example/b',
-  'toString',
-  'é',
-  'e\u0301',
-  '😀',
-  '🏳️‍🌈',
-];
-const name = fc.oneof(
-  fc.constantFrom(...ODD_NAMES),
-  fc.string({ minLength: 1, maxLength: 12, unit: 'grapheme' }).map((text) => `x-${text}`),
-);
-const unknown: fc.Arbitrary<JsonObject> = fc.dictionary(name, value, { maxKeys: 4 }).map((object) => ({ ...object }));
-
-/** Names that are refused wherever they stand, in a message or in arguments that rules read. */
-const REFUSED_NAMES = ['__proto__', 'constructor', 'prototype', '__entity', '__extn', '__expr'];
-
-function cleaned(any: Json): Json {
-  if (typeof any === 'number') return Object.is(any, -0) || !Number.isFinite(any) || Math.abs(any) > 2 ** 53 ? 0 : any;
-  if (typeof any === 'string') return (any as string & { toWellFormed(): string }).toWellFormed();
-  if (Array.isArray(any)) return any.map(cleaned);
-  if (typeof any !== 'object' || any === null) return any;
-  const entries = Object.entries(any as JsonObject).filter(([key]) => !REFUSED_NAMES.includes(key));
-  return Object.fromEntries(entries.map(([key, member]) => [cleaned(key), cleaned(member)]));
-}
-
-const said = fc.record({
-  payload: value,
-  params: unknown,
-  meta: unknown,
-  result: unknown,
-  block: unknown,
-  given: unknown,
-  structured: value,
-});
-type Said = typeof said extends fc.Arbitrary<infer Value> ? Value : never;
-
-/** Legal JSON that is seldom written, as text. */
-const UNUSUAL = `{"": {"": [[[]], {}, ""]}, "numbers": [1.0, 1e2, 1E+2, 0.10, 5e-324, 9007199254740991,
-  -9007199254740991, 0e9, 1.5E-7], "texts": ["9007199254740993", "\\u00e9", "e\\u0301", "\\/", "\\ud83d\\ude00", "\\u0000\\u001f\\u007f",
-  "\\u2028\\u2029", "\\\\u0041", "</script>", "=?base64?eA==?=", " \\t "], "\\u0061\\"b\\\\": null, "Ünïcödé\u200d🏳️‍🌈": true,
-  "1": 1, "10": 2, "9": 3, "toString": "x", "hasOwnProperty": [false]}`.replaceAll('\n', ' ');
 
 /** Keys that are not for everybody to set. */
 const RESERVED: JsonObject = { 'io.modelcontextprotocol/later': { x: 1 } };
@@ -271,7 +149,7 @@ describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) =>
   let client: FaithfulClient;
   const isModernClient = clientSide.era === 'modern';
   beforeAll(() => {
-    client = clients.get(nameOf(clientSide)) as FaithfulClient;
+    client = gate.clients.get(nameOf(clientSide)) as FaithfulClient;
   });
 
   describe.each(SERVERS)('and a server of the $era era on $transport', (serverSide) => {
@@ -479,7 +357,7 @@ describe.each(CLIENTS)('a client of the $era era on $transport', (clientSide) =>
 describe.each(ERAS)('a client of the %s era at the address of one server', (era) => {
   it.each(SERVERS)('hears its instructions, and what it can do: $transport, $era', async (side) => {
     const server = nameOf(side);
-    const client = await faithfulHttp(era, `${url}/${server}`);
+    const client = await faithfulHttp(era, `${gate.url}/${server}`);
     const { instructions, capabilities, ...rest } = client.hello;
     await client.close();
     expect(instructions).toBe(instructionsOf(server));
