@@ -8,6 +8,7 @@ import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
+import { LineageRegistry } from '../control-plane/lineage/registry.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
 import { deny } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
@@ -17,7 +18,8 @@ import { permitAudience, permitIssuer } from '../domain/permit.ts';
 import type { Principal } from '../domain/principal.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { LedgerRefused } from '../ledger/open.ts';
-import type { CapturedCall } from '../proxy/captured-call.ts';
+import { inPlace, type LimitsOf } from '../proxy/admission.ts';
+import { CallTree } from '../proxy/call-tree.ts';
 import { Catalogue } from '../proxy/catalogue.ts';
 import { Channels } from '../proxy/channels.ts';
 import type { ClientSessions } from '../proxy/client-port.ts';
@@ -33,6 +35,7 @@ import type { Authority, GateCrypto } from '../proxy/ports.ts';
 import { ServerPool } from '../proxy/server-pool.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { Notice, OfferKind } from '../proxy/tool-server.ts';
+import { calleeOf, termsOf } from './chains.ts';
 import type { Configuration } from './configuration.ts';
 import { GateFacts } from './gate-facts.ts';
 import { credentialsFile, type GateFolder } from './home.ts';
@@ -158,8 +161,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     note,
   });
   const limitsOf = new Map(launches.map((launch) => [launch.name, launch.limits]));
-  const limits = ({ server, askedThrough }: CapturedCall): CallLimits =>
-    askedThrough === undefined ? (limitsOf.get(server) ?? { timeoutMs: 1, outputBytes: 1 }) : QUESTION_LIMITS;
+  const limits: LimitsOf = (call) =>
+    call.askedThrough === undefined
+      ? inPlace(limitsOf.get(call.server) ?? { timeoutMs: 1, outputBytes: 1 }, call)
+      : QUESTION_LIMITS;
   const concurrencyOf = new Map(launches.map((launch) => [launch.name, launch.concurrency]));
 
   const authority = new WorkerAuthority({
@@ -174,9 +179,30 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
   const asked = options.interpose?.(authority) ?? authority;
   const revocations = new Revocations();
+  const issuer = permitIssuer(keys.instance);
+  const audience = permitAudience(keys.instance, boot);
+  const gateKey = new Verifier();
+  gateKey.register(keys.gate.publicKey);
+  const tree = new CallTree({
+    registry: new LineageRegistry({ revocations, peers: { state: () => 'unknown' } }),
+    clock,
+    crypto,
+    signer: { kid: keys.gate.kid, sign: keys.gate.sign, sha256 },
+    reader: {
+      audience,
+      verify: (by, kid, input, signature) => (by === issuer ? gateKey.verify(kid, input, signature) : undefined),
+      sha256,
+      clockDriftMs: () => 0,
+    },
+    issuer,
+    audiences: [audience],
+    terms: (principal) => termsOf(options.configuration?.manifest, principal),
+    callee: (server) => calleeOf(options.configuration?.manifest, server),
+  });
   const gate = new Gate({
-    issuer: permitIssuer(keys.instance),
-    audience: permitAudience(keys.instance, boot),
+    issuer,
+    audience,
+    tree,
     permitKeys: new Set([permitKey]),
     crypto,
     clock,
@@ -209,12 +235,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       crypto,
       checkOutput: outputCheck(catalogue, (server, tool, json) => authority.checkOutput(server, tool, json)),
       turnover,
+      tree,
       onUnrecorded: (code) => keeper.fail(`an ending could not be recorded (${code})`),
       onDefect: halt,
     },
     concurrency: (server) => concurrencyOf.get(server),
     described: () => servers.described(policy.settled),
     channels,
+    tree,
   });
 
   const rounds = new OpenRounds(clock, crypto);

@@ -20,7 +20,7 @@ export type RegisteredKey = z.infer<typeof KEY>;
 const KEY = z.strictObject({
   /** RFC 7638 thumbprint. */
   kid: z.string(),
-  purpose: z.enum(['permit', 'log']),
+  purpose: z.enum(['permit', 'log', 'gate']),
   /** The 32 bytes of the public key, base64url. */
   public: z.string(),
   /** RFC 3339: when it was first used here. */
@@ -37,13 +37,17 @@ export async function checkKeys(home: Home, keys: GateKeys): Promise<readonly Re
 /** The same, and on the first start the keys are registered. */
 export async function registerKeys(home: Home, keys: GateKeys): Promise<readonly RegisteredKey[]> {
   const registry = await openRegistry(home, keys);
-  if (registry.value.length > 0) return registry.value;
   const created = new Date(systemClock.now()).toISOString();
-  const first = inUse(keys).map((key): RegisteredKey => ({ ...key, created, state: 'active' }));
-  await registry.replace(first).catch((error: unknown) => {
+  // An installation that is older than a purpose gets its key for it now.
+  const first = inUse(keys)
+    .filter(({ purpose }) => registry.value.every((known) => known.purpose !== purpose))
+    .map((key): RegisteredKey => ({ ...key, created, state: 'active' }));
+  if (first.length === 0) return registry.value;
+  const all = [...registry.value, ...first];
+  await registry.replace(all).catch((error: unknown) => {
     throw refused(`the keys cannot be registered: ${reasonOf(error)}`);
   });
-  return first;
+  return all;
 }
 
 async function openRegistry(home: Home, keys: GateKeys): Promise<StateDocument<RegisteredKey[]>> {
@@ -65,8 +69,9 @@ async function openRegistry(home: Home, keys: GateKeys): Promise<StateDocument<R
   }
   if (registry.revision === 0) return registry;
   for (const { purpose, kid } of inUse(keys)) {
-    const active = registry.value.find((key) => key.purpose === purpose && key.state === 'active');
-    if (active?.kid !== kid) {
+    const registered = registry.value.filter((key) => key.purpose === purpose);
+    const active = registered.find(({ state }) => state === 'active');
+    if (registered.length > 0 && active?.kid !== kid) {
       throw refused(`the key "${purpose}" was exchanged: ${active?.kid ?? 'none'} is registered, ${kid} is there`);
     }
   }
@@ -74,8 +79,8 @@ async function openRegistry(home: Home, keys: GateKeys): Promise<StateDocument<R
 }
 
 function inUse(keys: GateKeys): Pick<RegisteredKey, 'kid' | 'purpose' | 'public'>[] {
-  const publicKeys = { permit: keys.permitPublicKey, log: keys.log.publicKey };
-  return (['permit', 'log'] as const).map((purpose) => {
+  const publicKeys = { permit: keys.permitPublicKey, log: keys.log.publicKey, gate: keys.gate.publicKey };
+  return (['permit', 'log', 'gate'] as const).map((purpose) => {
     const key = publicKeys[purpose];
     return { kid: keyThumbprint(key), purpose, public: encodeBase64url(key) };
   });

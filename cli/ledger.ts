@@ -30,6 +30,8 @@ export interface GateKeys {
   readonly permitKeyFile: string;
   readonly permitPublicKey: Uint8Array;
   readonly log: SigningKey;
+  /** Signs what the gate hands to agents. */
+  readonly gate: SigningKey;
   readonly vault: Uint8Array;
 }
 
@@ -48,9 +50,11 @@ export function openKeys(folder: string): GateKeys {
   usable(ensureKey(folder, 'permit'));
   const { publicKey } = usable(loadPublicKey(folder, 'permit'));
   const log = usable(openSigningKey(folder, 'log'));
+  const gate = usable(openSigningKey(folder, 'gate'));
   const { secret } = usable(openSecret(folder, 'vault'));
   const instance = log.kid.slice(0, 16);
-  return { instance, permitKeyFile: privateKeyPath(folder, 'permit'), permitPublicKey: publicKey, log, vault: secret };
+  const permitKeyFile = privateKeyPath(folder, 'permit');
+  return { instance, permitKeyFile, permitPublicKey: publicKey, log, gate, vault: secret };
 }
 
 /** The name of a gate's log and of the key that signs it: a schema-less URL (C2SP tlog-checkpoint). */

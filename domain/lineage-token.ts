@@ -23,7 +23,7 @@ export const LINEAGE_TOKEN_TYPE = 'portcullis-lineage+jwt';
 export const LINEAGE_TOKEN_ALGORITHM = 'Ed25519';
 export const LINEAGE_TOKEN_CHARACTERS_MAX = 8_192;
 /** The most that a chain can be long in any gate: tokens of gates with other limits are still read. */
-const SERVERS_MAX = 64;
+const CHAIN_MAX = 64;
 
 export interface LineageTokenClaims {
   /** The gate whose registry knows the execution. */
@@ -42,12 +42,16 @@ export interface LineageTokenClaims {
     readonly chain: Digest;
     /** The servers that the chain came to. What it asked of them is not told. */
     readonly servers: readonly string[];
+    /** The agents that called, from the root's on. */
+    readonly agents: readonly string[];
   };
   /** Each of them must permit a call: read with `readScope`. */
   readonly scp: readonly Json[];
   /** What the bearer must prove: its credential here, or a key of its own. Exactly one. */
   readonly cnf: { readonly conn: Digest } | { readonly jkt: string };
 }
+
+const names: Refine = (value) => listOf(text)(value) && Array.isArray(value) && value.length <= CHAIN_MAX;
 
 const CLAIMS: Record<keyof LineageTokenClaims, Refine> = {
   iss: text,
@@ -61,7 +65,8 @@ const CLAIMS: Record<keyof LineageTokenClaims, Refine> = {
     node: ulid,
     depth: count,
     chain: digest,
-    servers: (value) => listOf(text)(value) && Array.isArray(value) && value.length <= SERVERS_MAX,
+    servers: names,
+    agents: names,
   } satisfies Record<keyof LineageTokenClaims['lin'], Refine>),
   scp: listOf((scope) => Array.isArray(scope)),
   cnf: (value) => members({ conn: digest })(value) || members({ jkt: thumbprint })(value),

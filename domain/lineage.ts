@@ -1,14 +1,43 @@
-// The place of an execution in its chain. In this form every execution is a root; children join with lineage tokens.
+// The place of an execution in its chain. A root has nothing above it; whatever joins below carries what everything above it hands down.
 
+import { encodeBase64url } from './base64url.ts';
+import { canonicalJson } from './canonical-json.ts';
+import type { Digest, Sha256 } from './digest.ts';
 import type { CallId } from './ids.ts';
+import type { Scope } from './scope.ts';
 
 export interface Lineage {
   readonly root: CallId;
   readonly node: CallId;
   readonly parent: CallId | null;
   readonly depth: number;
+  /** How the parent was found; absent at a root. */
+  readonly origin?: 'token' | 'inferred' | 'peer';
+  /** Other executions that the calling process works on: their limits hold too. */
+  readonly joined?: readonly CallId[];
+  /** The gate that the parent runs at, where that is not this one. */
+  readonly issuer?: string;
+  /** The parent's link in the hash chain. */
+  readonly above?: Digest;
+  /** The agents from the root's to the parent's. */
+  readonly agents?: readonly string[];
+  /** Each of them must permit the call. Absent where only the policy limits it. */
+  readonly scopes?: readonly Scope[];
 }
 
 export function rootLineage(call: CallId): Lineage {
   return { root: call, node: call, parent: null, depth: 0 };
+}
+
+const encoder = new TextEncoder();
+
+/** A link of the hash chain: what was called by whom, on top of what the link above says. `args` is the commitment to the arguments. */
+export function chainLink(
+  sha256: Sha256,
+  above: Digest | undefined,
+  call: { readonly agent: string; readonly server: string; readonly tool: string; readonly args: Digest },
+): Digest {
+  const { agent, server, tool, args } = call;
+  const link = above === undefined ? [agent, server, tool, args] : [above, agent, server, tool, args];
+  return `sha256:${encodeBase64url(sha256(encoder.encode(canonicalJson(link))))}`;
 }

@@ -2,8 +2,6 @@
 // member. It does not verify anything: see proxy/permit-checks.ts.
 
 import { isGovernedMethod, TOOL_METHOD } from './action.ts';
-import { encodeBase64url } from './base64url.ts';
-import { canonicalJson } from './canonical-json.ts';
 import {
   count,
   digest,
@@ -17,7 +15,7 @@ import {
   ulid,
   wrongMember,
 } from './claim-shapes.ts';
-import type { Digest, Sha256 } from './digest.ts';
+import type { Digest } from './digest.ts';
 import type { CallId } from './ids.ts';
 import { isJsonObject, type Json } from './json.ts';
 import type { Lineage } from './lineage.ts';
@@ -62,7 +60,7 @@ export interface PermitClaims {
     readonly appr: readonly Digest[];
   };
   readonly gov: { readonly epoch: number; readonly rev: number; readonly boot: string };
-  readonly lin: Lineage & { readonly chain: Digest };
+  readonly lin: Pick<Lineage, 'root' | 'node' | 'parent' | 'depth'> & { readonly chain: Digest };
 }
 
 export interface PermitDetails {
@@ -86,14 +84,6 @@ export function permitIssuer(instance: string): string {
 
 export function permitAudience(instance: string, gateway: string): string {
   return `urn:portcullis:${instance}:${gateway}`;
-}
-
-const encoder = new TextEncoder();
-
-/** The start of a lineage's hash chain: what the root call was. */
-export function rootChain(sha256: Sha256, agent: string, server: string, tool: string, args: Digest): Digest {
-  const link = encoder.encode(canonicalJson([agent, server, tool, args]));
-  return `sha256:${encodeBase64url(sha256(link))}`;
 }
 
 const detailMembers = members(

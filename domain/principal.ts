@@ -15,4 +15,6 @@ export interface Principal {
   readonly connection: Digest;
   /** Thumbprint (RFC 7638) of the key whose possession the client proves with every request; absent where it proves none. */
   readonly proofKey?: string;
+  /** The process that the connection belongs to, where it is one that the gate started and nobody else can be at its end. */
+  readonly process?: string;
 }

@@ -11,12 +11,23 @@ import type { Governance } from './governance.ts';
 import type { Authority } from './ports.ts';
 import type { ServerPool } from './server-pool.ts';
 
+/** What a call may take, by whom it goes to and what it belongs to. The same for one call whenever it is asked. */
+export type LimitsOf = (call: Pick<CapturedCall, 'server' | 'askedThrough' | 'timeoutMsMax'>) => CallLimits;
+
+/** The limits of a server for a call in its place: what it belongs to may leave it less time. */
+export function inPlace(
+  { timeoutMs, outputBytes }: CallLimits,
+  { timeoutMsMax = Number.POSITIVE_INFINITY }: Pick<CapturedCall, 'timeoutMsMax'>,
+): CallLimits {
+  return { timeoutMs: Math.max(1, Math.min(timeoutMs, timeoutMsMax)), outputBytes };
+}
+
 export interface AdmissionPorts {
   readonly authority: Authority;
   readonly catalogue: Catalogue;
   readonly governance: Governance;
   readonly servers: ServerPool;
-  readonly limits: (call: CapturedCall) => CallLimits;
+  readonly limits: LimitsOf;
 }
 
 export interface Visibility {
@@ -62,7 +73,7 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
 
 async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Denial | undefined> {
   const { catalogue } = ports;
-  const { method, server, tool } = call;
+  const { method, server, tool, lineage, unplaced } = call;
   const visible = await ports.visible(call.principal);
   // The rules in force do not know its tools, and they speak of it to this principal.
   if (visible.has(toolsOf(server))) return deny('SERVER_UNAVAILABLE', server);
@@ -71,7 +82,8 @@ async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedC
   if (!visible.has(actionId(method, server, tool))) {
     return unknown('no rule could ever allow this to this agent');
   }
-  if (!call.principal.root) return deny('LINEAGE_NOT_ROOT', call.principal.agent);
+  if (unplaced !== undefined) return unplaced;
+  if (lineage.parent === null && !call.principal.root) return deny('LINEAGE_NOT_ROOT', call.principal.agent);
   if (catalogue.definition(call) === undefined)
     return deny('ENV_TOOL_DEFINITION', 'the definition differs from the pinned one');
   if (ports.servers.description(server) === undefined) return deny('SERVER_UNAVAILABLE', server);

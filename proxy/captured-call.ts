@@ -3,13 +3,16 @@
 
 import { TOOL_METHOD } from '../domain/action.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
+import type { Denial } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { CallId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { type Lineage, rootLineage } from '../domain/lineage.ts';
 import type { Principal } from '../domain/principal.ts';
+import type { Scope } from '../domain/scope.ts';
 import { commit } from '../ledger/vault.ts';
 import type { CallRelation } from '../state-machines/execution-events.ts';
+import type { Placed } from './call-tree.ts';
 import type { GateCrypto, Payload } from './ports.ts';
 import type { Manner } from './tool-server.ts';
 
@@ -26,6 +29,12 @@ export interface CapturedCall {
   /** The tool of a tools/call; of every other method, the method. */
   readonly tool: string;
   readonly lineage: Lineage;
+  /** Why it has no place in a chain; it is denied. */
+  readonly unplaced: Denial | undefined;
+  /** The most that it may take because of its place; undefined where nothing but its own limits says so. */
+  readonly timeoutMsMax: number | undefined;
+  /** What it hands on at most, where its sender narrows that. */
+  readonly narrowing: Scope | undefined;
   /** The execution that this one belongs to, if it does. */
   readonly relation: CallRelation | undefined;
   /** Undefined when the server executes; else the call whose client does. */
@@ -62,7 +71,16 @@ export interface CallParts {
   readonly relation?: CallRelation | undefined;
   readonly askedThrough?: CallId | undefined;
   readonly resultOf?: string | undefined;
+  /** Finds its place in a chain; without it, it is the start of one. */
+  readonly place?: ((captured: Placing) => Placed) | undefined;
+  readonly narrowing?: Scope | undefined;
 }
+
+/** What a place is found for. */
+export type Placing = Pick<
+  CapturedCall,
+  'call' | 'atMonotonic' | 'principal' | 'method' | 'server' | 'tool' | 'argumentsJson' | 'args'
+>;
 
 /** Commitment to the request as a whole: method, params and forwarded `_meta`. */
 export function requestCommitment(
@@ -82,15 +100,22 @@ export function captureCall(crypto: GateCrypto, parts: CallParts): CapturedCall 
   const body = bodyOf(parts, argumentsJson);
   const salt = crypto.randomBytes(32);
   const bytes = UTF8.encode(argumentsJson);
+  const { call, atMonotonic, principal, server } = parts;
+  const tool = method === TOOL_METHOD ? parts.tool : method;
+  const args = commit(crypto.sha256, salt, bytes);
+  const placed = parts.place?.({ call, atMonotonic, principal, method, server, tool, argumentsJson, args });
   return Object.freeze({
-    call: parts.call,
+    call,
     at: parts.at,
-    atMonotonic: parts.atMonotonic,
-    principal: parts.principal,
+    atMonotonic,
+    principal,
     method,
-    server: parts.server,
-    tool: method === TOOL_METHOD ? parts.tool : method,
-    lineage: rootLineage(parts.call),
+    server,
+    tool,
+    lineage: placed?.lineage ?? rootLineage(call),
+    unplaced: placed?.refused,
+    timeoutMsMax: placed?.timeoutMs,
+    narrowing: parts.narrowing,
     relation: parts.relation,
     askedThrough: parts.askedThrough,
     resultOf: parts.resultOf,
@@ -98,7 +123,7 @@ export function captureCall(crypto: GateCrypto, parts: CallParts): CapturedCall 
     metaJson,
     body,
     salt,
-    args: commit(crypto.sha256, salt, bytes),
+    args,
     req: requestCommitment(crypto, salt, { method, body, metaJson }),
     argumentsBytes: bytes.byteLength,
     manner: parts.manner,

@@ -7,6 +7,7 @@ import type { CallId } from '../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { rootLineage } from '../domain/lineage.ts';
 import type { Principal } from '../domain/principal.ts';
+import type { Scope } from '../domain/scope.ts';
 import type { CallRelation, CallRequested } from '../state-machines/execution-events.ts';
 import type { BoundTask } from './bound-tasks.ts';
 import { captureCall } from './captured-call.ts';
@@ -37,6 +38,10 @@ export interface Operation {
   readonly rest: JsonObject;
   readonly meta: JsonObject;
   readonly manner: Manner;
+  /** What shows the execution that it belongs to. */
+  readonly token?: string | undefined;
+  /** What it hands on at most, where its sender narrows that. */
+  readonly narrowing?: Scope | undefined;
   readonly relation?: CallRelation | undefined;
   /** The tool whose result the answer may hold, where a message asks for that later. */
   readonly resultOf?: string | undefined;
@@ -280,7 +285,14 @@ export class Conversation implements Listener {
     const { gate } = this;
     const { client, admitQuestions = CONTINUING.has(operation.method) ? PASS : WITHHOLD } = participation;
     const manner = { ...operation.manner, sender: this };
-    const captured = captureCall(gate.crypto, { ...operation, ...momentOf(gate), principal: this.principal, manner });
+    const { token, arguments: args } = operation;
+    const captured = captureCall(gate.crypto, {
+      ...operation,
+      ...momentOf(gate),
+      principal: this.principal,
+      manner,
+      place: (placing) => gate.place({ ...placing, arguments: args, token }),
+    });
     const within: Within = captured;
     const hooks = {
       onProgress: (params: JsonObject) => participation.onProgress(forwarded(params)),

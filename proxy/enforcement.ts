@@ -2,11 +2,13 @@
 // by the composition root.
 
 import type { CallLimits, GovernanceSnapshot } from '../control-plane/authorization.ts';
+import type { RevokedThing } from '../control-plane/lineage/ports.ts';
 import { actionId, PLAIN_METHODS, serverOfAction, TOOL_METHOD, toolsOf } from '../domain/action.ts';
 import type { Denial } from '../domain/denial.ts';
 import type { Principal } from '../domain/principal.ts';
 import { type AdmissionPorts, admit, refusalOf, type Visibility } from './admission.ts';
 import { BoundTasks } from './bound-tasks.ts';
+import type { Arriving, CallTree, Placed } from './call-tree.ts';
 import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue, PinnedServer } from './catalogue.ts';
 import type { Channels } from './channels.ts';
@@ -45,6 +47,8 @@ export interface EnforcementPorts {
   readonly described: () => Promise<void>;
   /** Ways to clients that are being asked something: where the gate finds those who execute questions. */
   readonly channels: Channels;
+  /** The chains that calls belong to. */
+  readonly tree: CallTree;
 }
 
 export class Enforcement {
@@ -135,6 +139,18 @@ export class Enforcement {
     return this.#questions < QUESTIONS_AT_ONCE_MAX;
   }
 
+  /** Finds the place of a call in a chain. Whoever is placed must be started. */
+  place(arriving: Omit<Arriving, 'timeoutMs'>): Placed {
+    const { server } = arriving;
+    const { timeoutMs } = this.#ports.admission.limits({ server, askedThrough: undefined, timeoutMsMax: undefined });
+    return this.#ports.tree.place({ ...arriving, timeoutMs });
+  }
+
+  /** Stops every execution that is meant, and everything under it. Resolves with their number when they have ended. */
+  revoke(kind: RevokedThing, id: string): Promise<number> {
+    return this.#ports.tree.revoke(kind, id);
+  }
+
   /** Runs a captured call through the machine. `sender` is whoever shares its turns with nobody else: a session. */
   start(captured: CapturedCall, options: Omit<CallOptions, 'turn'>, sender: object): RunningCall {
     if (captured.askedThrough !== undefined) return this.#startQuestion(captured, options);
@@ -142,7 +158,12 @@ export class Enforcement {
     const turn = this.#turns.of(captured.server, sender, scope);
     const waits = turn !== undefined || scope !== undefined;
     const inTurn = waits ? { ...options, turn: this.#forWhoMayWait(captured, turn, sender) } : options;
-    return this.#track(runCall(this.#runner, captured, inTurn));
+    const running = runCall(this.#runner, captured, inTurn);
+    this.#ports.tree.watch(captured.call, {
+      stop: (code) => running.stop({ type: 'authority.withdrawn', code }),
+      end: running.end,
+    });
+    return this.#track(running);
   }
 
   /** A question waits for no turn: it is part of a call that has its turn already. */

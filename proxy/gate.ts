@@ -16,8 +16,11 @@ import { type Denial, deny } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { EntryBody } from '../domain/entry.ts';
 import type { JsonObject } from '../domain/json.ts';
-import { PERMIT_LIFETIME_SECONDS_MAX, rootChain } from '../domain/permit.ts';
+import { chainLink } from '../domain/lineage.ts';
+import { PERMIT_LIFETIME_SECONDS_MAX } from '../domain/permit.ts';
 import { commit } from '../ledger/vault.ts';
+import type { LimitsOf } from './admission.ts';
+import type { CallTree } from './call-tree.ts';
 import { type CapturedCall, requestCommitment } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Governance } from './governance.ts';
@@ -66,11 +69,13 @@ export interface GatePorts {
   readonly spent: SpentPermits;
   /** Digest of the installed policy; undefined while there is none. */
   readonly policy: () => Digest | undefined;
-  readonly limits: (call: CapturedCall) => CallLimits;
+  readonly limits: LimitsOf;
   /** The ledger of this moment. A call that began under one generation of it never ends in another. */
   readonly recorder: () => Recorder;
   /** Who executes this call: a tool server, or the client of the call within which a server asks. */
   readonly peer: (call: CapturedCall) => Peer | undefined;
+  /** The chains that calls belong to. */
+  readonly tree: Pick<CallTree, 'handOver'>;
 }
 
 interface Verified {
@@ -181,11 +186,13 @@ export class Gate {
       return deny('GOV_LEDGER_UNWRITABLE', 'the ledger was opened anew since the intent');
     const peer = this.#ports.peer(call);
     if (peer === undefined) return unavailable(call);
+    const given = this.#handOver(call);
+    if ('code' in given) return given;
     return peer.dispatch(
       {
         method: call.method,
         // The text was written by us from a parsed value a moment ago.
-        meta: JSON.parse(call.metaJson) as JsonObject,
+        meta: { ...(JSON.parse(call.metaJson) as JsonObject), ...given.meta },
         body: call.body,
         outputBytesMax: checked.claims.authorization_details[0].limits.outputBytes,
         manner: call.manner,
@@ -203,6 +210,16 @@ export class Gate {
     const { epoch, rev } = held.claims.gov;
     if (epoch !== now.epoch) return deny('GOV_EPOCH_MISMATCH', 'since the question was put');
     return rev === now.revocation ? undefined : deny('GOV_REVOCATION_BEHIND', 'since the question was put');
+  }
+
+  /** A question to a client is part of a call that has its place; it hands nothing on. */
+  #handOver({ call, server, narrowing, askedThrough }: CapturedCall): { readonly meta: JsonObject } | Denial {
+    if (askedThrough !== undefined) return { meta: {} };
+    try {
+      return this.#ports.tree.handOver(call, server, narrowing);
+    } catch (fault) {
+      return deny('VERIFIER_FAULT', String(fault));
+    }
   }
 
   /** Appends the ending to the generation of the ledger that holds the intent. Rejects when it cannot be recorded there. */
@@ -254,7 +271,12 @@ export class Gate {
       limitsMax: limits(call),
       obligations: OBLIGATIONS,
       lineage: call.lineage,
-      chain: rootChain(crypto.sha256, call.principal.agent, call.server, call.tool, args),
+      chain: chainLink(crypto.sha256, call.lineage.above, {
+        agent: call.principal.agent,
+        server: call.server,
+        tool: call.tool,
+        args,
+      }),
     };
   }
 }

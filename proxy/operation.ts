@@ -1,11 +1,13 @@
 // From the words on the wire, in which both eras agree here, to what is to be governed: whose it is, what rules decide about, and what is
 // passed on as it came. Members that no revision knows are passed on too: the server is the one to judge them.
 
+import { readScope } from '../control-plane/lineage/scope.ts';
 import type { GovernedMethod } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import type { Conversation, Operation } from './conversation.ts';
 import { forwardedMeta } from './forwarded-meta.ts';
+import { LINEAGE_KEY, SCOPE_KEY } from './own-name.ts';
 import type { Manner } from './tool-server.ts';
 
 export interface GovernedRequest {
@@ -25,10 +27,14 @@ export async function operationOf(
   const method = request.method as GovernedMethod;
   const { _meta: said = {}, ...all } = request.params ?? {};
   if (!isJsonObject(said)) return deny('MESSAGE_MALFORMED', '_meta is not an object');
+  const { [LINEAGE_KEY]: token, [SCOPE_KEY]: scope } = said;
+  if (token !== undefined && typeof token !== 'string') return deny('MESSAGE_MALFORMED', `${LINEAGE_KEY} is no text`);
+  const narrowing = scope === undefined ? undefined : readScope(scope);
+  if (scope !== undefined && narrowing === undefined) return deny('MESSAGE_MALFORMED', `${SCOPE_KEY} is no scope`);
   const meta = without(forwardedMeta(said), (key) => key === 'progressToken');
   const params = without(all, (key) => OF_ROUNDS.includes(key));
   const rest = without(all, (key) => !OF_ROUNDS.includes(key));
-  const common = { method, tool: method, rest, meta, manner } as const;
+  const common = { method, tool: method, rest, meta, manner, token, narrowing } as const;
   switch (method) {
     case 'tools/call': {
       const { name, arguments: args = {}, ...further } = params;

@@ -5,21 +5,29 @@ import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
 
 /** Keys that we set in `_meta`. No peer may use this prefix. */
 export const META_PREFIX = 'dev.portcullis/';
+/** Where a callee gets the token that it shows with its own calls. */
+export const LINEAGE_KEY = `${META_PREFIX}lineage`;
+/** Where a caller hands on less than it has. */
+export const SCOPE_KEY = `${META_PREFIX}scope`;
 
-/** The first `_meta` key of some params that only this gate may set. */
+const isOurs = (key: string): boolean => key.startsWith(META_PREFIX);
+
+/** The first `_meta` key of a client's params that only this gate may set: any of ours but the two that are made for clients. */
 export function reservedMeta({ _meta: meta }: JsonObject): string | undefined {
-  return isJsonObject(meta) ? Object.keys(meta).find((key) => key.startsWith(META_PREFIX)) : undefined;
+  const keys = isJsonObject(meta) ? Object.keys(meta) : [];
+  return keys.find((key) => isOurs(key) && key !== LINEAGE_KEY && key !== SCOPE_KEY);
 }
 
 /** What a peer says, without what only we may say. */
 export function notOurs(said: Json | undefined): JsonObject {
   if (said === undefined || !isJsonObject(said)) return {};
-  return Object.fromEntries(Object.entries(said).filter(([key]) => !key.startsWith(META_PREFIX)));
+  return Object.fromEntries(Object.entries(said).filter(([key]) => !isOurs(key)));
 }
 
 /** A part of a message that has a `_meta` of its own, without our keys in it. The very same where there are none. */
 export function notInOurName(part: JsonObject): JsonObject {
-  return reservedMeta(part) === undefined ? part : { ...part, _meta: notOurs(part._meta) };
+  const { _meta: meta } = part;
+  return isJsonObject(meta) && Object.keys(meta).some(isOurs) ? { ...part, _meta: notOurs(meta) } : part;
 }
 
 /** The members of a result that hold such parts and change by that: what a task has come to, and the questions of an answer. */

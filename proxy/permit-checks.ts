@@ -77,7 +77,7 @@ export interface ExpectedPermit {
   /** The obligations that this gate knows how to meet. */
   readonly obligations: { has(obligation: string): boolean };
   readonly lineage: Lineage;
-  /** `rootChain(...)` of the call. */
+  /** `chainLink(...)` of the call. */
   readonly chain: Digest;
 }
 

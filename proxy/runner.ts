@@ -9,6 +9,7 @@ import type { CallId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { CallRequested, ExecutionEvent } from '../state-machines/execution-events.ts';
 import { begin, can, type Effect, type Execution, step } from '../state-machines/step.ts';
+import type { CallTree } from './call-tree.ts';
 import { argumentsPayload, type CapturedCall, capturedAt } from './captured-call.ts';
 import type { CallEnd } from './client-view.ts';
 import { Deadline } from './deadline.ts';
@@ -32,6 +33,8 @@ export interface RunnerPorts {
   readonly decide: (call: CapturedCall) => Promise<Authorization>;
   /** Where policies take over from each other while the gate runs. */
   readonly turnover?: PolicyTurnover | undefined;
+  /** The chains that calls belong to: what is under a call ends before it does. */
+  readonly tree: Pick<CallTree, 'end'>;
   /** An ending could not be recorded. The gate must shut until the ledger can be written again. */
   readonly onUnrecorded: (code: DenialCode) => void;
   /** A defect of ours. The gate must shut. */
@@ -102,6 +105,7 @@ class Run implements RunningCall {
     | { error: Extract<ToolAnswer, { kind: 'error' }>['error'] }
     | undefined;
   #endingSeq = -1;
+  #under: Promise<void> | undefined;
 
   constructor(
     ports: RunnerPorts,
@@ -293,6 +297,8 @@ class Run implements RunningCall {
   }
 
   async #answered(answer: ToolAnswer): Promise<ExecutionEvent> {
+    // Whoever has answered works for it no more.
+    void this.#endUnder();
     const ms = Math.round(this.#ports.clock.monotonic() - this.#dispatchedAt);
     switch (answer.kind) {
       case 'lost':
@@ -341,6 +347,7 @@ class Run implements RunningCall {
     this.#deadline.stop();
     this.#leaveTurn();
     this.#questions?.withdraw();
+    await this.#endUnder();
     try {
       const payloads = this.#payloads.take();
       const recorded = this.#recorded;
@@ -354,6 +361,12 @@ class Run implements RunningCall {
       if (fault instanceof Defect) throw fault;
       return { type: 'record.failed', code: 'GOV_LEDGER_UNWRITABLE', detail: String(fault) };
     }
+  }
+
+  /** Resolves when everything under the call has ended. */
+  #endUnder(): Promise<void> | undefined {
+    this.#under ??= this.#ports.tree.end(this.call);
+    return this.#under;
   }
 
   #release(): void {
@@ -384,6 +397,7 @@ class Run implements RunningCall {
     if (this.#finished) return;
     this.#toolRun?.cancel('defect');
     this.#questions?.withdraw();
+    void this.#endUnder();
     this.#done({
       kind: 'denied',
       call: this.call,

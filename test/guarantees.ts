@@ -22,7 +22,6 @@ export type GuaranteeId = keyof typeof GUARANTEES;
 
 /** Promises not in force yet, each with what is missing. An entry here that is cited by a test is an error too. */
 export const NOT_YET: Partial<Record<GuaranteeId, string>> = {
-  G11: 'executions are roots only; children come with lineage tokens',
   G12: 'a running call is stopped by a failing ledger, its deadline and its client; revocations from outside come with their commands',
 };
 

@@ -16,7 +16,7 @@ export function principalOf(agent: Agent, authentication: Authentication, connec
   return { agent: agent.agent, roles: agent.roles, root: agent.root, authentication, connection };
 }
 
-/** Separated by domain and kind: the digest of a credential here is the digest of it nowhere else, above all not in the configuration. */
+/** Separated by domain and kind: what names a credential here names it nowhere else. */
 export function connectionDigest(kind: Authentication, credential: string | Uint8Array): Digest {
   const text = Buffer.from(`portcullis/connection/v1\n${kind}\n`);
   return `sha256:${encodeBase64url(sha256(Buffer.concat([text, Buffer.from(credential)])))}`;

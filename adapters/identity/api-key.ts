@@ -27,6 +27,11 @@ export function apiKeyDigest(key: string): Digest {
   return `sha256:${encodeBase64url(sha256(Buffer.from(key)))}`;
 }
 
+/** Named by the digest of its key: what an agent is given is bound to that before it ever came. */
+export function apiKeyPrincipal(agent: ApiKeyAgent): Principal {
+  return principalOf(agent, 'api_key', connectionDigest('api_key', agent.apiKey));
+}
+
 /** The agent whose key this is, or ID_UNAUTHENTICATED. Takes the same time whichever agent it is, and if it is none. */
 export function authenticateApiKey(agents: readonly ApiKeyAgent[], key: string): Principal | Denial {
   if (!API_KEY.test(key)) return deny('ID_UNAUTHENTICATED', 'not an API key of ours');
@@ -35,5 +40,5 @@ export function authenticateApiKey(agents: readonly ApiKeyAgent[], key: string):
   const [agent] = found;
   if (agent === undefined) return deny('ID_UNAUTHENTICATED', 'the API key is not known');
   if (found.length > 1) return deny('ID_UNAUTHENTICATED', 'the API key belongs to several agents');
-  return principalOf(agent, 'api_key', connectionDigest('api_key', key));
+  return apiKeyPrincipal(agent);
 }

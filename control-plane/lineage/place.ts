@@ -2,7 +2,8 @@
 
 import type { Digest } from '../../domain/digest.ts';
 import type { CallId } from '../../domain/ids.ts';
-import type { Scope, ScopedCall } from './scope.ts';
+import type { Scope } from '../../domain/scope.ts';
+import type { ScopedCall } from './scope.ts';
 
 /** What becomes of a call without a token: denied, put under the one call that its process works on, or the start of a chain. */
 export type Unsaid = 'deny' | 'infer' | 'root';
@@ -17,7 +18,7 @@ export interface AgentTerms {
 
 /** A token that was verified: whose it is and that it may be presented here is known. What it points at is looked up. */
 export type Presented =
-  | { readonly from: 'self'; readonly node: CallId; readonly digest: Digest }
+  | { readonly from: 'self'; readonly root: CallId; readonly node: CallId; readonly digest: Digest }
   | ({ readonly from: 'peer' } & RemoteParent);
 
 /** An execution of a trusted peer, as its token says. */
@@ -28,8 +29,9 @@ export interface RemoteParent {
   readonly depth: number;
   readonly chain: Digest;
   readonly scopes: readonly Scope[];
-  /** The servers that the chain came to. */
+  /** The servers that the chain came to, and the agents that called. */
   readonly servers: readonly string[];
+  readonly agents: readonly string[];
   /** On this gate's monotonic clock, in milliseconds. */
   readonly deadline: number;
 }
@@ -41,6 +43,8 @@ export interface Joining {
   readonly target: ScopedCall;
   /** SHA-256 of who calls what with which arguments: equal steps are the same call. Never leaves the gate. */
   readonly step: Digest;
+  /** Its link in the hash chain, on top of the parent's. */
+  readonly link: (above: Digest | undefined) => Digest;
   readonly presented?: Presented;
   /** The process that the connection belongs to, where it is one that we started. */
   readonly process?: string;
@@ -60,12 +64,28 @@ export interface Place {
   readonly joined: readonly CallId[];
   readonly depth: number;
   readonly origin: Origin;
+  /** When the time of what is above it is over; infinite for a root. */
   readonly deadline: number;
   readonly scopes: readonly Scope[];
   /** The servers of the chain, from the root's to its own. */
   readonly servers: readonly string[];
+  /** The agents from the root's to the parent's, and the parent's link in the hash chain; nothing of it at a root. */
+  readonly agents: readonly string[];
+  readonly above: Digest | undefined;
   /** The peer that the parent runs at. */
-  readonly issuer?: string;
+  readonly issuer: string | undefined;
+}
+
+/** What an execution hands on to those under it: chain and names end with its own. */
+export interface Standing {
+  readonly root: CallId;
+  readonly node: CallId;
+  readonly depth: number;
+  readonly deadline: number;
+  readonly scopes: readonly Scope[];
+  readonly servers: readonly string[];
+  readonly agents: readonly string[];
+  readonly chain: Digest;
 }
 
 export interface Starting {

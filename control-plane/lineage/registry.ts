@@ -6,10 +6,11 @@ import { actionId } from '../../domain/action.ts';
 import { Defect } from '../../domain/defect.ts';
 import { type Denial, deny } from '../../domain/denial.ts';
 import type { CallId } from '../../domain/ids.ts';
+import type { Scope } from '../../domain/scope.ts';
 import { LINEAGE_LIMITS, type LineageLimits } from './limits.ts';
-import type { AgentTerms, Joining, Origin, Place, Presented, RemoteParent, Starting } from './place.ts';
+import type { AgentTerms, Joining, Origin, Place, Presented, RemoteParent, Standing, Starting } from './place.ts';
 import type { LineagePorts, RevokedThing } from './ports.ts';
-import { isWithin, permits, type Scope } from './scope.ts';
+import { isWithin, permits } from './scope.ts';
 import { above, callsOf, depthUnder, isMeant, keyOf, type Node, openUnder, placeOf, type Tree } from './tree.ts';
 
 const NONE: readonly never[] = [];
@@ -47,9 +48,8 @@ export class LineageRegistry {
     if (scopes.length > this.#limits.scopesMax) return deny('LINEAGE_SCOPE', `${scopes.length} scopes`);
     if (!scopes.every((scope) => permits(scope, target)))
       return deny('LINEAGE_SCOPE', `${target.server} ${target.tool}`);
-    const above = Math.min(...parents.map(({ deadline }) => deadline)) - this.#limits.marginMs;
-    const deadline = Math.min(now + joining.timeoutMs, above);
-    if (deadline <= now) return deny('LINEAGE_EXPIRED', 'no time is left');
+    const latest = Math.min(...parents.map(({ deadline }) => deadline)) - this.#limits.marginMs;
+    if (latest <= now) return deny('LINEAGE_EXPIRED', 'no time is left');
     const tree = parent?.tree ?? this.#newTree(call, call);
     const node: Node = {
       call,
@@ -61,9 +61,12 @@ export class LineageRegistry {
       children: new Set(),
       depth: depthUnder(parents),
       servers: [...(parent?.servers ?? NONE), target.server],
+      agents: [...(parent?.agents ?? NONE), agent],
       steps: [...(parent?.steps ?? NONE), joining.step],
-      deadline,
+      chain: joining.link(parent?.chain),
+      timeoutMs: joining.timeoutMs,
       issuer: undefined,
+      deadline: latest,
       scopes,
       state: 'joined',
       revoked: false,
@@ -88,6 +91,8 @@ export class LineageRegistry {
       node.scopes = [...node.scopes, narrowing];
     }
     node.state = 'running';
+    // It may have waited for its turn: its own time begins now, that of everything above it goes on.
+    node.deadline = Math.min(node.deadline, now + node.timeoutMs);
     node.token = token;
     if (process !== undefined) {
       node.process = process;
@@ -111,6 +116,15 @@ export class LineageRegistry {
   end(call: CallId): readonly CallId[] {
     const node = this.#nodes.get(call);
     return node === undefined ? NONE : this.#end(node);
+  }
+
+  /** Where an open execution stands and what it hands on; undefined when it is not open. */
+  standing(call: CallId, now: number): Standing | undefined {
+    const node = this.#nodes.get(call);
+    if (node === undefined || node.state === 'ended') return undefined;
+    const { tree, depth, scopes, servers, agents, chain } = node;
+    const deadline = node.state === 'running' ? node.deadline : Math.min(node.deadline, now + node.timeoutMs);
+    return { root: tree.root, node: call, depth, deadline, scopes, servers, agents, chain };
   }
 
   /** Whether everything under an execution has ended. */
@@ -166,8 +180,11 @@ export class LineageRegistry {
     }
   }
 
-  #local({ node: call, digest }: Extract<Presented, { from: 'self' }>): Node | Denial {
+  #local({ root, node: call, digest }: Extract<Presented, { from: 'self' }>): Node | Denial {
+    const { revocations } = this.#ports;
     const node = this.#nodes.get(call);
+    // What was revoked is over soon, and then not known any more.
+    if (revocations.has('root', root) || revocations.has('node', call)) return deny('LINEAGE_REVOKED', call);
     if (node === undefined) return deny('LINEAGE_UNKNOWN_PARENT');
     if (node.state !== 'running') return deny('LINEAGE_PARENT_NOT_EXECUTING', node.state);
     return node.token === digest ? node : deny('LINEAGE_UNKNOWN_PARENT', 'another token');
@@ -200,9 +217,12 @@ export class LineageRegistry {
       children: new Set(),
       depth: parent.depth,
       servers: parent.servers,
+      agents: parent.agents,
       steps: NONE,
-      deadline: parent.deadline,
+      chain: parent.chain,
+      timeoutMs: 0,
       issuer: parent.issuer,
+      deadline: parent.deadline,
       scopes: parent.scopes,
       state: 'running',
       revoked: false,

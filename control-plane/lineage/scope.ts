@@ -4,25 +4,11 @@
 
 import { TOOL_METHOD } from '../../domain/action.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { Grant, Scope } from '../../domain/scope.ts';
 import { globParts } from '../policy/glob.ts';
 import { contains, lexicalPath } from '../policy/path-fact.ts';
 import { select } from '../policy/pointer.ts';
 import type { PathResolver } from '../policy/ports.ts';
-
-/** Any of the grants suffices; without one, nothing is allowed. */
-export type Scope = readonly Grant[];
-
-export interface Grant {
-  readonly server: string;
-  /** Names of tools, other methods as `:resources/read`, or `*` for everything that the server has. */
-  readonly actions: readonly string[];
-  /** By JSON pointer: each value is a path under one of these. */
-  readonly under?: Readonly<Record<string, readonly string[]>>;
-  /** By JSON pointer: each value is one of these. */
-  readonly in?: Readonly<Record<string, readonly string[]>>;
-  /** By JSON pointer: each value is a number and not greater. */
-  readonly max?: Readonly<Record<string, number>>;
-}
 
 export interface ScopedCall {
   readonly server: string;

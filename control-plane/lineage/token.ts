@@ -13,7 +13,8 @@ import {
   type LineageTokenClaims,
   readLineageToken,
 } from '../../domain/lineage-token.ts';
-import { readScope, type Scope } from './scope.ts';
+import type { Scope } from '../../domain/scope.ts';
+import { readScope } from './scope.ts';
 
 export interface TokenSigner {
   /** RFC 7638 thumbprint of the public key. */

@@ -2,9 +2,9 @@
 
 import type { Digest } from '../../domain/digest.ts';
 import type { CallId } from '../../domain/ids.ts';
+import type { Scope } from '../../domain/scope.ts';
 import type { Origin, Place } from './place.ts';
 import type { RevokedThing } from './ports.ts';
-import type { Scope } from './scope.ts';
 
 export interface Node {
   readonly call: CallId;
@@ -17,10 +17,14 @@ export interface Node {
   readonly children: Set<Node>;
   readonly depth: number;
   readonly servers: readonly string[];
+  readonly agents: readonly string[];
   readonly steps: readonly Digest[];
-  readonly deadline: number;
+  readonly chain: Digest;
+  readonly timeoutMs: number;
   /** At a peer: it runs as long as the peer says so. */
   readonly issuer: string | undefined;
+  /** Before it runs, that of what is above it; a root has none then. */
+  deadline: number;
   scopes: readonly Scope[];
   state: 'joined' | 'running' | 'ended';
   revoked: boolean;
@@ -94,6 +98,8 @@ export function placeOf(node: Node, origin: Origin): Place {
     deadline: node.deadline,
     scopes: node.scopes,
     servers: node.servers,
-    ...(parent?.issuer === undefined ? {} : { issuer: parent.issuer }),
+    agents: parent?.agents ?? [],
+    above: parent?.chain,
+    issuer: parent?.issuer,
   };
 }

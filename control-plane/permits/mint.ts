@@ -7,6 +7,7 @@ import { canonicalJson } from '../../domain/canonical-json.ts';
 import { Defect } from '../../domain/defect.ts';
 import type { Digest, Sha256 } from '../../domain/digest.ts';
 import type { Json } from '../../domain/json.ts';
+import { chainLink } from '../../domain/lineage.ts';
 import {
   PERMIT_ALGORITHM,
   PERMIT_DETAILS_TYPE,
@@ -15,7 +16,6 @@ import {
   type PermitClaims,
   permitAudience,
   permitIssuer,
-  rootChain,
 } from '../../domain/permit.ts';
 import type { AuthorizationRequest, CallLimits } from '../authorization.ts';
 
@@ -53,7 +53,7 @@ export function permitSigner(kid: string, sign: (bytes: Uint8Array) => Uint8Arra
 
 /**
  * Returns the permit, a compact JWS. `jti` must be unique for the life of the gate: a ULID or 128 random bits as base64url.
- * Throws `Defect` for a lifetime that the gate would refuse, and for a lineage that is not a root.
+ * Throws `Defect` for a lifetime that the gate would refuse, and for a lineage without its chain.
  */
 export function mintPermit(
   request: AuthorizationRequest,
@@ -93,7 +93,8 @@ function permitClaims(
   jti: string,
 ): PermitClaims {
   const { governance, lineage, principal, method, server, tool, args, req } = request;
-  if (lineage.parent !== null) throw new Defect('a permit for a call that is not a root needs the chain of its parent');
+  if ((lineage.parent === null) !== (lineage.above === undefined))
+    throw new Defect('a call below another one needs the chain of that, and no other does');
   if (method !== TOOL_METHOD && tool !== method) throw new Defect(`${method} is asked of "${tool}"`);
   const named = method === TOOL_METHOD ? {} : { method };
   const { iat, nbf, exp } = permitWindow(request.at, issuer.ttlMs);
@@ -111,7 +112,7 @@ function permitClaims(
     iss: permitIssuer(issuer.instance),
     jti,
     lin: {
-      chain: rootChain(sha256, principal.agent, server, tool, args),
+      chain: chainLink(sha256, lineage.above, { agent: principal.agent, server, tool, args }),
       depth: lineage.depth,
       node: lineage.node,
       parent: lineage.parent,

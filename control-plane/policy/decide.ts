@@ -7,13 +7,14 @@ import type { DenialCode } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Authorization, AuthorizationRequest, CallLimits } from '../authorization.ts';
+import { permits } from '../lineage/scope.ts';
 import { readArguments } from './arguments.ts';
 import type { Bundle } from './bundle.ts';
 import { agentRef, encodeContext } from './context.ts';
 import { extractFacts } from './facts.ts';
 import { CONTEXT_BYTES_MAX } from './limits.ts';
 import type { Obligations } from './lint.ts';
-import type { EngineAnswer, EngineQuestion, PathResolver, PolicyEngine } from './ports.ts';
+import type { EngineAnswer, EngineEntity, EngineQuestion, PathResolver, PolicyEngine } from './ports.ts';
 import type { ActionModel } from './schema.ts';
 
 /** An authorization before its permit is signed. */
@@ -54,22 +55,28 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
     // The connection was established under an older manifest.
     return refuse('GOV_EPOCH_MISMATCH', 'the agent has other roles now');
   }
-  if (request.lineage.depth !== 0 || request.lineage.parent !== null) {
+  const { lineage } = request;
+  const { agents: above = [], scopes = [] } = lineage;
+  if ((lineage.parent === null) !== (above.length === 0) || (lineage.parent === null) !== (lineage.depth === 0)) {
     return refuse('LINEAGE_CONTINUITY', 'the agents of this chain are not known');
   }
-  if (!agent.root) return refuse('LINEAGE_NOT_ROOT');
+  if (lineage.parent === null && !agent.root) return refuse('LINEAGE_NOT_ROOT');
   const tool = model.actions.get(actionId(request.method, request.server, request.tool));
   // A method that is asked under another name is none of ours.
   if (tool === undefined || tool.tool !== request.tool) return refuse('TOOL_UNKNOWN');
   const args = readArguments(request.argumentsJson, tool.input);
   if (!args.ok) return refuse(args.denial.code, args.denial.detail);
+  const { server, method } = request;
+  // The registry looked at the spelling of paths; here is seen where they lead.
+  if (!scopes.every((scope) => permits(scope, { server, method, tool: request.tool, args: args.args }, resolver)))
+    return refuse('LINEAGE_SCOPE');
   const facts = extractFacts(tool.facts, args.args, resolver);
   if (!facts.ok) return refuse(facts.denial.code, facts.denial.detail);
   const circumstances = {
     facts: facts.facts,
-    depth: request.lineage.depth,
-    rootAgent: name,
-    path: [name],
+    depth: lineage.depth,
+    rootAgent: above[0] ?? name,
+    path: [...above, name],
     approvals: [],
     state: request.governance.state,
     epoch: request.governance.epoch,
@@ -83,7 +90,7 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
   return {
     ok: true,
     tool,
-    question: questionOf(model.namespace, tool, name, roles, encoded.context),
+    question: questionOf(bundle, tool, { agent: name, roles }, above, encoded.context),
     inputJson: canonicalJson({ ...seen, principal: { agent: name, roles } }),
   };
 }
@@ -101,25 +108,31 @@ function isTooLarge(bundle: Bundle, tool: ActionModel, argumentsJson: string, co
   return canonicalJson(read).length > CONTEXT_BYTES_MAX;
 }
 
-/** The question about one call, with every entity that a rule can reach. */
+/** The question about one call, with every entity that a rule can reach. `above`: the agents of the chain. */
 export function questionOf(
-  namespace: string,
+  { model: { namespace }, manifest }: Bundle,
   tool: ActionModel,
-  agent: string,
-  roles: readonly string[],
+  caller: { readonly agent: string; readonly roles: readonly string[] },
+  above: readonly string[],
   context: JsonObject,
 ): EngineQuestion {
-  const principal = agentRef(namespace, agent);
+  const principal = agentRef(namespace, caller.agent);
   const resource = { type: `${namespace}::Server`, id: tool.server };
-  const parents = roles.map((role) => ({ type: `${namespace}::Role`, id: role }));
+  const entity = (agent: string, roles: readonly string[]): EngineEntity => ({
+    uid: agentRef(namespace, agent),
+    parents: roles.map((role) => ({ type: `${namespace}::Role`, id: role })),
+  });
+  // An agent of another gate has no roles here.
+  const rolesOf = (agent: string): readonly string[] =>
+    Object.hasOwn(manifest.agents, agent) ? (manifest.agents[agent]?.roles ?? []) : [];
+  const others = [...new Set(above)].filter((agent) => agent !== caller.agent);
   return {
     principal,
     action: { type: `${namespace}::Action`, id: tool.action },
     resource,
     context,
-    // The principal is also the root agent and the only one on the path. Roles and servers have neither attributes nor parents, so
-    // leaving them out changes nothing and cannot fail.
-    entities: [{ uid: principal, parents }],
+    // Roles and servers have neither attributes nor parents, so leaving them out changes nothing and cannot fail.
+    entities: [entity(caller.agent, caller.roles), ...others.map((agent) => entity(agent, rolesOf(agent)))],
   };
 }
 

@@ -18,20 +18,50 @@ export function checkManifest(manifest: Manifest, document: YamlDocument): Probl
     ...checkIdentity(manifest, document),
     ...checkListen(manifest, document),
     ...checkServers(manifest, document),
+    ...checkCallees(manifest, document),
     ...checkFacts(manifest, document),
     ...checkGroups(manifest, document),
   ];
 }
 
+/** An agent behind a server gets tokens that nobody else can use, and starts nothing by itself. */
+function checkCallees(manifest: Manifest, document: YamlDocument): Problem[] {
+  return Object.entries(manifest.servers).flatMap(([server, { agent: name }]) => {
+    if (name === undefined) return [];
+    const path = ['servers', server, 'agent'];
+    const agent = Object.hasOwn(manifest.agents, name) ? manifest.agents[name] : undefined;
+    if (agent === undefined) {
+      const suggestion = nearest(name, Object.keys(manifest.agents));
+      return [document.problem(path, `there is no agent "${name}"`, { suggestion })];
+    }
+    const { auth, root } = agent;
+    const bound = auth !== 'local' && (auth.apiKey !== undefined || auth.jwt?.proofKey !== undefined);
+    return [
+      ...(root ? [document.problem(path, `the agent "${name}" works for others: say "root: false" of it`)] : []),
+      ...(bound
+        ? []
+        : [
+            document.problem(path, `the agent "${name}" needs an apiKey, or a jwt with the thumbprint of its proofKey`),
+          ]),
+    ];
+  });
+}
+
 function checkAgents(manifest: Manifest, document: YamlDocument): Problem[] {
   const problems: Problem[] = [];
   const owners = new Map<string, string>();
-  for (const [agent, { roles, auth }] of Object.entries(manifest.agents)) {
-    const path = ['agents', agent];
+  for (const [name, agent] of Object.entries(manifest.agents)) {
+    const { roles, auth } = agent;
+    const path = ['agents', name];
     for (const [index, role] of roles.entries()) {
       if (roles.indexOf(role) !== index) {
         problems.push(document.problem([...path, 'roles', index], `the role "${role}" is named twice`));
       }
+    }
+    if (agent.withoutToken === 'root' && !agent.root) {
+      problems.push(
+        document.problem([...path, 'withoutToken'], 'an agent that may not start a chain cannot be its root'),
+      );
     }
     // Several agents may be local: which one a client is, its own command line says (`--agent`).
     if (auth === 'local') continue;
@@ -43,10 +73,10 @@ function checkAgents(manifest: Manifest, document: YamlDocument): Problem[] {
     const owner = owners.get(credential);
     if (owner !== undefined) {
       problems.push(
-        document.problem([...path, 'auth'], `the agents "${owner}" and "${agent}" have the same credential`),
+        document.problem([...path, 'auth'], `the agents "${owner}" and "${name}" have the same credential`),
       );
     }
-    owners.set(credential, agent);
+    owners.set(credential, name);
     if (auth.jwt !== undefined) {
       const issuers = manifest.identity.jwt.map(({ issuer }) => issuer);
       const { issuer, claims } = auth.jwt;

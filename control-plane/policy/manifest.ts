@@ -3,6 +3,14 @@
 
 import { z } from 'zod';
 import { isDigest } from '../../domain/digest.ts';
+import type { Json } from '../../domain/json.ts';
+import {
+  ACTIONS_PER_GRANT_MAX,
+  GRANTS_MAX,
+  LIMITS_PER_GRANT_MAX,
+  readScope,
+  VALUES_PER_LIMIT_MAX,
+} from '../lineage/scope.ts';
 import {
   CALL_CONCURRENCY_MAX,
   CALL_OUTPUT_BYTES_DEFAULT,
@@ -40,6 +48,8 @@ const identifier = z
 const text = z.string().min(1).max(4096);
 const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of an environment variable');
 
+const pointer = z.string().regex(/^(\/([^~/]|~[01])+)+$/, 'not a JSON pointer: write "/path", "/files/*/path"');
+
 const apiKeyDigest = z
   .string()
   .refine(isDigest, 'not the digest of a key: write "sha256:" and 43 characters, never the key itself');
@@ -50,17 +60,46 @@ const auth = z.union(
     z.strictObject({
       apiKey: apiKeyDigest.optional(),
       jwt: z
-        .strictObject({ sub: text, issuer: text.optional(), claims: z.record(z.string().min(1), text).optional() })
+        .strictObject({
+          sub: text,
+          issuer: text.optional(),
+          claims: z.record(z.string().min(1), text).optional(),
+          /** RFC 7638 thumbprint of the key that its tokens are bound to. */
+          proofKey: z
+            .string()
+            .regex(/^[A-Za-z0-9_-]{43}$/, 'not the thumbprint of a key')
+            .optional(),
+        })
         .optional(),
     }),
   ],
   { error: 'an agent proves itself with local, { apiKey: "sha256:..." } or { jwt: { sub: ... } }' },
 );
 
+const limitsOf = <T extends z.ZodType>(limit: T) =>
+  z.record(pointer, limit).refine((limits) => Object.keys(limits).length <= LIMITS_PER_GRANT_MAX, 'too many limits');
+
+const grant = z
+  .strictObject({
+    server: serverName,
+    actions: z.array(z.string().min(1).max(256)).max(ACTIONS_PER_GRANT_MAX),
+    under: limitsOf(z.array(text).max(VALUES_PER_LIMIT_MAX)).optional(),
+    in: limitsOf(z.array(z.string()).max(VALUES_PER_LIMIT_MAX)).optional(),
+    max: limitsOf(z.number()).optional(),
+  })
+  .refine(
+    (one) => readScope([one as unknown as Json]) !== undefined,
+    'a root under which a path may lie is absolute and has no ".."',
+  );
+
 const agent = z.strictObject({
   roles: z.array(name).default([]),
   root: z.boolean().default(true),
   auth,
+  /** What becomes of a call that does not say which one it belongs to. */
+  withoutToken: z.enum(['deny', 'infer', 'root']).optional(),
+  /** What a chain that it starts may do at most. */
+  scope: z.array(grant).max(GRANTS_MAX).optional(),
 });
 
 /** RFC 6749: neither a space nor a quotation mark nor a backslash. */
@@ -157,10 +196,11 @@ const server = z.strictObject({
   ws: remote.extend({ era }).optional(),
   /** Whether all conversations share one process or connection, or each gets its own. */
   isolation: z.enum(['shared', 'per-session']).default('shared'),
+  /** The agent that it is: it calls others here, on behalf of whatever it is called for. */
+  agent: name.optional(),
   limits: limits.prefault({}),
 });
 
-const pointer = z.string().regex(/^(\/([^~/]|~[01])+)+$/, 'not a JSON pointer: write "/path", "/files/*/path"');
 const pointers = z.array(pointer).min(1).max(32);
 
 const fact = z.discriminatedUnion(

@@ -34,7 +34,9 @@ export function redecide(
   if (!encoded.ok)
     return { unusable: `the recorded input does not fit: ${encoded.denial.detail ?? encoded.denial.code}` };
   const roles = [...request.principal.roles].sort();
-  const question = questionOf(namespace, tool, request.principal.agent, roles, encoded.context);
+  const { agent } = request.principal;
+  const above = circumstances.path.slice(0, -1);
+  const question = questionOf(bundle, tool, { agent, roles }, above, encoded.context);
   return conclude(bundle, request, inputJson, engine.evaluate(question));
 }
 

@@ -23,6 +23,7 @@ describe('the keys of an installation', () => {
     permits       …
     active        permit  …  since …Z
     active        log     …  since …Z
+    active        gate    …  since …Z
     log counter   portcullis.local/…/counter+…
     `,
     );
@@ -44,6 +45,7 @@ describe('the keys of an installation', () => {
         /the key "permit" was exchanged: \S+ is registered/,
       ],
       ['the log key', () => exchange('log.key', 'log.pub'), /the key "log" was exchanged/],
+      ['the key of the gate', () => exchange('gate.key', 'gate.pub'), /the key "gate" was exchanged/],
       ['half of the log key', () => exchange('log.pub'), /log\.pub is not the public half/],
       ['the key of the vault', () => exchange('vault.key'), /keys\.json was altered, or is sealed with another key/],
       ['no registry', () => rmSync(registry), /keys\.json is gone/],
@@ -51,7 +53,7 @@ describe('the keys of an installation', () => {
       [
         'all of others',
         () => {
-          exchange('permit.key', 'permit.pub', 'log.key', 'log.pub', 'vault.key');
+          exchange('permit.key', 'permit.pub', 'log.key', 'log.pub', 'gate.key', 'gate.pub', 'vault.key');
           cpSync(join(other.home, 'state', 'keys.json'), registry);
         },
         /stays shut/,

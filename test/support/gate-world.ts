@@ -4,6 +4,7 @@
 import { generateSigningKey, randomBytes, sha256, Verifier } from '../../adapters/crypto/node-crypto.ts';
 import { type Faults, MemoryStore } from '../../adapters/storage/memory-store.ts';
 import type { Authorization, AuthorizationRequest, CallLimits } from '../../control-plane/authorization.ts';
+import { LineageRegistry } from '../../control-plane/lineage/registry.ts';
 import { mintPermit, type PermitIssuer, permitSigner } from '../../control-plane/permits/mint.ts';
 import { Revocations } from '../../control-plane/permits/revocations.ts';
 import { actionId, PLAIN_METHODS } from '../../domain/action.ts';
@@ -17,6 +18,8 @@ import type { Principal } from '../../domain/principal.ts';
 import { decodeEntry } from '../../ledger/entry-line.ts';
 import { emptyHead, type Head } from '../../ledger/head.ts';
 import type { LedgerWriter } from '../../ledger/writer.ts';
+import { inPlace } from '../../proxy/admission.ts';
+import { CallTree, type CallTreePorts } from '../../proxy/call-tree.ts';
 import { type CapturedCall, captureCall } from '../../proxy/captured-call.ts';
 import { Catalogue } from '../../proxy/catalogue.ts';
 import { Channels } from '../../proxy/channels.ts';
@@ -188,6 +191,9 @@ export interface WorldOptions {
   readonly apart?: ApartServer;
   /** Where policies take over from each other. */
   readonly turnover?: (clock: ManualClock) => PolicyTurnover;
+  /** Who may start chains, and which servers are agents. */
+  readonly terms?: CallTreePorts['terms'];
+  readonly callee?: CallTreePorts['callee'];
   /** What is done when an ending could not be written, instead of giving the ledger up. */
   readonly onUnrecorded?: () => void;
 }
@@ -205,6 +211,8 @@ export class World {
   readonly keeper: LedgerKeeper;
   readonly gate: Gate;
   readonly enforcement: Enforcement;
+  readonly registry: LineageRegistry;
+  readonly tree: CallTree;
   readonly crypto: GateCrypto;
   readonly gatePorts: GatePorts;
   readonly logKey: TestKey = testKey(ORIGIN);
@@ -233,12 +241,32 @@ export class World {
       onFailure: () => void this.enforcement.stopAll({ type: 'fault.occurred', code: 'GOV_LEDGER_UNWRITABLE' }),
     });
     const channels = new Channels();
+    const issuer = permitIssuer(INSTANCE);
+    const audience = permitAudience(INSTANCE, this.boot);
+    this.registry = new LineageRegistry({ revocations: this.revocations, peers: { state: () => 'unknown' } });
+    this.tree = new CallTree({
+      registry: this.registry,
+      clock,
+      crypto: this.crypto,
+      signer: { kid, sign: this.#permitKey.sign, sha256 },
+      reader: {
+        audience,
+        verify: (by, ...signed) => (by === issuer ? verifier.verify(...signed) : undefined),
+        sha256,
+        clockDriftMs: () => 0,
+      },
+      issuer,
+      audiences: [audience],
+      terms: options.terms ?? (({ root }) => ({ root, unsaid: root ? 'root' : 'deny' })),
+      callee: options.callee ?? (() => undefined),
+    });
     const serverNamed = (name: string) => (name === 'fs' && this.serverIsThere ? this.server : undefined);
     const apart = (name: string) => (name === 'fs' ? options.apart : undefined);
     const servers = new ServerPool({ shared: serverNamed, apart });
     this.gatePorts = {
-      issuer: permitIssuer(INSTANCE),
-      audience: permitAudience(INSTANCE, this.boot),
+      issuer,
+      audience,
+      tree: this.tree,
       permitKeys: new Set([kid]),
       crypto: this.crypto,
       clock,
@@ -247,7 +275,7 @@ export class World {
       revocations: this.revocations,
       spent: this.spent,
       policy: () => this.policy,
-      limits: () => LIMITS,
+      limits: (call) => inPlace(LIMITS, call),
       recorder: () => this.keeper.recorder(),
       peer: ({ server, askedThrough, manner }) =>
         askedThrough === undefined ? servers.of(server, manner.sender) : channels.get(askedThrough),
@@ -262,7 +290,7 @@ export class World {
         catalogue,
         governance,
         servers,
-        limits: () => LIMITS,
+        limits: (call) => inPlace(LIMITS, call),
       },
       runner: {
         gate: this.gate,
@@ -271,6 +299,7 @@ export class World {
         crypto: this.crypto,
         checkOutput: outputCheck(catalogue, (server, tool, json) => this.authority.checkOutput(server, tool, json)),
         turnover: options.turnover?.(clock),
+        tree: this.tree,
         onUnrecorded: options.onUnrecorded ?? ((code) => this.keeper.fail(`an ending could not be recorded (${code})`)),
         onDefect: (defect) => {
           this.defects.push(defect);
@@ -280,6 +309,7 @@ export class World {
       concurrency: () => options.concurrency,
       described: options.described ?? (async () => {}),
       channels,
+      tree: this.tree,
     };
     this.enforcement = options.makeEnforcement?.(ports) ?? new Enforcement(ports);
   }
@@ -366,7 +396,7 @@ export class World {
       attestation: this.catalogue.server(call.server)?.attestation ?? commitmentOf('no attestation'),
       lineage: call.lineage,
       governance: snapshot,
-      limits: LIMITS,
+      limits: inPlace(LIMITS, call),
     };
   }
 
@@ -383,6 +413,7 @@ export class World {
       rest: {},
       meta,
       manner: PLAIN_MANNER,
+      place: (placing) => this.enforcement.place({ ...placing, arguments: args, token: undefined }),
     });
   }
 
@@ -391,7 +422,7 @@ export class World {
     onProgress: (params: JsonObject) => void = () => {},
     sender: object = this,
   ): RunningCall {
-    const options = { limits: LIMITS, hooks: hooks({ onProgress }), ...NO_QUESTIONS };
+    const options = { limits: this.enforcement.limits(captured), hooks: hooks({ onProgress }), ...NO_QUESTIONS };
     return this.enforcement.start(captured, options, sender);
   }
 

@@ -1,7 +1,8 @@
 // What the registry of lineage should do, said again in the plainest way: a list of everything that ever was, and questions answered by walking all
 // of it. Slow, and written for the tests alone.
 
-import { isWithin, permits, type Scope, type ScopedCall } from '../../control-plane/lineage/scope.ts';
+import { isWithin, permits, type ScopedCall } from '../../control-plane/lineage/scope.ts';
+import type { Scope } from '../../domain/scope.ts';
 
 export interface Past {
   readonly call: string;
@@ -10,7 +11,8 @@ export interface Past {
   readonly step: string;
   readonly parents: readonly string[];
   readonly root: string;
-  readonly deadline: number;
+  readonly timeoutMs: number;
+  deadline: number;
   scopes: readonly Scope[];
   process?: string | undefined;
   started: boolean;
@@ -119,7 +121,8 @@ export class LineageModel {
       step: wish.step,
       parents: parents.map(({ call }) => call),
       root: parents[0]?.root ?? wish.call,
-      deadline: Math.min(wish.now + wish.timeoutMs, above),
+      timeoutMs: wish.timeoutMs,
+      deadline: above,
       scopes: [...new Set(parents.flatMap(({ scopes }) => scopes))],
       started: false,
       ended: false,

@@ -7,7 +7,8 @@ import { encodeBase64url } from '../../domain/base64url.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Json } from '../../domain/json.ts';
-import { permitAudience, permitIssuer, rootChain } from '../../domain/permit.ts';
+import { chainLink } from '../../domain/lineage.ts';
+import { permitAudience, permitIssuer } from '../../domain/permit.ts';
 import { examinePermit, type PermitCheckInput } from '../../proxy/permit-checks.ts';
 
 export const AT = 1_795_250_000_250;
@@ -76,7 +77,7 @@ export function permitFor(method: string, tool: string): string {
 
 export function worldFor(method: string, tool: string): World {
   const world = goodWorld();
-  const chain = rootChain(sha256, 'coder', 'fs', tool, request.args);
+  const chain = chainLink(sha256, undefined, { agent: 'coder', server: 'fs', tool, args: request.args });
   return { ...world, expected: { ...world.expected, method, tool, chain } };
 }
 
@@ -177,7 +178,7 @@ export function goodWorld(): World {
       limitsMax: request.limits,
       obligations: new Set(['redact']),
       lineage: request.lineage,
-      chain: rootChain(sha256, 'coder', 'fs', 'write_file', request.args),
+      chain: chainLink(sha256, undefined, { agent: 'coder', server: 'fs', tool: 'write_file', args: request.args }),
     },
     revoked: { has: () => false },
     spent: { has: () => false, full: () => false },

@@ -1,11 +1,12 @@
 // Random histories of joining, starting, ending, revoking and waiting, in any order, on the registry and on a model that walks everything.
 
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { LineageRegistry } from '../../../control-plane/lineage/registry.ts';
-import type { Scope } from '../../../control-plane/lineage/scope.ts';
 import type { Digest } from '../../../domain/digest.ts';
 import type { CallId } from '../../../domain/ids.ts';
+import type { Scope } from '../../../domain/scope.ts';
+import { proves } from '../../guarantees.ts';
 import { LineageModel } from '../../support/lineage-model.ts';
 
 const BOUNDS = { depthMax: 4, childrenMax: 6, treeMax: 25, visitsMax: 3, scopesMax: 4, marginMs: 5 };
@@ -118,12 +119,13 @@ class History {
       terms: { root: true, unsaid: 'root' },
       target,
       step: step as Digest,
+      link: () => 'sha256:',
       now: this.#now,
       timeoutMs,
       ...named,
       ...(parent === undefined
         ? {}
-        : { presented: { from: 'self', node: parent as CallId, digest: `sha256:${parent}` } }),
+        : { presented: { from: 'self', root: parent as CallId, node: parent as CallId, digest: `sha256:${parent}` } }),
     });
     expect(!('code' in result), JSON.stringify(result)).toBe(allowed);
     if ('code' in result) return;
@@ -153,6 +155,7 @@ class History {
     expect(refused === undefined, JSON.stringify(refused)).toBe(this.model.mayStart(one, this.#now, wanted));
     if (refused !== undefined) return;
     one.started = true;
+    one.deadline = Math.min(one.deadline, this.#now + one.timeoutMs);
     if (process !== null) one.process = process;
     if (wanted !== undefined) one.scopes = [...one.scopes, wanted];
   }
@@ -190,20 +193,24 @@ class History {
   }
 }
 
-it('in any history a call joins, starts and lives only inside what everything above it may do, as long as that runs', () => {
-  fc.assert(
-    fc.property(fc.array(event, { minLength: 30, maxLength: 120 }), (events) => {
-      const history = new History();
-      for (const event of events) {
-        history.take(event);
-        history.check();
-      }
-    }),
-    { numRuns: 250 },
-  );
-});
+proves(
+  'G11',
+  'in any history a call joins, starts and lives only inside what everything above it may do, as long as that runs',
+  () => {
+    fc.assert(
+      fc.property(fc.array(event, { minLength: 30, maxLength: 120 }), (events) => {
+        const history = new History();
+        for (const event of events) {
+          history.take(event);
+          history.check();
+        }
+      }),
+      { numRuns: 250 },
+    );
+  },
+);
 
-it('in a tree of a thousand calls as well', () => {
+proves('G11', 'in a tree of a thousand calls as well', () => {
   const bounds = { ...BOUNDS, depthMax: 12, childrenMax: 40, treeMax: 1_000, visitsMax: 12 };
   fc.assert(
     fc.property(fc.array(pick, { minLength: 1_000, maxLength: 1_000 }), pick, (choices, which) => {
@@ -223,9 +230,12 @@ it('in a tree of a thousand calls as well', () => {
           terms: { root: true, unsaid: 'root' },
           target: { server: 's', method: 'tools/call', tool: 't', args: {} },
           step: `sha256:${at}`,
+          link: () => 'sha256:',
           now: 0,
           timeoutMs: 60_000,
-          ...(parent === undefined ? {} : { presented: { from: 'self', node: parent, digest: `sha256:${parent}` } }),
+          ...(parent === undefined
+            ? {}
+            : { presented: { from: 'self', root: parent, node: parent, digest: `sha256:${parent}` } }),
         });
         if ('code' in place) continue;
         expect(registry.start(call, { now: 0, token: `sha256:${call}` })).toBeUndefined();

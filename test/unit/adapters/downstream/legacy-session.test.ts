@@ -544,7 +544,7 @@ describe('tools/call', () => {
     ['arguments that are a list', { name: 'write_file', arguments: [] }, 'MESSAGE_MALFORMED'],
     ['arguments that are null', { name: 'write_file', arguments: null }, 'MESSAGE_MALFORMED'],
     ['a task', { name: 'write_file', task: { ttl: 60_000 } }, 'METHOD_NOT_SERVED'],
-    ['a reserved _meta key', { name: 'write_file', _meta: { 'dev.portcullis/lineage': 'x' } }, 'META_RESERVED'],
+    ['a reserved _meta key', { name: 'write_file', _meta: { 'dev.portcullis/permit': 'x' } }, 'META_RESERVED'],
     ['a reserved prefix alone', { name: 'write_file', _meta: { 'dev.portcullis/': 1 } }, 'META_RESERVED'],
   ];
   it.each(malformed)('with %s is refused and recorded', async (_what, params, code) => {

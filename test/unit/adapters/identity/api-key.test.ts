@@ -57,7 +57,7 @@ describe('a request over HTTP', () => {
       roles: [],
       root: false,
       authentication: 'api_key',
-      connection: connectionDigest('api_key', two.key),
+      connection: connectionDigest('api_key', two.digest),
     });
     expect(await authenticate({ ...POST, authorization: `bEARER ${one.key}` })).toMatchObject({ agent: 'coder' });
   });

@@ -2,10 +2,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { LINEAGE_LIMITS } from '../../../../control-plane/lineage/limits.ts';
 import type { Joining, Place, RemoteParent } from '../../../../control-plane/lineage/place.ts';
 import { LineageRegistry } from '../../../../control-plane/lineage/registry.ts';
-import type { Scope } from '../../../../control-plane/lineage/scope.ts';
 import type { Denial } from '../../../../domain/denial.ts';
 import type { Digest } from '../../../../domain/digest.ts';
 import { type CallId, ulid } from '../../../../domain/ids.ts';
+import type { Scope } from '../../../../domain/scope.ts';
 
 const ROOT = { root: true, unsaid: 'root' } as const;
 const CHILD = { root: false, unsaid: 'deny' } as const;
@@ -44,6 +44,7 @@ function joining(more: Partial<Joining> = {}): Joining {
     terms: ROOT,
     target: { server: 'fs', method: 'tools/call', tool: 'read', args: {} },
     step: digest(call),
+    link: (above) => digest(`${above?.slice(7, 20) ?? ''}.${call.slice(-5)}`),
     now: 0,
     timeoutMs: 10_000,
     ...more,
@@ -61,7 +62,7 @@ function running(more: Partial<Joining> = {}, start: { process?: string; narrowi
   const { node: call } = joined(more);
   const token = digest(`token${call}`);
   expect(registry.start(call, { now: 0, token, ...start })).toBeUndefined();
-  return { call, presented: { from: 'self', node: call, digest: token } as const };
+  return { call, presented: { from: 'self', root: call, node: call, digest: token } as const };
 }
 
 const under = (presented: Joining['presented'], more: Partial<Joining> = {}): Partial<Joining> => ({
@@ -105,14 +106,20 @@ describe('a call that says nothing of its place', () => {
 describe('a token', () => {
   it('of a call that is not known, or another one of a call that is, points at nothing', () => {
     const { call } = running();
-    expect(refusal(under({ from: 'self', node: id(), digest: digest('x') }))).toBe('LINEAGE_UNKNOWN_PARENT');
-    expect(refusal(under({ from: 'self', node: call, digest: digest('x') }))).toBe('LINEAGE_UNKNOWN_PARENT');
+    expect(refusal(under({ from: 'self', root: id(), node: id(), digest: digest('x') }))).toBe(
+      'LINEAGE_UNKNOWN_PARENT',
+    );
+    expect(refusal(under({ from: 'self', root: call, node: call, digest: digest('x') }))).toBe(
+      'LINEAGE_UNKNOWN_PARENT',
+    );
   });
 
   it('of a call that did not start, or has ended, is worth nothing', () => {
     const root = running();
     const { node } = joined(under(root.presented));
-    expect(refusal(under({ from: 'self', node, digest: digest('x') }))).toBe('LINEAGE_PARENT_NOT_EXECUTING');
+    expect(refusal(under({ from: 'self', root: node, node, digest: digest('x') }))).toBe(
+      'LINEAGE_PARENT_NOT_EXECUTING',
+    );
     const child = running(under(root.presented));
     registry.end(child.call);
     expect(refusal(under(child.presented))).toBe('LINEAGE_PARENT_NOT_EXECUTING');
@@ -132,7 +139,7 @@ describe('a token', () => {
   it('given to a call that makes none, has none', () => {
     const { node } = joined();
     expect(registry.start(node, { now: 0 })).toBeUndefined();
-    expect(refusal(under({ from: 'self', node, digest: digest('') }))).toBe('LINEAGE_UNKNOWN_PARENT');
+    expect(refusal(under({ from: 'self', root: node, node, digest: digest('') }))).toBe('LINEAGE_UNKNOWN_PARENT');
   });
 
   it('puts a call under its own', () => {
@@ -241,7 +248,7 @@ describe('authority', () => {
       'LINEAGE_SCOPE_WIDENING',
     );
     expect(registry.start(node, { ...start, narrowing: [] })).toBeUndefined();
-    expect(refusal(under({ from: 'self', node, digest: digest('t') }))).toBe('LINEAGE_SCOPE');
+    expect(refusal(under({ from: 'self', root: node, node, digest: digest('t') }))).toBe('LINEAGE_SCOPE');
   });
 
   it('is carried along in a bounded number of scopes', () => {
@@ -257,7 +264,19 @@ describe('time', () => {
     const root = running({ timeoutMs: 1_000 });
     const child = running(under(root.presented));
     expect(joined(under(child.presented)).deadline).toBe(1_000 - 2 * LINEAGE_LIMITS.marginMs);
-    expect(joined(under(child.presented, { timeoutMs: 10 })).deadline).toBe(10);
+    const short = running(under(root.presented, { timeoutMs: 200, agent: 'other' }));
+    expect(joined(under(short.presented)).deadline).toBe(200 - LINEAGE_LIMITS.marginMs);
+  });
+
+  it('of a call that waits for its turn does not pass, except for what is above it', () => {
+    const root = joined({ timeoutMs: 1_000 });
+    expect(root.deadline).toBe(Number.POSITIVE_INFINITY);
+    expect(registry.start(root.node, { now: 5_000, token: digest('t') })).toBeUndefined();
+    expect(codeOf(registry.problem(root.node, 6_000))).toBe('LINEAGE_EXPIRED');
+    const { node } = joined(
+      under({ from: 'self', root: root.node, node: root.node, digest: digest('t') }, { now: 5_000 }),
+    );
+    expect(codeOf(registry.start(node, { now: 5_950 }))).toBe('LINEAGE_EXPIRED');
   });
 
   it('that is over admits nothing, and lets nothing start', () => {
@@ -354,6 +373,7 @@ describe('a parent at a peer', () => {
       chain: digest('c'),
       scopes: [],
       servers: ['a'],
+      agents: ['far'],
       deadline: 1_000,
       ...more,
     }) as const;

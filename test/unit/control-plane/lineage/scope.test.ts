@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isWithin, permits, readScope, type Scope, type ScopedCall } from '../../../../control-plane/lineage/scope.ts';
+import { isWithin, permits, readScope, type ScopedCall } from '../../../../control-plane/lineage/scope.ts';
 import type { PathResolver } from '../../../../control-plane/policy/ports.ts';
 import type { Json, JsonObject } from '../../../../domain/json.ts';
+import type { Scope } from '../../../../domain/scope.ts';
 
 const read = (args: JsonObject, tool = 'read'): ScopedCall => ({ server: 'fs', method: 'tools/call', tool, args });
 const under = (...roots: string[]): Scope => [{ server: 'fs', actions: ['read'], under: { '/path': roots } }];

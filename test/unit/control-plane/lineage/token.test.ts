@@ -45,6 +45,7 @@ const claims: LineageTokenClaims = {
     depth: 1,
     chain: digestOf('chain'),
     servers: ['review'],
+    agents: ['planner'],
   },
   scp: [[{ server: 'fs', actions: ['read'] }]],
   cnf: { conn: digestOf('connection') },

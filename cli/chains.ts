@@ -1,0 +1,25 @@
+// What the manifest says about chains of calls: who may start one, which servers are agents, and what these prove themselves with.
+
+import { connectionDigest } from '../adapters/identity/agent.ts';
+import type { AgentTerms } from '../control-plane/lineage/place.ts';
+import type { Manifest } from '../control-plane/policy/manifest.ts';
+import type { Principal } from '../domain/principal.ts';
+import type { Scope } from '../domain/scope.ts';
+import type { Callee } from '../proxy/call-tree.ts';
+
+/** Without a manifest an agent may do what its principal says; nothing is allowed then anyway. */
+export function termsOf(manifest: Manifest | undefined, { agent: name, root }: Principal): AgentTerms {
+  const agent = manifest !== undefined && Object.hasOwn(manifest.agents, name) ? manifest.agents[name] : undefined;
+  const unsaid = agent?.withoutToken ?? (root ? 'root' : 'deny');
+  return { root, unsaid, ...(agent?.scope === undefined ? {} : { scope: agent.scope as Scope }) };
+}
+
+/** The agent behind a server; undefined for a server that is none, and for one that cannot prove to be it. */
+export function calleeOf(manifest: Manifest | undefined, server: string): Callee | undefined {
+  const name = manifest?.servers[server]?.agent;
+  const agent = name === undefined ? undefined : manifest?.agents[name];
+  if (name === undefined || agent === undefined || agent.auth === 'local') return undefined;
+  const { apiKey, jwt } = agent.auth;
+  if (apiKey !== undefined) return { agent: name, cnf: { conn: connectionDigest('api_key', apiKey) } };
+  return jwt?.proofKey === undefined ? undefined : { agent: name, cnf: { jkt: jwt.proofKey } };
+}
