@@ -12,6 +12,7 @@ import { proves } from '../guarantees.ts';
 import { closeInstallations, type Installation, installation, type RunningCommand } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
 import { metaOf } from '../support/sdk-clients.ts';
+import { serversThere } from '../support/servers-there.ts';
 import { WebSocketClient } from '../support/web-socket-client.ts';
 
 const TRANSPORTS = ['stdio', 'http', 'sse', 'ws'] as const;
@@ -52,8 +53,9 @@ beforeAll(async () => {
     RULES,
   );
   gate = at.start(['serve', '--name', 'all', '--http', '127.0.0.1:0'], { env: { TEAM: 'tools' } });
-  url = (await urlOf(gate)).replace('http:', 'ws:');
-  await gate.says(/open: 4 server/);
+  const address = await urlOf(gate);
+  await serversThere(address, TRANSPORTS, { authorization: `Bearer ${developer.key}` });
+  url = address.replace('http:', 'ws:');
 }, 60_000);
 
 afterAll(async () => {

@@ -3,11 +3,17 @@
 import type { JsonObject } from '../../domain/json.ts';
 import { RawHttp } from './raw-mcp.ts';
 
+const WITHIN_MS = 30_000;
+
 /** Resolves when tools of every server are listed at the address of all of them. */
-export async function serversThere(url: string, servers: readonly string[], withinMs = 30_000): Promise<void> {
-  const client = new RawHttp(url);
+export async function serversThere(
+  url: string,
+  servers: readonly string[],
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const client = new RawHttp(url, headers);
   await client.initialize();
-  const end = Date.now() + withinMs;
+  const end = Date.now() + WITHIN_MS;
   for (;;) {
     const { result } = await client.ask('tools/list');
     const names = ((result?.tools ?? []) as readonly JsonObject[]).map(({ name }) => String(name));
