@@ -6,7 +6,7 @@ import { Ajv, type Options, type ValidateFunction } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type Denial, type DenialCode, deny } from '../../domain/denial.ts';
-import type { Json, JsonObject } from '../../domain/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 
 export interface ToolSchemas {
   readonly inputSchema: JsonObject;
@@ -43,9 +43,17 @@ export class SchemaChecks {
     this.#tools = tools;
   }
 
+  /**
+   * Clients write `null` for an optional argument that they leave out, and rules see nothing there either. So such an argument may be null where
+   * the schema would have another type; whether the server takes it is for the server.
+   */
   input(action: string, args: Json): Denial | undefined {
     const schema = this.#tools.get(action)?.inputSchema;
-    return this.#check('ARG_INVALID', `${action} input`, schema, args);
+    const check = (value: Json) => this.#check('ARG_INVALID', `${action} input`, schema, value);
+    const denial = check(args);
+    if (denial === undefined || schema === undefined || !isJsonObject(args)) return denial;
+    const given = withoutLeftOut(args, schema);
+    return given === args || check(given) !== undefined ? denial : undefined;
   }
 
   output(action: string, structured: Json): Denial | undefined {
@@ -71,6 +79,16 @@ export class SchemaChecks {
       ),
     );
   }
+}
+
+/** Without the arguments that are null, declared and not required. The very same where there are none. */
+function withoutLeftOut(args: JsonObject, { properties, required }: JsonObject): JsonObject {
+  if (properties === undefined || !isJsonObject(properties)) return args;
+  const isRequired = (name: string): boolean => Array.isArray(required) && (required as readonly Json[]).includes(name);
+  const isLeftOut = ([name, value]: [string, Json]): boolean =>
+    value === null && Object.hasOwn(properties, name) && !isRequired(name);
+  const entries = Object.entries(args) as [string, Json][];
+  return entries.some(isLeftOut) ? Object.fromEntries(entries.filter((entry) => !isLeftOut(entry))) : args;
 }
 
 function compile(schema: JsonObject): Compiled {

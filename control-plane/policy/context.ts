@@ -117,7 +117,8 @@ function encodeRecord(
       if (shape.open === true) continue;
       return invalid(at, 'the tool has no such argument');
     }
-    if (field.shape.kind === 'hidden') continue;
+    // An optional argument that is null was left out.
+    if (field.shape.kind === 'hidden' || (value[name] === null && !field.required)) continue;
     const encoded = encode(field.shape, value[name] ?? null, at);
     if (encoded.ok) {
       record[name] = encoded.value;

@@ -139,7 +139,6 @@ describe('what Cedar lets pass and the adapter does not', () => {
 
   it.each<[string, Json]>([
     ['a fraction', 0.5],
-    ['null', null],
     ['an integer beyond 64 bits', 1e20],
   ])('%s is refused, by us and by the schema', (name, value) => {
     const bundle = bundleOf(`${RULES}\n${READS_HEAD}`);
@@ -147,6 +146,16 @@ describe('what Cedar lets pass and the adapter does not', () => {
     const decision = decide(bundle, asked, new CedarEngine(bundle), AS_IS);
     expect(decision.decision === 'deny' ? decision.code : 'allow').toMatch(/^ARG_/);
     expect(raw(`number-${name}`, { allow: ALLOW_ALL }, { n: value }).ok).toBe(false);
+  });
+
+  it('null never reaches the schema: where an argument is required it is refused, elsewhere it was left out', () => {
+    const bundle = bundleOf(`${RULES}\n${READS_HEAD}`);
+    const asked = (args: JsonObject) => decide(bundle, request('read_text_file', args), new CedarEngine(bundle), AS_IS);
+    expect(asked({ path: null })).toMatchObject({ decision: 'deny', code: 'FACT_UNAVAILABLE' });
+    const without = asked({ path: '/srv/ws/a' });
+    const left = asked({ path: '/srv/ws/a', head: null });
+    expect([left.decision, left.by]).toEqual([without.decision, without.by]);
+    expect(raw('number-null', { allow: ALLOW_ALL }, { n: null }).ok).toBe(false);
   });
 
   it('two rules with one id are refused', () => {

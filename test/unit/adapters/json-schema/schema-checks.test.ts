@@ -28,6 +28,37 @@ describe('schemas of tools', () => {
     expect(checks(schema).input('s/t', args)?.code).toBe('ARG_INVALID');
   });
 
+  describe('an argument that is null where the schema has another type', () => {
+    const optional: JsonObject = {
+      type: 'object',
+      properties: {
+        n: { type: 'integer' },
+        all: { type: 'boolean' },
+        at: { type: 'object', properties: { x: { type: 'integer' } } },
+      },
+      required: ['n'],
+      additionalProperties: false,
+    };
+
+    it.each<[string, JsonObject]>([
+      ['is refused where it is required', { n: null }],
+      ['is refused where it is not declared', { n: 1, other: null }],
+      ['is refused further down', { n: 1, at: { x: null } }],
+      ['does not excuse another one that is wrong', { n: 1, all: null, at: 'x' }],
+    ])('%s', (_what, args) => {
+      expect(checks(optional).input('s/t', args)?.code).toBe('ARG_INVALID');
+    });
+
+    it('is refused where something else requires it', () => {
+      const depends = { ...optional, dependentRequired: { n: ['all'] } };
+      expect(checks(depends).input('s/t', { n: 1, all: null })?.code).toBe('ARG_INVALID');
+    });
+
+    it('counts as left out otherwise', () => {
+      expect(checks(optional).input('s/t', { n: 1, all: null, at: null })).toBeUndefined();
+    });
+  });
+
   it('refuses arguments for a tool it was not given', () => {
     expect(checks(OBJECT).input('s/other', { n: 1 })?.code).toBe('ARG_INVALID');
   });
