@@ -42,6 +42,11 @@ export class OpenSpans<Place> {
     return typeof key === 'string' && this.#open.has(key) && this.#rule.closes.includes(type);
   }
 
+  /** Whether an entry of this type ends something, or says that it never began. */
+  isLast(type: string): boolean {
+    return this.#rule.closes.includes(type);
+  }
+
   note(type: string, key: Json | undefined, place: Place): void {
     if (typeof key !== 'string') return;
     if (this.#rule.opens.includes(type)) this.#open.set(key, place);

@@ -126,6 +126,8 @@ interface Waiting {
    * more of these than there are open spans.
    */
   readonly ending: boolean;
+  /** It may wait: what it says has happened, and whoever brings it shuts the gate when it cannot be said. How many there are they bound. */
+  readonly patient: boolean;
   readonly resolve: (receipts: readonly Receipt[]) => void;
   readonly reject: (failure: LedgerFailure) => void;
 }
@@ -210,6 +212,7 @@ export class LedgerWriter {
     for (const payload of payloads) bytes += payload.bytes.length;
     const keys = bodies.map((body) => body[this.#options.spans.key]);
     const ending = prepared.every((body, index) => this.#spans.closes(body.type, keys[index]));
+    const patient = prepared.every(({ type }) => this.#spans.isLast(type));
     const { queueEntries, queueBytes } = this.#options.limits;
     const full = this.#queueEntries + bodies.length > queueEntries || this.#queueBytes + bytes > queueBytes;
     if (full && !ending && this.#queue.length > 0) {
@@ -217,7 +220,7 @@ export class LedgerWriter {
     }
     return new Promise((resolve, reject) => {
       const since = this.#options.clock.monotonic();
-      this.#queue.push({ bodies: prepared, keys, payloads, bytes, since, ending, resolve, reject });
+      this.#queue.push({ bodies: prepared, keys, payloads, bytes, since, ending, patient, resolve, reject });
       this.#queueEntries += bodies.length;
       this.#queueBytes += bytes;
       // One turn later: whoever appends in the same tick shares the batch.
@@ -260,7 +263,7 @@ export class LedgerWriter {
     let bytes = 0;
     let taken = 0;
     for (const waiting of this.#queue) {
-      if (!waiting.ending && now - waiting.since >= deadlineMs) {
+      if (!waiting.patient && now - waiting.since >= deadlineMs) {
         this.#refuseLate(waiting);
         taken += 1;
         continue;
@@ -335,7 +338,7 @@ export class LedgerWriter {
     if (this.#failure !== undefined) return;
     const { clock, limits } = this.#options;
     const now = clock.monotonic();
-    const late = this.#queue.filter((waiting) => !waiting.ending && now - waiting.since >= limits.deadlineMs);
+    const late = this.#queue.filter((waiting) => !waiting.patient && now - waiting.since >= limits.deadlineMs);
     this.#queue = this.#queue.filter((waiting) => !late.includes(waiting));
     for (const waiting of late) this.#refuseLate(waiting);
     // Once more at the moment when everybody who waits now has waited too long; after that nothing is left to tell.

@@ -392,6 +392,22 @@ describe('a conversation', () => {
     expect(sessions.last.closedBy).toBeUndefined();
   });
 
+  it('takes thousands of messages in one packet as it can answer them, and others meanwhile', async () => {
+    const { open, rawOpen, sessions } = await start();
+    const other = await open();
+    const connection = await rawOpen();
+    const calls = Array.from({ length: 3_000 }, (_, id) => frame(TEXT, call(id, 'slow')));
+    connection.send(Buffer.concat([frame(TEXT, INITIALIZE), ...calls]));
+    const flooded = sessions.last;
+    await expect.poll(() => flooded.waiting, { timeout: 5000 }).toBeGreaterThanOrEqual(512);
+    other.send(call(7, 'echo'));
+    await other.until((received) => received.length === 2);
+    expect(flooded.waiting).toBe(512);
+    const drained = setInterval(() => flooded.release(), 5);
+    await connection.until((received) => received.includes('"id":2999'), 10_000).finally(() => clearInterval(drained));
+    expect(flooded.received).toHaveLength(3_001);
+  });
+
   it('answers the latest of a flood of pings, and goes on', async () => {
     const { rawOpen, sessions } = await start();
     const connection = await rawOpen();

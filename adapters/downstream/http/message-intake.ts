@@ -20,10 +20,17 @@ export type Recorder = (code: DenialCode, detail: string, tell: Reply) => Promis
 export class MessageIntake {
   readonly #limits: IntakeLimits;
   readonly #bodies: IncomingBodies;
+  #turns: Promise<void> = Promise.resolve();
 
   constructor(limits: IntakeLimits) {
     this.#limits = limits;
     this.#bodies = new IncomingBodies(limits.bodiesBytesMax);
+  }
+
+  /** One large message in each turn of the loop: many that end at once must not hold up everybody else while they are read. */
+  #turn(): Promise<void> {
+    this.#turns = this.#turns.then(() => new Promise((resolve) => setImmediate(resolve)));
+    return this.#turns;
   }
 
   /** The message; undefined once it is refused. */
@@ -45,6 +52,7 @@ export class MessageIntake {
       bodyAtHand(request, messageBytesMax) ?? (await this.#bodies.read(request, messageBytesMax, bodyTimeoutMs));
     switch (body.kind) {
       case 'whole':
+        if (body.bytes.byteLength > LARGE_BYTES) await this.#turn();
         return body.bytes;
       case 'too_large':
         return tooLarge(body.bytes);
@@ -61,6 +69,9 @@ export class MessageIntake {
     }
   }
 }
+
+/** A message of this size takes a millisecond or more to read. */
+const LARGE_BYTES = 64 * 1024;
 
 const TOO_LARGE: HttpRefusal = { status: 413, message: 'Message too large' };
 const TOO_SLOW: HttpRefusal = { status: 408, message: 'The body did not come in time' };

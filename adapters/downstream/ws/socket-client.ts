@@ -49,6 +49,8 @@ export class SocketClient {
   readonly ended: Promise<void>;
   readonly #options: SocketClientOptions;
   readonly #inProgress = new Set<Promise<void>>();
+  /** Messages that wait for others to be answered: no more than one packet holds. */
+  readonly #behind: Buffer[] = [];
   /** Nothing more is taken from the client. */
   #deaf = false;
   /** Pings since we last heard anything. */
@@ -128,7 +130,9 @@ export class SocketClient {
       );
       return;
     }
-    this.#track(this.#options.session.receive(data, this.#send));
+    // What had come in before we stopped reading.
+    if (this.#inProgress.size >= IN_PROGRESS_MAX) this.#behind.push(data);
+    else this.#track(this.#options.session.receive(data, this.#send));
   }
 
   #refuseFrame(error: Error & { readonly code?: string }): void {
@@ -157,6 +161,8 @@ export class SocketClient {
     if (this.#inProgress.size >= IN_PROGRESS_MAX) socket.pause();
     void tracked.finally(() => {
       this.#inProgress.delete(tracked);
+      const next = this.#deaf ? undefined : this.#behind.shift();
+      if (next !== undefined) return this.#track(this.#options.session.receive(next, this.#send));
       if (!socket.isPaused || this.#deaf) return;
       this.#heard();
       socket.resume();

@@ -54,6 +54,8 @@ export class WsFront {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      // A packet can hold thousands of small messages: handled in one turn of the loop they would hold up everybody else.
+      allowSynchronousEvents: false,
       // Answered by SocketClient: the library breaks the connection off where pings come faster than their answers leave.
       autoPong: false,
       maxPayload: options.limits.messageBytesMax,

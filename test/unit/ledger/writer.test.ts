@@ -112,6 +112,21 @@ describe('the writer refuses', () => {
 });
 
 describe('the writer never refuses', () => {
+  proves('G6', 'the denial of what never began, for want of time: a flood of them must not shut the gate', async () => {
+    const { writer, store, clock } = await open({ deadlineMs: 2_000, stallMs: 10_000 });
+    store.slow = true;
+    const inFlight = writer.append([{ type: 'in flight' }]);
+    await settle();
+    const denial = writer.append([{ type: 'call.denial', call: 'never begun' }]);
+    const late = failure(writer.append([{ type: 'late' }]));
+    clock.advance(5_000);
+    expect(await late).toBe('overloaded');
+    store.slow = false;
+    store.letGo();
+    await inFlight;
+    expect((await denial)[0]?.seq).toBe(2);
+  });
+
   proves('G6', 'the ending of what began durably, for want of room or of time', async () => {
     const { writer, store, clock } = await open({ queueEntries: 1, deadlineMs: 2_000 });
     await writer.append([{ type: 'call.intent', call: 'begun' }]);
