@@ -269,11 +269,9 @@ export class LineageRegistry {
   /** Its own agent, server and tool. A root is asked here too, which nobody stands above. */
   #problemOfOwn({ call, agent, target }: Joining, parent: Node | undefined): Denial | undefined {
     const { revocations } = this.#ports;
-    const revoked =
-      revocations.has('agent', agent) ||
-      revocations.has('server', target.server) ||
-      revocations.has('root', parent?.tree.root ?? call);
-    return revoked ? deny('LINEAGE_REVOKED', 'its own') : undefined;
+    if (revocations.has('root', parent?.tree.root ?? call)) return deny('REVOKED_ROOT');
+    if (revocations.has('agent', agent)) return deny('REVOKED_AGENT');
+    return revocations.has('server', target.server) ? deny('REVOKED_SERVER') : undefined;
   }
 
   #isRevoked({ call, agent, tree }: Node): boolean {

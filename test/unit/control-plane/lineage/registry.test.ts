@@ -353,12 +353,12 @@ describe('a revocation', () => {
 
   it('of its own agent, server or id keeps a root out', () => {
     revoked = new Set(['agent planner']);
-    expect(refusal({})).toBe('LINEAGE_REVOKED');
+    expect(refusal({})).toBe('REVOKED_AGENT');
     revoked = new Set(['server fs']);
-    expect(refusal({})).toBe('LINEAGE_REVOKED');
+    expect(refusal({})).toBe('REVOKED_SERVER');
     const call = id();
     revoked = new Set([`root ${call}`]);
-    expect(refusal({ call })).toBe('LINEAGE_REVOKED');
+    expect(refusal({ call })).toBe('REVOKED_ROOT');
   });
 });
 
