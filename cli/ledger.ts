@@ -1,7 +1,7 @@
 // The ledger of a gate, wired: keys from disk, the folder, and recovery, which ends by the live fold what the run before left open.
 
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hmacSha256, open, type SigningKey, seal, sha256, verifierOfOneKey } from '../adapters/crypto/node-crypto.ts';
 import { openFileLedger } from '../adapters/storage/file-ledger.ts';
@@ -72,6 +72,13 @@ export function verifierKeyFile(folder: string): string {
   return join(folder, 'log.vkey');
 }
 
+/** Writes it once, whole or not at all: half of it would be taken for one that was altered, for ever. */
+async function keepVerifierKey(file: string, verifierKey: string): Promise<void> {
+  if (existsSync(file)) return;
+  await writeFile(`${file}.new`, `${verifierKey}\n`);
+  await rename(`${file}.new`, file);
+}
+
 export function vaultSealer(key: Uint8Array): Sealer {
   return {
     seal: (plain, associated) => seal(key, plain, associated),
@@ -119,8 +126,7 @@ export async function openGeneration(folder: GateFolder, keys: GateKeys): Promis
       return ending;
     });
     if (endings.length > 0) await ledger.append(endings);
-    if (!existsSync(verifierKeyFile(folder.folder)))
-      await writeFile(verifierKeyFile(folder.folder), `${verifierKey}\n`);
+    await keepVerifierKey(verifierKeyFile(folder.folder), verifierKey);
   } catch (error) {
     await ledger.close();
     throw error;
