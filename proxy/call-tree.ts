@@ -85,13 +85,15 @@ export class CallTree {
     const { sha256 } = this.#ports.crypto;
     const { agent } = principal;
     const { method, server, tool, args } = arriving;
-    const step = canonicalJson([agent, server, method, tool, arriving.argumentsJson]);
     const place = this.#ports.registry.join({
       call,
       agent,
       terms: this.#ports.terms(principal),
       target: { method, server, tool, args: arriving.arguments },
-      step: `sha256:${encodeBase64url(sha256(encoder.encode(step)))}`,
+      step: () => {
+        const step = canonicalJson([agent, server, method, tool, arriving.argumentsJson]);
+        return `sha256:${encodeBase64url(sha256(encoder.encode(step)))}`;
+      },
       link: (above) => chainLink(sha256, above, { agent, server, tool, args }),
       ...(presented === undefined ? {} : { presented }),
       ...(principal.process === undefined ? {} : { process: principal.process }),

@@ -41,9 +41,9 @@ export interface Joining {
   readonly agent: string;
   readonly terms: AgentTerms;
   readonly target: ScopedCall;
-  /** SHA-256 of who calls what with which arguments: equal steps are the same call. Never leaves the gate. */
-  readonly step: Digest;
-  /** Its link in the hash chain, on top of the parent's. */
+  /** SHA-256 of who calls what with which arguments: equal steps are the same call. Worked out where there is a chain; never leaves the gate. */
+  readonly step: () => Digest;
+  /** Its link in the hash chain, on top of the parent's. Worked out where it hands on. */
   readonly link: (above: Digest | undefined) => Digest;
   readonly presented?: Presented;
   /** The process that the connection belongs to, where it is one that we started. */

@@ -11,7 +11,7 @@ import { LINEAGE_LIMITS, type LineageLimits } from './limits.ts';
 import type { AgentTerms, Joining, Origin, Place, Presented, RemoteParent, Standing, Starting } from './place.ts';
 import type { LineagePorts, RevokedThing } from './ports.ts';
 import { isWithin, permits } from './scope.ts';
-import { above, callsOf, depthUnder, isMeant, keyOf, type Node, openUnder, placeOf, type Tree } from './tree.ts';
+import { above, callsOf, depthUnder, isMeant, keyOf, type Node, once, openUnder, placeOf, type Tree } from './tree.ts';
 
 const NONE: readonly never[] = [];
 
@@ -62,8 +62,8 @@ export class LineageRegistry {
       depth: depthUnder(parents),
       servers: [...(parent?.servers ?? NONE), target.server],
       agents: [...(parent?.agents ?? NONE), agent],
-      steps: [...(parent?.steps ?? NONE), joining.step],
-      chain: joining.link(parent?.chain),
+      steps: [...(parent?.steps ?? NONE), once(joining.step)],
+      chain: once(() => joining.link(parent?.chain())),
       timeoutMs: joining.timeoutMs,
       issuer: undefined,
       deadline: latest,
@@ -124,7 +124,7 @@ export class LineageRegistry {
     if (node === undefined || node.state === 'ended') return undefined;
     const { tree, depth, scopes, servers, agents, chain } = node;
     const deadline = node.state === 'running' ? node.deadline : Math.min(node.deadline, now + node.timeoutMs);
-    return { root: tree.root, node: call, depth, deadline, scopes, servers, agents, chain };
+    return { root: tree.root, node: call, depth, deadline, scopes, servers, agents, chain: chain() };
   }
 
   /** Whether everything under an execution has ended. */
@@ -219,7 +219,7 @@ export class LineageRegistry {
       servers: parent.servers,
       agents: parent.agents,
       steps: NONE,
-      chain: parent.chain,
+      chain: () => parent.chain,
       timeoutMs: 0,
       issuer: parent.issuer,
       deadline: parent.deadline,
@@ -257,7 +257,7 @@ export class LineageRegistry {
     const { depthMax, childrenMax, treeMax, visitsMax } = this.#limits;
     if (depthUnder(parents) > depthMax) return deny('LINEAGE_DEPTH', `more than ${depthMax}`);
     for (const { steps, servers, born, tree } of parents) {
-      if (steps.includes(step)) return deny('LINEAGE_CYCLE', target.server);
+      if (steps.some((one) => one() === step())) return deny('LINEAGE_CYCLE', target.server);
       if (servers.filter((server) => server === target.server).length >= visitsMax)
         return deny('LINEAGE_CYCLE', `the chain came to ${target.server} ${visitsMax} times`);
       if (born >= childrenMax) return deny('LINEAGE_FANOUT', `more than ${childrenMax}`);

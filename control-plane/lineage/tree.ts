@@ -18,8 +18,8 @@ export interface Node {
   readonly depth: number;
   readonly servers: readonly string[];
   readonly agents: readonly string[];
-  readonly steps: readonly Digest[];
-  readonly chain: Digest;
+  readonly steps: readonly (() => Digest)[];
+  readonly chain: () => Digest;
   readonly timeoutMs: number;
   /** At a peer: it runs as long as the peer says so. */
   readonly issuer: string | undefined;
@@ -42,6 +42,15 @@ export interface Tree {
   size: number;
   /** Executions that have not ended, peers' included. */
   open: number;
+}
+
+/** Most calls stand alone, and are never asked for what only a chain needs. */
+export function once<T extends string>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 /** A peer may use ids that are used here. */
@@ -99,7 +108,7 @@ export function placeOf(node: Node, origin: Origin): Place {
     scopes: node.scopes,
     servers: node.servers,
     agents: parent?.agents ?? [],
-    above: parent?.chain,
+    above: parent?.chain(),
     issuer: parent?.issuer,
   };
 }

@@ -43,7 +43,7 @@ function joining(more: Partial<Joining> = {}): Joining {
     agent: 'planner',
     terms: ROOT,
     target: { server: 'fs', method: 'tools/call', tool: 'read', args: {} },
-    step: digest(call),
+    step: () => digest(call),
     link: (above) => digest(`${above?.slice(7, 20) ?? ''}.${call.slice(-5)}`),
     now: 0,
     timeoutMs: 10_000,
@@ -192,7 +192,7 @@ describe('the shape of a tree', () => {
   });
 
   it('has no call twice in one chain, nor one server too often', () => {
-    const step = digest('same');
+    const step = () => digest('same');
     const root = running({ step });
     expect(refusal(under(root.presented, { step }))).toBe('LINEAGE_CYCLE');
     const third = running(under(running(under(root.presented)).presented));
@@ -218,7 +218,7 @@ describe('the shape of a tree', () => {
 
   it('does not count what was refused', () => {
     const root = running();
-    for (let times = 0; times < 100; times += 1) refusal(under(root.presented, { step: digest(root.call) }));
+    for (let times = 0; times < 100; times += 1) refusal(under(root.presented, { step: () => digest(root.call) }));
     expect(refusal(under(root.presented))).toBeUndefined();
     expect(registry.size).toBe(2);
   });
