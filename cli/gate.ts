@@ -57,6 +57,8 @@ export interface GateOptions {
   readonly launches: readonly ServerLaunch[];
   /** Said to a model whose call was denied for want of a policy. */
   readonly missingPolicyHint: string;
+  /** There is one client for as long as the gate lives, so that whatever a server asks is for that one. */
+  readonly oneClient?: boolean;
   readonly note: (text: string) => void;
   /** Loading already; used for the policy where there is one, and ended where there is none. */
   readonly deciding?: DecidingThread | undefined;
@@ -133,6 +135,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
     compare: (description) => catalogue.likeness(description),
     onNotice: (server, notice) => noticed(server, notice),
+    onQuestion: (server, question) =>
+      options.oneClient === true ? enforcement.notices.ask(server, question) : undefined,
+    onReady: (server) => {
+      if (options.oneClient === true) enforcement.notices.ready(server);
+    },
     onRefusedRequest: (server, method) => {
       const call = ulid(clock.now(), randomBytes(10));
       const requested = {
@@ -158,6 +165,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     shared: (name) => servers.get(name),
     apart: (name) => servers.apart(name),
     onNotice: noticed,
+    onQuestion: (server, question, conversation) => enforcement.notices.ask(server, question, conversation),
+    onReady: (server, conversation) => enforcement.notices.ready(server, conversation),
     note,
   });
   const limitsOf = new Map(launches.map((launch) => [launch.name, launch.limits]));
@@ -243,6 +252,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     described: () => servers.described(policy.settled),
     channels,
     tree,
+    oneClient: options.oneClient === true,
   });
 
   const rounds = new OpenRounds(clock, crypto);

@@ -24,7 +24,7 @@ export interface OpenedGate {
 }
 
 export interface GatePlan
-  extends Pick<GateOptions, 'launches' | 'missingPolicyHint' | 'interpose' | 'deciding' | 'consent'> {
+  extends Pick<GateOptions, 'launches' | 'missingPolicyHint' | 'oneClient' | 'interpose' | 'deciding' | 'consent'> {
   readonly home: Home;
   readonly name: string;
   readonly configuration: Configuration | undefined;
@@ -57,6 +57,7 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
         missingPolicyHint: plan.missingPolicyHint,
         note: (text) => out.note(text),
         deciding: plan.deciding,
+        ...(plan.oneClient === undefined ? {} : { oneClient: plan.oneClient }),
         ...(plan.consent === undefined ? {} : { consent: plan.consent }),
         ...(plan.interpose === undefined ? {} : { interpose: plan.interpose }),
       });

@@ -3,7 +3,7 @@
 
 import { visibleText } from '../domain/visible-text.ts';
 import type { ApartServer } from '../proxy/server-pool.ts';
-import type { Notice, ServerDescription, ToolServer } from '../proxy/tool-server.ts';
+import type { Asking, Notice, Question, ServerDescription, ToolServer } from '../proxy/tool-server.ts';
 import { reasonOf } from './output.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 
@@ -17,6 +17,10 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   readonly onUnavailable: (server: string, reason: string) => void;
   /** A server said something that belongs to no call. */
   readonly onNotice: (server: string, notice: Notice) => void;
+  /** What a shared server asks within no call. */
+  readonly onQuestion: (server: string, question: Question) => Asking | undefined;
+  /** A shared server can take calls, for the first time or again. */
+  readonly onReady: (server: string) => void;
   /** A server asked the client side for something and was refused. */
   readonly onRefusedRequest: (server: string, method: string) => void;
 }
@@ -69,7 +73,9 @@ export class SupervisedServers {
         continue;
       }
       server.onNotice((notice) => this.#hooks.onNotice(launch.name, notice));
+      server.onQuestion?.((question) => this.#hooks.onQuestion(launch.name, question));
       server.onChange((change) => {
+        if (change === 'up') this.#hooks.onReady(launch.name);
         if (this.#stopped || change === 'up') return;
         void this.#bring(launch, server, RESTART_FIRST_MS);
       });

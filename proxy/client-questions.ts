@@ -18,7 +18,8 @@ import type { Asking, Manner, Peer, Question, QuestionAnswer } from './tool-serv
 
 /** The call for which somebody is asked. */
 export interface Within {
-  readonly call: CallId;
+  /** Undefined where a server asks its one client within no call. */
+  readonly call: CallId | undefined;
   readonly server: string;
   readonly manner: Manner;
 }
@@ -55,8 +56,10 @@ export class ClientQuestions {
       return this.refuse(within, question, deny('OVERLOADED', 'too many questions at once'));
     // We told no server that a client answers with a task, so a client never hears that one was wanted.
     const { _meta: meta, task: _, ...params } = question.params;
+    const moment = momentOf(gate);
+    const askedThrough = within.call ?? moment.call;
     const captured = captureCall(gate.crypto, {
-      ...momentOf(gate),
+      ...moment,
       principal,
       method: question.method,
       server,
@@ -65,10 +68,10 @@ export class ClientQuestions {
       rest: {},
       meta: isJsonObject(meta) ? forwardedMeta(meta) : {},
       manner,
-      relation: { kind: 'within', call: within.call },
-      askedThrough: within.call,
+      relation: within.call === undefined ? undefined : { kind: 'within', call: within.call },
+      askedThrough,
     });
-    const withdraw = gate.channels.open(within.call, client);
+    const withdraw = gate.channels.open(askedThrough, client);
     const onProgress = (progress: JsonObject) => question.onProgress?.(forwarded(progress));
     const hooks = { onProgress, onLog: () => {}, ask: () => NOBODY };
     const nothing = { refuseQuestion: () => NOBODY, admitQuestions: async () => undefined };

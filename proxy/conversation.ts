@@ -64,6 +64,8 @@ export interface ConversationOptions {
   readonly view: ViewName;
   /** Told what a server in the view said unasked, as far as this client may hear it. */
   readonly onNotice: (notice: Notice, server: string) => void;
+  /** Where its client is asked within no call, and what it can be asked; undefined while it cannot. */
+  readonly client?: () => { readonly peer: Peer; readonly manner: Manner } | undefined;
 }
 
 /** The method by which what is listed is used. */
@@ -83,6 +85,7 @@ export class Conversation implements Listener {
   readonly principal: Principal;
   readonly view: ViewName;
   readonly #onNotice: ConversationOptions['onNotice'];
+  readonly #client: NonNullable<ConversationOptions['client']>;
   readonly #running = new Set<RunningCall>();
   readonly #questions: ClientQuestions;
   readonly #subscriptions = new Subscriptions();
@@ -94,14 +97,16 @@ export class Conversation implements Listener {
   /** Why nothing begins any more. */
   #closedBy: 'disconnect' | 'shutdown' | undefined;
 
-  constructor(gate: Enforcement, { principal, view, onNotice }: ConversationOptions) {
+  constructor(gate: Enforcement, { principal, view, onNotice, client }: ConversationOptions) {
+    this.#client = client ?? (() => undefined);
     this.gate = gate;
     this.principal = principal;
     this.view = view;
     this.#onNotice = onNotice;
     this.#questions = new ClientQuestions(gate, {
       principal,
-      refuse: (denial, method, { call, server }) => this.refuse(denial, method, server, { kind: 'within', call }),
+      refuse: (denial, method, { call, server }) =>
+        this.refuse(denial, method, server, call === undefined ? undefined : { kind: 'within', call }),
     });
     this.#tasks = new TaskNotices({
       agent: principal.agent,
@@ -310,6 +315,24 @@ export class Conversation implements Listener {
     this.#keep(running);
     void running.end.then((end) => this.#subscriptions.ended(operation, end.kind === 'result'));
     return running;
+  }
+
+  asked(server: string, question: Question): Asking | undefined {
+    const client = this.isClosed ? undefined : this.#client();
+    if (client === undefined) return undefined;
+    const manner = { ...client.manner, sender: this };
+    return this.#questions.ask({ call: undefined, server, manner }, question, client.peer);
+  }
+
+  /** The roots of its client are others now: so hears every server that has no other client. What they are is asked, and governed. */
+  async rootsChanged(): Promise<void> {
+    for (const server of await this.servers()) await this.ready(server);
+  }
+
+  async ready(server: string): Promise<void> {
+    const { roots } = this.#client()?.manner.capabilities ?? {};
+    if (roots === undefined || !(await this.gate.knows(this.principal, server))) return;
+    this.gate.onlyOf(server, this)?.tell?.({ method: 'notifications/roots/list_changed', params: {} });
   }
 
   /** Puts a server's question to a client: an execution of its own, which the client carries out. */

@@ -33,7 +33,7 @@ import {
 } from './runner.ts';
 import type { Customer, ServerPool } from './server-pool.ts';
 import { ServerTurns, type Turn } from './server-turns.ts';
-import type { Era, ServerDescription } from './tool-server.ts';
+import type { Era, ServerDescription, ToolServer } from './tool-server.ts';
 
 export interface EnforcementPorts {
   readonly clock: Clock;
@@ -49,6 +49,8 @@ export interface EnforcementPorts {
   readonly channels: Channels;
   /** The chains that calls belong to. */
   readonly tree: CallTree;
+  /** The gate has one client for as long as it lives: every server is that client's. */
+  readonly oneClient?: boolean;
 }
 
 export class Enforcement {
@@ -109,6 +111,12 @@ export class Enforcement {
   /** To whom alone the server belongs that a conversation speaks with; undefined where all share it. */
   scope(server: string, conversation: object): object | undefined {
     return this.#servers.scope(server, conversation);
+  }
+
+  /** A server that this conversation shares with no other one. */
+  onlyOf(server: string, conversation: object): ToolServer | undefined {
+    const isOnly = this.#ports.oneClient === true || this.scope(server, conversation) !== undefined;
+    return isOnly ? this.#servers.of(server, conversation) : undefined;
   }
 
   /** A conversation is over: nothing that was its own is kept. Whoever stops the servers waits for those that are being stopped. */

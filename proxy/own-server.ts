@@ -3,12 +3,15 @@
 
 import { type Denial, deny } from '../domain/denial.ts';
 import type { Likeness } from './catalogue.ts';
-import type { Era, Notice, ServerDescription, ToolServer } from './tool-server.ts';
+import type { Asking, Era, Notice, Question, ServerDescription, ToolServer } from './tool-server.ts';
 
 export interface OwnServerPorts {
   /** How what it offers compares with what was pinned. */
   readonly compare: (description: ServerDescription) => Likeness;
   readonly onNotice: (notice: Notice) => void;
+  readonly onQuestion: (question: Question) => Asking | undefined;
+  /** It can take calls, for the first time or again. */
+  readonly onReady: () => void;
   readonly note: (text: string) => void;
 }
 
@@ -29,6 +32,7 @@ export class OwnServer {
     server.onNotice((notice) => {
       if (this.verified !== undefined) ports.onNotice(notice);
     });
+    server.onQuestion?.((question) => ports.onQuestion(question));
     server.onChange((change) => {
       if (change !== 'down') this.#compare();
     });
@@ -70,7 +74,9 @@ export class OwnServer {
     }
     this.#compare();
     if (this.#refused !== undefined) return this.#refused;
-    return this.verified === undefined ? deny('SERVER_UNAVAILABLE', 'it ended when it had started') : undefined;
+    if (this.verified === undefined) return deny('SERVER_UNAVAILABLE', 'it ended when it had started');
+    this.#ports.onReady();
+    return undefined;
   }
 
   /** A fresh one offers exactly what was pinned. Later it may offer more: nobody is shown that, and nobody can call it. */

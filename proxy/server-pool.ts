@@ -6,7 +6,7 @@ import { type Denial, deny } from '../domain/denial.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { OWN_SERVERS_MAX, OWN_SERVERS_PER_AGENT_MAX } from './limits.ts';
 import { OwnServer, type OwnServerPorts } from './own-server.ts';
-import type { Era, Notice, OfferKind, ServerDescription, ToolServer } from './tool-server.ts';
+import type { Asking, Era, Notice, OfferKind, Question, ServerDescription, ToolServer } from './tool-server.ts';
 
 /** A server of which every conversation gets one of its own. */
 export interface ApartServer extends Pick<OwnServerPorts, 'compare'> {
@@ -22,6 +22,10 @@ export interface ServerPoolPorts {
   readonly apart?: (name: string) => ApartServer | undefined;
   /** Something of a conversation's own server that belongs to no call. */
   readonly onNotice?: (server: string, notice: Notice, conversation: object) => void;
+  /** What such a server asks within no call. */
+  readonly onQuestion?: (server: string, question: Question, conversation: object) => Asking | undefined;
+  /** Such a server can take calls. */
+  readonly onReady?: (server: string, conversation: object) => void;
   /** For the operator. */
   readonly note?: (text: string) => void;
 }
@@ -120,10 +124,12 @@ export class ServerPool {
       return deny('OVERLOADED', `too many conversations have a server ${name} or another of their own`);
     this.#size += 1;
     this.#ofAgent.set(agent, ofAgent + 1);
-    const { onNotice, note } = this.#ports;
+    const { onNotice, onQuestion, onReady, note } = this.#ports;
     const server = new OwnServer(apart.make(agent), agent, {
       compare: apart.compare,
       onNotice: (notice) => onNotice?.(name, notice, conversation),
+      onQuestion: (question) => onQuestion?.(name, question, conversation),
+      onReady: () => onReady?.(name, conversation),
       note: (text) => note?.(text),
     });
     this.#own.set(conversation, servers.set(name, server));

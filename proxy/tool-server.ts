@@ -150,6 +150,10 @@ export interface ToolServer extends Peer {
   list(kind: OfferKind): Promise<readonly JsonObject[]>;
   onChange(listener: (change: ServerChange) => void): void;
   onNotice(listener: (notice: Notice) => void): void;
+  /** Asks the listener what the server asks within no call; without an answer from there it is refused. At most one listener. */
+  onQuestion?(listener: (question: Question) => Asking | undefined): void;
+  /** Tells the server what its one client said that belongs to no call. Dropped while it is not there, and where its era has no word for it. */
+  tell?(notice: Notice): void;
   /** Resolves when nothing of the server is left running. Calls in flight are lost. start() may be called again. */
   stop(): Promise<void>;
 }

@@ -51,6 +51,7 @@ export class EraSession implements ClientSession {
         this.#legacy.noticed(notice);
         this.#modern.noticed(notice);
       },
+      client: () => this.#legacy.client(),
     });
     this.#conversation = conversation;
     this.#legacy = new LegacySession(gate, { conversation, hints, version, notify: (json) => this.#notify(json) });

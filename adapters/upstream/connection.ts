@@ -3,10 +3,12 @@
 
 import type { JsonObject } from '../../domain/json.ts';
 import type {
+  Asking,
   CallHooks,
   Dispatch,
   Notice,
   OfferKind,
+  Question,
   ServerChange,
   ServerDescription,
   ToolRun,
@@ -54,6 +56,7 @@ export class Connection implements ToolServer {
   readonly #nowMs: () => number;
   readonly #listeners: ((change: ServerChange) => void)[] = [];
   readonly #noticeListeners: ((notice: Notice) => void)[] = [];
+  #asked: (question: Question) => Asking | undefined = () => undefined;
   #session: UpstreamSession | undefined;
   #holders = new ResourceHolders();
   #starting: Promise<ServerDescription> | undefined;
@@ -81,6 +84,14 @@ export class Connection implements ToolServer {
 
   onChange(listener: (change: ServerChange) => void): void {
     this.#listeners.push(listener);
+  }
+
+  onQuestion(listener: (question: Question) => Asking | undefined): void {
+    this.#asked = listener;
+  }
+
+  tell(notice: Notice): void {
+    this.#session?.tell?.(notice);
   }
 
   onNotice(listener: (notice: Notice) => void): void {
@@ -153,6 +164,7 @@ export class Connection implements ToolServer {
         onNotice: (notice) => {
           for (const listener of this.#noticeListeners) listener(notice);
         },
+        onQuestion: (question) => this.#asked(question),
         onRefusedRequest: (request) => this.#options.listener.onRefusedRequest?.(request),
         onClosed: (detail) => {
           this.#session = undefined;

@@ -4,11 +4,13 @@
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type {
+  Asking,
   CallHooks,
   Dispatch,
   Era,
   Notice,
   OfferKind,
+  Question,
   ServerChange,
   ServerDescription,
   ToolDefinition,
@@ -89,6 +91,14 @@ export class DualServer implements ToolServer {
 
   onChange(listener: (change: ServerChange) => void): void {
     this.#listeners.push(listener);
+  }
+
+  onQuestion(listener: (question: Question) => Asking | undefined): void {
+    for (const era of ERAS) this.#links[era].onQuestion?.(listener);
+  }
+
+  tell(notice: Notice): void {
+    for (const era of ERAS) this.#links[era].tell?.(notice);
   }
 
   onNotice(listener: (notice: Notice) => void): void {

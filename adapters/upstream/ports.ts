@@ -2,7 +2,7 @@
 // A pipe knows nothing of JSON-RPC beyond the id of the request that a message belongs to.
 
 import type { JsonObject } from '../../domain/json.ts';
-import type { CallHooks, Dispatch, OfferKind, ServerDescription, ToolRun } from '../../proxy/tool-server.ts';
+import type { CallHooks, Dispatch, Notice, OfferKind, ServerDescription, ToolRun } from '../../proxy/tool-server.ts';
 
 /** In place of a request's id: the message came on a stream that belongs to no request. No request of ours has this id. */
 export const NO_EXCHANGE = 0;
@@ -83,6 +83,8 @@ export interface UpstreamSession {
   start(): Promise<ServerDescription>;
   /** Hands the request over before it returns. What was not handed over is answered `refused`. */
   dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun;
+  /** Passes on what its one client said within no call, where its era has a word for it. */
+  tell?(notice: Notice): void;
   /** One of its lists besides tools, whole. */
   offers(kind: OfferKind): Promise<readonly JsonObject[]>;
   /** Ends in order. */

@@ -43,7 +43,15 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
   const hint = `No policy is installed, so every call is denied. Edit ${file} and run: portcullis policy check`;
   const listen = address === undefined ? undefined : parseAddress(address);
   const { gate, folder } = await openGate(
-    { home, name: options.name ?? 'serve', configuration, launches, missingPolicyHint: hint, deciding },
+    {
+      home,
+      name: options.name ?? 'serve',
+      configuration,
+      launches,
+      missingPolicyHint: hint,
+      oneClient: listen === undefined,
+      deciding,
+    },
     out,
   );
   const fronts: { close(): Promise<void> }[] = [];

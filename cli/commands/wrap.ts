@@ -39,7 +39,7 @@ export async function wrap(
   const hint = missingPolicyHint(home.config, name, line, configuration);
   if (server === undefined) out.note(hint);
   const { gate } = await openGate(
-    { home, name, configuration, launches: [launch], missingPolicyHint: hint, deciding },
+    { home, name, configuration, launches: [launch], missingPolicyHint: hint, oneClient: true, deciding },
     out,
   );
   const session = gate.sessions.open({ principal }, { kind: 'server', server: name });

@@ -31,7 +31,7 @@ import { LISTED_BY } from '../../../proxy/offers.ts';
 import { operationOf } from '../../../proxy/operation.ts';
 import { reservedMeta } from '../../../proxy/own-name.ts';
 import { pageOf } from '../../../proxy/page.ts';
-import type { Manner, Notice, OfferKind } from '../../../proxy/tool-server.ts';
+import type { Manner, Notice, OfferKind, Peer } from '../../../proxy/tool-server.ts';
 import { AskedClient } from './asked-client.ts';
 import { callReply } from './call-reply.ts';
 import { olderDefinition } from './from-modern.ts';
@@ -48,6 +48,9 @@ export interface LegacySessionOptions {
   /** Where messages go that belong to no request. */
   readonly notify: Reply;
 }
+
+/** After these a server that wants to know the roots asks for them. */
+const ABOUT_ROOTS: ReadonlySet<string> = new Set(['notifications/initialized', 'notifications/roots/list_changed']);
 
 /** Where a batch is part of the protocol. */
 const BATCH_REVISION: ServedRevision = '2025-03-26';
@@ -184,6 +187,7 @@ export class LegacySession {
       return this.#record(unservedCode('client', method, row), 'a notification', method);
     if (method === 'notifications/cancelled') this.#cancel(params);
     if (method === 'notifications/progress') this.#asked.progressed(params);
+    if (ABOUT_ROOTS.has(method) && this.#introduced) await this.#conversation.rootsChanged();
   }
 
   #cancel({ requestId: id }: JsonObject): void {
@@ -352,6 +356,12 @@ export class LegacySession {
   #manner(): Manner {
     const logLevel = this.#logLevel === undefined ? {} : { logLevel: this.#logLevel };
     return { era: 'legacy', capabilities: this.#capabilities, ...logLevel };
+  }
+
+  /** Where the client is asked within no call; undefined before it was greeted. */
+  client(): { readonly peer: Peer; readonly manner: Manner } | undefined {
+    if (!this.#introduced || this.#closed) return undefined;
+    return { peer: this.#asked.through(this.#options.notify), manner: this.#manner() };
   }
 
   /** What a server said unasked, if this era has a word for it. */

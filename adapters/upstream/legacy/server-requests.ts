@@ -1,8 +1,9 @@
 // What a server asks of us. Whether it is there is answered here; what is for a client is put to the client within the call it belongs to,
-// where rules decide about it. What belongs to no call, or perhaps to somebody else's, is refused and reported.
+// where rules decide about it. What belongs to no call, or perhaps to somebody else's, is put to the one client that the server has, and
+// where it has several it is refused and reported.
 
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
-import type { Asking, QuestionAnswer } from '../../../proxy/tool-server.ts';
+import type { Asking, Question, QuestionAnswer } from '../../../proxy/tool-server.ts';
 import type { UpstreamLimits } from '../limits.ts';
 import type { DroppedCounts, Handover, RefusedRequest } from '../ports.ts';
 import type { OpenCall, OpenRequests } from './open-requests.ts';
@@ -33,12 +34,14 @@ export interface ServerRequestsOptions {
   readonly dropped: DroppedCounts;
   readonly nowMs: () => number;
   readonly send: (text: string) => Handover;
+  /** Who is asked within no call; undefined where that cannot be told. */
+  readonly unasked: (question: Question) => Asking | undefined;
   readonly onRefused: (request: RefusedRequest) => void;
   readonly violate: (detail: string) => void;
 }
 
 interface OpenQuestion {
-  readonly call: OpenCall;
+  readonly call: OpenCall | undefined;
   asking: Asking | undefined;
 }
 
@@ -59,9 +62,7 @@ export class ServerRequests {
       return this.#refuse(id, method, 'too many questions are open', INVALID_REQUEST);
     if (params !== undefined && !isJsonObject(params))
       return this.#refuse(id, method, 'the params are not an object', INVALID_PARAMS);
-    const call = this.#options.requests.spokenFor(exchange);
-    if (call === undefined) return this.#refuse(id, method, 'no call of a client that this could be part of');
-    this.#ask(id, method, params ?? {}, call);
+    this.#ask(id, method, params ?? {}, this.#options.requests.spokenFor(exchange));
   }
 
   /** The server withdraws a request of its own; it expects no answer then. */
@@ -82,8 +83,8 @@ export class ServerRequests {
     }
   }
 
-  #ask(id: string | number, method: string, said: JsonObject, call: OpenCall): void {
-    const { limits, nowMs } = this.#options;
+  #ask(id: string | number, method: string, said: JsonObject, call: OpenCall | undefined): void {
+    const { limits, nowMs, unasked } = this.#options;
     // We declare no tasks for what is asked of us. Then, says 2025-11-25, the wish for one is passed over.
     const { task: _, ...params } = said;
     const question: OpenQuestion = { call, asking: undefined };
@@ -94,7 +95,12 @@ export class ServerRequests {
       this.#send(wire.notificationText('notifications/progress', { ...progress, progressToken: token }));
     };
     const guard = new ProgressGuard(tell, limits.progressPerSecondMax, nowMs);
-    question.asking = call.hooks.ask({ method, params, onProgress: (progress) => guard.offer(progress) });
+    const asked: Question = { method, params, onProgress: (progress) => guard.offer(progress) };
+    question.asking = call === undefined ? unasked(asked) : call.hooks.ask(asked);
+    if (question.asking === undefined) {
+      this.#open.delete(id);
+      return this.#refuse(id, method, 'no call of a client that this could be part of');
+    }
     void question.asking.answer.then((answer) => this.#answered(id, question, answer));
   }
 

@@ -5,10 +5,12 @@
 import { randomUUID } from 'node:crypto';
 import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
 import type {
+  Asking,
   CallHooks,
   Dispatch,
   Notice,
   OfferKind,
+  Question,
   ServerDescription,
   ToolAnswer,
   ToolRun,
@@ -43,6 +45,8 @@ export interface SessionOptions {
   onTools(): void;
   /** The server said something that belongs to no call. */
   onNotice(notice: Notice): void;
+  /** The server asks something within no call. */
+  onQuestion?(question: Question): Asking | undefined;
   /** Once, after every call in flight was answered `lost`. */
   onClosed(detail: string): void;
   onRefusedRequest(request: RefusedRequest): void;
@@ -83,7 +87,8 @@ export class Session {
     const violate = (detail: string) => this.#violate(detail);
     const send = (text: string) => this.#pipe.send(text);
     const onRefused = (request: RefusedRequest) => options.onRefusedRequest(request);
-    this.#asked = new ServerRequests({ limits, requests, dropped, nowMs, send, onRefused, violate });
+    const unasked = (question: Question) => options.onQuestion?.(question);
+    this.#asked = new ServerRequests({ limits, requests, dropped, nowMs, send, unasked, onRefused, violate });
     this.#tools = new ToolList({
       limits,
       ask: (params, bytesMax) => this.#ask('tools/list', params, bytesMax),
@@ -126,6 +131,10 @@ export class Session {
       onGap: () => this.#gap(),
       onClose: (detail) => this.#close(detail),
     });
+  }
+
+  tell({ method, params }: Notice): void {
+    if (this.#description !== undefined) this.#pipe.send(wire.notificationText(method, params));
   }
 
   get description(): ServerDescription | undefined {

@@ -12,6 +12,8 @@ function silent(name: string): ServerLaunch {
     start: () => new Promise<never>(() => {}),
     onChange: () => {},
     onNotice: () => {},
+    onQuestion: () => undefined,
+    onReady: () => {},
     list: async () => [],
     dispatch: () => {
       throw new Error('never called');
@@ -31,6 +33,8 @@ describe('clients of a gate whose servers do not come', () => {
       compare: () => 'same',
       onUnavailable: () => {},
       onNotice: () => {},
+      onQuestion: () => undefined,
+      onReady: () => {},
       onRefusedRequest: () => {},
     });
     servers.start();

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { Notices } from '../../../proxy/notices.ts';
 import { proves } from '../../guarantees.ts';
 
+const NOT_ASKED = { asked: () => undefined, ready: () => {} };
+
 function heardBy(views: readonly (readonly string[])[]) {
   const notices = new Notices();
   const heard = views.map((servers) => {
@@ -9,6 +11,7 @@ function heardBy(views: readonly (readonly string[])[]) {
     notices.join({
       sees: (server) => servers.includes(server),
       noticed: (server, { method }) => said.push(`${server} ${method}`),
+      ...NOT_ASKED,
     });
     return said;
   });
@@ -47,6 +50,7 @@ describe('what a server says unasked', () => {
     const listener = (name: string, sees = true) => ({
       sees: () => sees,
       noticed: (_server: string, { method }: { method: string }) => said.push(`${name} ${method}`),
+      ...NOT_ASKED,
     });
     const [one, two, blind] = [listener('one'), listener('two'), listener('blind', false)];
     for (const each of [one, two, blind]) notices.join(each);
@@ -58,10 +62,30 @@ describe('what a server says unasked', () => {
   it('does not reach those who left', () => {
     const notices = new Notices();
     const said: string[] = [];
-    const listener = { sees: () => true, noticed: (server: string) => said.push(server) };
+    const listener = { sees: () => true, noticed: (server: string) => said.push(server), ...NOT_ASKED };
     notices.join(listener);
     notices.leave(listener);
     notices.tell('fs', { method: 'notifications/tools/list_changed', params: {} });
     expect(said).toEqual([]);
+  });
+});
+
+describe('what a server asks within no call', () => {
+  const answered = { answer: Promise.resolve({ kind: 'result', result: {} } as const), cancel: () => {} };
+  const listener = (sees = true) => ({ sees: () => sees, noticed: () => {}, asked: () => answered, ready: () => {} });
+  const question = { method: 'roots/list', params: {} };
+
+  proves('G9', 'is put to nobody where several could be meant, and to its owner where it has one', () => {
+    const notices = new Notices();
+    expect(notices.ask('fs', question)).toBeUndefined();
+    const [one, two, blind] = [listener(), listener(), listener(false)];
+    notices.join(blind);
+    expect(notices.ask('fs', question)).toBeUndefined();
+    expect(notices.ask('fs', question, blind)).toBeUndefined();
+    notices.join(one);
+    expect(notices.ask('fs', question)).toBe(answered);
+    notices.join(two);
+    expect(notices.ask('fs', question)).toBeUndefined();
+    expect(notices.ask('fs', question, two)).toBe(answered);
   });
 });
