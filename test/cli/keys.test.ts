@@ -1,6 +1,6 @@
 // A key that is not the one this installation has worked with keeps the gate shut; a damaged key to verify with verifies nothing.
 
-import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { closeInstallations, installation } from '../support/cli.ts';
@@ -74,6 +74,8 @@ describe('the keys of an installation', () => {
       }
       rmSync(join(state, 'keys'), { recursive: true });
       cpSync(kept, join(state, 'keys'), { recursive: true });
+      // Not every Node copies the permissions of a folder.
+      chmodSync(join(state, 'keys'), 0o700);
       writeFileSync(registry, registered);
     }
     const again = await counter.wrapped();
