@@ -9,7 +9,7 @@ import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { LineageRegistry } from '../control-plane/lineage/registry.ts';
-import { Revocations } from '../control-plane/permits/revocations.ts';
+import { type RevocationKind, Revocations } from '../control-plane/permits/revocations.ts';
 import { deny } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import { ulid } from '../domain/ids.ts';
@@ -43,7 +43,7 @@ import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
 import { openPins } from './pins.ts';
 import { PolicyInForce } from './policy-in-force.ts';
-import { type DurableRevocations, openRevocations } from './revocations.ts';
+import { openRevocations } from './revocations.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
 import { systemClock } from './system-clock.ts';
@@ -73,7 +73,8 @@ export interface RunningGate {
   readonly governance: Governance;
   readonly sessions: ClientSessions;
   readonly authority: WorkerAuthority;
-  readonly revocations: DurableRevocations;
+  /** Resolves once the revocation outlives the gate and everything that it means has stopped. Rejects when that is not known. */
+  revoke(kind: RevocationKind, id: string): Promise<{ readonly number: number; readonly stopped: number }>;
   /** Settles when the gate is open, or cannot open by itself. */
   readonly ready: Promise<void>;
   /** The servers whose calls can be decided now. */
@@ -292,7 +293,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     enforcement,
     governance,
     authority,
-    revocations: durable,
+    revoke: async (kind, id) => {
+      const { number } = await durable.add(kind, id);
+      return { number, stopped: await enforcement.revoke(kind, id) };
+    },
     ready: policy.settled,
     served: () => policy.served,
     halt,

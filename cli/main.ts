@@ -9,6 +9,7 @@ import type { PolicyOptions } from './commands/policy.ts';
 import type { PolicyInitOptions } from './commands/policy-init.ts';
 import type { ProveOptions } from './commands/prove.ts';
 import type { ReplayOptions } from './commands/replay.ts';
+import type { RevokeOptions } from './commands/revoke.ts';
 import type { ServeOptions } from './commands/serve.ts';
 import type { VerifyOptions } from './commands/verify.ts';
 import type { WrapOptions } from './commands/wrap.ts';
@@ -96,6 +97,17 @@ program
       const deciding = await decidingThread();
       return (await import('./commands/serve.ts')).serve(options, out, deciding);
     }),
+  );
+
+program
+  .command('revoke')
+  .summary('take authority away, from what runs too')
+  .argument('<kind>', 'permit, execution, root, agent, server, tool, policy or key')
+  .argument('<id>', 'what `portcullis log` calls it; a tool as SERVER/TOOL')
+  .option('--name <gate>', 'only at this gate; otherwise at every gate of this installation')
+  .option(...JSON_OPTION)
+  .action((kind: string, id: string, options: Json & RevokeOptions) =>
+    run(options.json, async (out) => (await import('./commands/revoke.ts')).revoke(kind, id, options, out)),
   );
 
 program

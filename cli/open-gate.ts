@@ -4,6 +4,7 @@ import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { LedgerInUse, LedgerRefused } from '../ledger/open.ts';
 import { type Configuration, configurationFile, readConfiguration } from './configuration.ts';
+import { openControl } from './control.ts';
 import { EXIT } from './exit-codes.ts';
 import { type GateOptions, type RunningGate, startGate } from './gate.ts';
 import { type GateFolder, gateFolder, type Home } from './home.ts';
@@ -61,7 +62,12 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
         ...(plan.consent === undefined ? {} : { consent: plan.consent }),
         ...(plan.interpose === undefined ? {} : { interpose: plan.interpose }),
       });
-      return { gate, folder };
+      const control = await openControl(folder.folder, gate, (text) => out.note(text));
+      const close = async (): Promise<void> => {
+        await control?.close();
+        await gate.close();
+      };
+      return { gate: { ...gate, close }, folder };
     } catch (error) {
       const inUse = error instanceof LedgerInUse;
       if (error instanceof LedgerRefused && !inUse) {

@@ -149,7 +149,7 @@ export const DENIALS = {
     'lineage_discontinuity',
     'the calling process works for more than one chain of calls',
   ),
-  LINEAGE_REVOKED: row(111, 'requested', 'lineage_discontinuity', 'a call above this one was revoked'),
+  LINEAGE_REVOKED: row(111, 'requested', 'lineage_discontinuity', 'this call or one above it was revoked'),
   LINEAGE_EXPIRED: row(112, 'requested', 'lineage_discontinuity', 'the time of a call above this one is over'),
   LINEAGE_PEER_STALE: row(
     113,

@@ -2,9 +2,9 @@
 // by the composition root.
 
 import type { CallLimits, GovernanceSnapshot } from '../control-plane/authorization.ts';
-import type { RevokedThing } from '../control-plane/lineage/ports.ts';
+import type { RevocationKind } from '../control-plane/permits/revocations.ts';
 import { actionId, PLAIN_METHODS, serverOfAction, TOOL_METHOD, toolsOf } from '../domain/action.ts';
-import type { Denial } from '../domain/denial.ts';
+import type { Denial, DenialCode } from '../domain/denial.ts';
 import type { Principal } from '../domain/principal.ts';
 import { type AdmissionPorts, admit, refusalOf, type Visibility } from './admission.ts';
 import { BoundTasks } from './bound-tasks.ts';
@@ -154,9 +154,34 @@ export class Enforcement {
     return this.#ports.tree.place({ ...arriving, timeoutMs });
   }
 
-  /** Stops every execution that is meant, and everything under it. Resolves with their number when they have ended. */
-  revoke(kind: RevokedThing, id: string): Promise<number> {
-    return this.#ports.tree.revoke(kind, id);
+  /**
+   * Stops every execution that a revocation means, and everything under it. Resolves with their number when they have ended. The revocation itself
+   * is in force before: what is not running yet will not.
+   */
+  async revoke(kind: RevocationKind, id: string): Promise<number> {
+    switch (kind) {
+      case 'root':
+      case 'node':
+      case 'agent':
+      case 'server':
+      case 'tool':
+        return this.#ports.tree.revoke(kind, id);
+      case 'jti':
+        return this.#withdraw('REVOKED_JTI', ({ permit }) => permit === id);
+      case 'key':
+        return this.#withdraw('REVOKED_KEY', () => true);
+      case 'policy':
+        return this.#withdraw('REVOKED_POLICY', () => true);
+      case 'approval':
+        return 0;
+    }
+  }
+
+  async #withdraw(code: DenialCode, isMeant: (call: RunningCall) => boolean): Promise<number> {
+    const meant = [...this.#inFlight].filter(isMeant);
+    for (const call of meant) call.stop({ type: 'authority.withdrawn', code });
+    await Promise.all(meant.map(({ end }) => end));
+    return meant.length;
   }
 
   /** Runs a captured call through the machine. `sender` is whoever shares its turns with nobody else: a session. */

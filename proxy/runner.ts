@@ -58,6 +58,8 @@ export interface CallOptions {
 export interface RunningCall {
   readonly call: CallId;
   readonly end: Promise<CallEnd>;
+  /** Of the permit that it was verified with; empty before that. */
+  readonly permit: string;
   /** Stops what can be stopped. A call that has ended is left as it is. */
   stop(event: Extract<ExecutionEvent, { type: 'call.cancelled' | 'authority.withdrawn' | 'fault.occurred' }>): void;
 }
@@ -137,6 +139,10 @@ class Run implements RunningCall {
     this.#execution = execution;
     if (options !== undefined) this.#deadline.set(options.limits.timeoutMs);
     this.#perform(effects);
+  }
+
+  get permit(): string {
+    return this.#jti;
   }
 
   stop(event: Extract<ExecutionEvent, { type: 'call.cancelled' | 'authority.withdrawn' | 'fault.occurred' }>): void {

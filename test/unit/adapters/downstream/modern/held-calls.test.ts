@@ -22,7 +22,8 @@ function world() {
     const ended = new Promise<CallEnd>((resolve) => {
       end = resolve;
     });
-    const running: RunningCall = { call: id, end: ended, stop: ({ type }) => stopped.push(`${id} ${type}`) };
+    const stop: RunningCall['stop'] = ({ type }) => stopped.push(`${id} ${type}`);
+    const running: RunningCall = { call: id, end: ended, permit: '', stop };
     const call = new HeldCall(() => ({ code: 'GOV_NOT_READY' }));
     call.runs(running);
     return {
