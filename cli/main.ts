@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { KeysOptions } from './commands/keys.ts';
+import type { LineageOptions } from './commands/lineage.ts';
 import type { LogOptions } from './commands/log.ts';
 import type { LoginOptions } from './commands/login.ts';
 import type { PolicyOptions } from './commands/policy.ts';
@@ -97,6 +98,17 @@ program
       const deciding = await decidingThread();
       return (await import('./commands/serve.ts')).serve(options, out, deciding);
     }),
+  );
+
+program
+  .command('lineage')
+  .summary('show the tree of calls in which one stands')
+  .argument('<call>', 'the id of a call, or of the root')
+  .option('--ledger <folder...>', 'ledgers to read; otherwise all of this installation')
+  .option('--dot', 'as a graph for Graphviz')
+  .option(...JSON_OPTION)
+  .action((call: string, options: Json & LineageOptions) =>
+    run(options.json, async (out) => (await import('./commands/lineage.ts')).lineage(call, options, out)),
   );
 
 program

@@ -178,6 +178,26 @@ describe('an agent that is called', () => {
   });
 });
 
+it('the tree of a chain is told from the ledger, and nothing else', async () => {
+  const calls = await callsOf(at, 'chain');
+  const child = calls.find(({ agent, status }) => agent === 'reviewer' && status === 'completed');
+  const shown = await at.run(['lineage', child?.call ?? '']);
+  expect(shown).toMatchObject({ code: 0 });
+  const [top, ...below] = shown.stdout.trimEnd().split('\n');
+  expect(top).toMatch(/^\S{26} {2}planner {2}review\/review {2}completed after \d+ ms$/);
+  expect(
+    below.some((line) => /^[├└]─ \S{26} {2}reviewer {2}counter\/count {2}completed after \d+ ms ◀$/.test(line)),
+  ).toBe(true);
+  const tree = JSON.parse((await at.run(['lineage', child?.call ?? '', '--json'])).stdout) as JsonObject;
+  expect(tree).toMatchObject({
+    link: 'root',
+    agent: 'planner',
+    children: expect.arrayContaining([expect.objectContaining({ link: 'calls', agent: 'reviewer', origin: 'token' })]),
+  });
+  expect((await at.run(['lineage', child?.call ?? '', '--dot'])).stdout).toContain('->');
+  expect(await at.run(['lineage', 'nothing'])).toMatchObject({ code: 1 });
+});
+
 it('the ledger says where each call stood, verifies, and replays', async () => {
   const calls = await callsOf(at, 'chain');
   const places = calls
