@@ -6,27 +6,42 @@ import type { JsonObject } from '../domain/json.ts';
 import type { RunningGate } from './gate.ts';
 import { reasonOf } from './output.ts';
 
+export type Operable = Pick<RunningGate, 'revoke' | 'haltFor' | 'resume'>;
+
 /** Undefined where no socket can be had: the gate works, and is stopped by ending it. */
 export async function openControl(
   folder: string,
-  gate: Pick<RunningGate, 'revoke'>,
+  gate: Operable,
   note: (text: string) => void,
 ): Promise<ControlSocket | undefined> {
   try {
     return await serveControl(folder, (request) => answer(gate, request));
   } catch (error) {
-    note(`portcullis revoke will not reach this gate while it runs: ${reasonOf(error)}`);
+    note(`portcullis revoke and halt will not reach this gate while it runs: ${reasonOf(error)}`);
     return undefined;
   }
 }
 
-async function answer(gate: Pick<RunningGate, 'revoke'>, { op, kind, id }: JsonObject): Promise<JsonObject> {
-  if (op !== 'revoke') return { error: 'this gate does not know that request' };
-  if (!REVOCATION_KINDS.includes(kind as RevocationKind) || typeof id !== 'string')
-    return { error: 'not a revocation' };
+async function answer(gate: Operable, request: JsonObject): Promise<JsonObject> {
   try {
-    return { ...(await gate.revoke(kind as RevocationKind, id)) };
+    return await perform(gate, request);
   } catch (error) {
     return { error: reasonOf(error) };
+  }
+}
+
+async function perform(gate: Operable, { op, kind, id, reason }: JsonObject): Promise<JsonObject> {
+  switch (op) {
+    case 'revoke':
+      if (!REVOCATION_KINDS.includes(kind as RevocationKind) || typeof id !== 'string')
+        return { error: 'not a revocation' };
+      return { ...(await gate.revoke(kind as RevocationKind, id)) };
+    case 'halt':
+      return typeof reason === 'string' ? { stopped: await gate.haltFor(reason) } : { error: 'no reason' };
+    case 'resume':
+      await gate.resume();
+      return {};
+    default:
+      return { error: 'this gate does not know that request' };
   }
 }

@@ -38,6 +38,7 @@ import type { Notice, OfferKind } from '../proxy/tool-server.ts';
 import { calleeOf, termsOf } from './chains.ts';
 import type { Configuration } from './configuration.ts';
 import { GateFacts } from './gate-facts.ts';
+import { openHalt } from './halt.ts';
 import { credentialsFile, type GateFolder } from './home.ts';
 import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
@@ -75,6 +76,10 @@ export interface RunningGate {
   readonly authority: WorkerAuthority;
   /** Resolves once the revocation outlives the gate and everything that it means has stopped. Rejects when that is not known. */
   revoke(kind: RevocationKind, id: string): Promise<{ readonly number: number; readonly stopped: number }>;
+  /** Lets nothing pass until `resume`, in later runs too, and stops what runs. Resolves with how much that was. */
+  haltFor(reason: string): Promise<number>;
+  /** Lifts that. Rejects, and lifts nothing, when it cannot be recorded. */
+  resume(): Promise<void>;
   /** Settles when the gate is open, or cannot open by itself. */
   readonly ready: Promise<void>;
   /** The servers whose calls can be decided now. */
@@ -275,6 +280,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
   const facts = new GateFacts(keeper, await openPins(folder.folder, keys.vault), note);
   await keeper.start((fault) => fault instanceof LedgerRefused || fault instanceof StateDocumentRefused);
+  const closed = async (refused: unknown): Promise<never> => {
+    await keeper.close();
+    throw refused;
+  };
   const durable = await openRevocations({
     folder,
     secret: keys.vault,
@@ -283,16 +292,23 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     recorder: keeper,
     clock,
     note,
-  }).catch(async (refused: unknown) => {
-    await keeper.close();
-    throw refused;
-  });
+  }).catch(closed);
+  const operated = await openHalt({ folder, secret: keys.vault, governance, recorder: keeper, clock, note }).catch(
+    closed,
+  );
   servers.start();
 
   return {
     enforcement,
     governance,
     authority,
+    haltFor: async (reason) => {
+      const halted = operated.halt(reason);
+      const stopped = await enforcement.stopAll({ type: 'authority.withdrawn', code: 'GOV_HALTED' });
+      await halted;
+      return stopped;
+    },
+    resume: () => operated.resume(),
     revoke: async (kind, id) => {
       const { number } = await durable.add(kind, id);
       return { number, stopped: await enforcement.revoke(kind, id) };

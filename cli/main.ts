@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from 'commander';
 import type { DoctorOptions } from './commands/doctor.ts';
+import type { HaltOptions } from './commands/halt.ts';
 import type { KeysOptions } from './commands/keys.ts';
 import type { LineageOptions } from './commands/lineage.ts';
 import type { LogOptions } from './commands/log.ts';
@@ -120,6 +121,25 @@ program
   .option(...JSON_OPTION)
   .action((kind: string, id: string, options: Json & RevokeOptions) =>
     run(options.json, async (out) => (await import('./commands/revoke.ts')).revoke(kind, id, options, out)),
+  );
+
+program
+  .command('halt')
+  .summary('let nothing pass until it is lifted, and stop what runs')
+  .option('--name <gate>', 'only this gate; otherwise every gate of this installation')
+  .option('--reason <text>', 'what is told to the operator and recorded')
+  .option(...JSON_OPTION)
+  .action((options: Json & HaltOptions) =>
+    run(options.json, async (out) => (await import('./commands/halt.ts')).halt(options, out)),
+  );
+
+program
+  .command('resume')
+  .summary('lift a halt')
+  .option('--name <gate>', 'only this gate; otherwise every gate of this installation')
+  .option(...JSON_OPTION)
+  .action((options: Json & HaltOptions) =>
+    run(options.json, async (out) => (await import('./commands/halt.ts')).resume(options, out)),
   );
 
 program

@@ -278,11 +278,12 @@ export class Enforcement {
     return false;
   }
 
-  /** Stops everything that is running; resolves when each call has its ending. */
-  async stopAll(event: Parameters<RunningCall['stop']>[0]): Promise<void> {
+  /** Stops everything that is running; resolves with its number when each call has its ending. */
+  async stopAll(event: Parameters<RunningCall['stop']>[0]): Promise<number> {
     const running = [...this.#inFlight];
     for (const call of running) call.stop(event);
     await Promise.all(running.map((call) => call.end));
+    return running.length;
   }
 
   #track(call: RunningCall): RunningCall {

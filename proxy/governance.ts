@@ -6,7 +6,7 @@ import { type Denial, type DenialCode, deny } from '../domain/denial.ts';
 import type { LiveGovernance } from './permit-checks.ts';
 
 /** Who may shut the gate, in the order in which their reasons are told. */
-export const GUARDS = ['operator', 'ledger', 'revocations', 'servers', 'policy', 'engine'] as const;
+export const GUARDS = ['operator', 'halt', 'ledger', 'revocations', 'servers', 'policy', 'engine'] as const;
 export type Guard = (typeof GUARDS)[number];
 
 export interface Shut {
@@ -58,7 +58,7 @@ export class Governance {
     const policy = this.#shut.get('policy')?.code;
     return {
       ready: !shut('engine') && !shut('servers') && policy !== 'GOV_NOT_READY',
-      halted: shut('operator'),
+      halted: shut('operator') || shut('halt'),
       ledgerWritable: !shut('ledger'),
       revocationsFresh: !shut('revocations'),
       clockSane: true,

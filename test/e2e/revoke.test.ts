@@ -1,6 +1,6 @@
 // Authority taken away from a gate that runs, and from one that does not, by its operator on the command line.
 
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -139,6 +139,7 @@ describe('a revocation from the command line', () => {
       '{"op":"revoke"}\n',
       '{"op":"revoke","kind":"gate","id":"x"}\n',
       '{"op":"halt"}\n',
+      '{"op":"stop"}\n',
       '{"op":"revoke","kind":"agent","id":""}\n',
       '{"a":1,"a":2}\n',
       Buffer.from([0xff, 0x0a]),
@@ -151,5 +152,54 @@ describe('a revocation from the command line', () => {
     client.running.child.stdin.end();
     expect((await client.running.ended).code).toBe(0);
     expect((await entriesOf(counter.at.ledger('counter'))).some(({ type }) => type === 'revocation.added')).toBe(false);
+  });
+});
+
+describe('a halt from the command line', () => {
+  proves(
+    'G12',
+    'stops what runs, lets nothing pass, outlives the gate, and is lifted',
+    async () => {
+      const counter = counterGate();
+      const first = await counter.wrapped();
+      const sleeping = first.call('sleep', { ms: 25_000 });
+      const ledger = counter.at.ledger('counter');
+      await until(async () => (await entriesOf(ledger)).some(({ type }) => type === 'call.intent'));
+      const halted = await counter.at.run(['halt', '--reason', 'a look at the logs']);
+      expect(halted.stdout).toContain('halted  1 running call(s) stopped');
+      expect(denialOf(await sleeping)).toBe('GOV_HALTED');
+      expect(denialOf(await first.call('count', { by: 1 }))).toBe('GOV_HALTED');
+      first.running.child.stdin.end();
+      await first.running.ended;
+
+      const second = await counter.wrapped();
+      expect(second.running.stderr).toContain('halted by its operator: a look at the logs');
+      expect(denialOf(await second.call('count', { by: 2 }))).toBe('GOV_HALTED');
+      expect((await counter.at.run(['resume'])).stdout).toContain('resumed');
+      expect(textOf(await second.call('count', { by: 3 }))).toBe('1');
+      second.running.child.stdin.end();
+      await second.running.ended;
+
+      expect(await counter.at.run(['halt'])).toMatchObject({ code: 0 });
+      expect(await counter.at.run(['resume'])).toMatchObject({ code: 0 });
+      const facts = (await entriesOf(ledger)).map(({ type }) => type).filter((type) => type.startsWith('gate.'));
+      expect(facts).toEqual(['gate.halted', 'gate.resumed', 'gate.halted', 'gate.resumed']);
+      expect(readFileSync(counter.heard, 'utf8')).toBe('{"by":3}\n');
+      expect(await counter.at.run(['verify', ledger])).toMatchObject({ code: 0 });
+    },
+    60_000,
+  );
+
+  it('that was altered keeps the gate shut', async () => {
+    const counter = counterGate();
+    const client = await counter.wrapped();
+    client.running.child.stdin.end();
+    await client.running.ended;
+    expect(await counter.at.run(['halt'])).toMatchObject({ code: 0 });
+    const file = join(counter.at.home, 'state', 'gates', 'counter', 'halt.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('by its operator', 'by somebody else'));
+    const shut = counter.wrap();
+    shut.child.stdin.end();
+    expect((await shut.ended).code).toBe(7);
   });
 });
