@@ -304,14 +304,24 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     authority,
     haltFor: async (reason) => {
       const halted = operated.halt(reason);
-      const stopped = await enforcement.stopAll({ type: 'authority.withdrawn', code: 'GOV_HALTED' });
-      await halted;
+      const stopping = enforcement.stopAll({ type: 'authority.withdrawn', code: 'GOV_HALTED' });
+      const [stopped] = await Promise.all([stopping, halted]);
       return stopped;
     },
     resume: () => operated.resume(),
     revoke: async (kind, id) => {
-      const { number } = await durable.add(kind, id);
-      return { number, stopped: await enforcement.revoke(kind, id) };
+      let stopping: Promise<number> = Promise.resolve(0);
+      try {
+        const { number } = await durable.add(kind, id, () => {
+          stopping = enforcement.revoke(kind, id);
+        });
+        return { number, stopped: await stopping };
+      } catch (fault) {
+        // Nobody knows then what is revoked: the gate is shut, and nothing goes on either.
+        if (governance.isShutBy('revocations'))
+          await enforcement.stopAll({ type: 'authority.withdrawn', code: 'GOV_REVOCATION_STALE' });
+        throw fault;
+      }
     },
     ready: policy.settled,
     served: () => policy.served,

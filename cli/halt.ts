@@ -51,21 +51,38 @@ export async function openHalt(ports: HaltPorts): Promise<DurableHalt> {
     shut(document.value);
     note(`halted by its operator: ${document.value.reason}; portcullis resume lifts that`);
   }
+  const halt = async (reason: string): Promise<void> => {
+    await document.replace({ at: clock.now(), reason });
+    await recorder
+      .append({ type: 'gate.halted', reason }, [])
+      .catch((error: unknown) => note(`the halt is in force, but could not be recorded: ${reasonOf(error)}`));
+  };
+  /** How often it was halted: a halt that comes while an earlier one is being lifted stands. */
+  let halts = 0;
+  const resume = async (halted: number): Promise<void> => {
+    if (document.value === null || halted !== halts) return;
+    await recorder.append({ type: 'gate.resumed' }, []);
+    await document.replace(null);
+    if (halted === halts) governance.open('halt');
+  };
+  // One after the other, in the order in which they were asked for.
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = (change: () => Promise<void>): Promise<void> => {
+    const done = last.then(change);
+    last = done.catch(() => undefined);
+    return done;
+  };
   return {
-    halt: async (said) => {
+    halt: (said) => {
       const reason = said.slice(0, REASON_CHARACTERS_MAX);
+      halts += 1;
       // First of all nothing new.
       shut({ reason });
-      await document.replace({ at: clock.now(), reason });
-      await recorder
-        .append({ type: 'gate.halted', reason }, [])
-        .catch((error: unknown) => note(`the halt is in force, but could not be recorded: ${reasonOf(error)}`));
+      return inTurn(() => halt(reason));
     },
-    resume: async () => {
-      if (document.value === null) return;
-      await recorder.append({ type: 'gate.resumed' }, []);
-      await document.replace(null);
-      governance.open('halt');
+    resume: () => {
+      const halted = halts;
+      return inTurn(() => resume(halted));
     },
   };
 }

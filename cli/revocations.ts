@@ -38,9 +38,10 @@ const SCHEMA = z.array(ROW).refine((rows) => rows.every(({ number }, index) => n
 export interface DurableRevocations {
   /**
    * Resolves once the revocation is durable, in force, and offered to the ledger. An id that cannot be one is refused. If it rejects for
-   * another reason the gate is shut, because nobody knows whether the revocation outlives this run.
+   * another reason the gate is shut, because nobody knows whether the revocation outlives this run. `inForce` is called in the tick in which it
+   * is: what runs need not wait for the ledger to be stopped.
    */
-  add(kind: RevocationKind, id: string): Promise<Revocation>;
+  add(kind: RevocationKind, id: string, inForce?: () => void): Promise<Revocation>;
 }
 
 export interface RevocationPorts {
@@ -98,12 +99,13 @@ export async function openRevocations(ports: RevocationPorts): Promise<DurableRe
   governance.open('revocations');
 
   let last: Promise<unknown> = Promise.resolve();
-  const add = async (kind: RevocationKind, id: string): Promise<Revocation> => {
+  const add = async (kind: RevocationKind, id: string, inForce?: () => void): Promise<Revocation> => {
     const row = ROW.parse({ number: document.revision + 1, kind, id, at: ports.clock.now() });
     try {
       await document.replace([...document.value, row]);
       // A crash here leaves a revocation that is in force from the next start on.
       enforce(row);
+      inForce?.();
     } catch (error) {
       governance.shut('revocations', 'GOV_REVOCATION_STALE', `revocation ${row.number}: ${reasonOf(error)}`);
       throw error;
@@ -112,9 +114,9 @@ export async function openRevocations(ports: RevocationPorts): Promise<DurableRe
     return row;
   };
   return {
-    add: (kind, id) => {
+    add: (kind, id, inForce) => {
       // One after the other, so that numbers in the ledger only grow.
-      const added = last.then(() => add(kind, id));
+      const added = last.then(() => add(kind, id, inForce));
       last = added.catch(() => undefined);
       return added;
     },

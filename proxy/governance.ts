@@ -45,6 +45,10 @@ export class Governance {
     return undefined;
   }
 
+  isShutBy(guard: Guard): boolean {
+    return this.#shut.has(guard);
+  }
+
   /** The state to decide under, or why nothing can be decided. Read when it is needed, never kept. */
   snapshot(): GovernanceSnapshot | Denial {
     const shut = this.reason;
@@ -54,7 +58,7 @@ export class Governance {
 
   /** The same state in the terms of the permit checks. */
   live(): LiveGovernance {
-    const shut = (guard: Guard): boolean => this.#shut.has(guard);
+    const shut = (guard: Guard): boolean => this.isShutBy(guard);
     const policy = this.#shut.get('policy')?.code;
     return {
       ready: !shut('engine') && !shut('servers') && policy !== 'GOV_NOT_READY',
