@@ -2,6 +2,7 @@
 // by the composition root.
 
 import type { CallLimits, GovernanceSnapshot } from '../control-plane/authorization.ts';
+import type { RevokedThing } from '../control-plane/lineage/ports.ts';
 import type { RevocationKind } from '../control-plane/permits/revocations.ts';
 import { actionId, PLAIN_METHODS, serverOfAction, TOOL_METHOD, toolsOf } from '../domain/action.ts';
 import type { Denial, DenialCode } from '../domain/denial.ts';
@@ -60,7 +61,7 @@ export class Enforcement {
   readonly #turns: ServerTurns;
   readonly #inFlight = new Set<RunningCall>();
   /** Of those, the questions to clients. */
-  #questions = 0;
+  readonly #questions = new Map<RunningCall, CapturedCall>();
   readonly offers: Offers;
   readonly notices = new Notices();
   readonly tasks = new BoundTasks();
@@ -139,12 +140,12 @@ export class Enforcement {
 
   /** Whether the gate as a whole takes one more call. Refusals have a bound of their own: nonsense from one must not crowd out others. */
   hasRoom(): boolean {
-    return this.#inFlight.size - this.#refusing - this.#questions < CALLS_IN_FLIGHT_MAX;
+    return this.#inFlight.size - this.#refusing - this.#questions.size < CALLS_IN_FLIGHT_MAX;
   }
 
   /** Whether one more question may be put. They have a bound of their own: what servers ask must not crowd out what clients call. */
   hasRoomToAsk(): boolean {
-    return this.#questions < QUESTIONS_AT_ONCE_MAX;
+    return this.#questions.size < QUESTIONS_AT_ONCE_MAX;
   }
 
   /** Finds the place of a call in a chain. Whoever is placed must be started. */
@@ -164,8 +165,12 @@ export class Enforcement {
       case 'node':
       case 'agent':
       case 'server':
-      case 'tool':
-        return this.#ports.tree.revoke(kind, id);
+      case 'tool': {
+        // A question of a server stands in no chain of its own.
+        const asked = this.#withdraw('AUTHORITY_WITHDRAWN', (call) => isMeant(this.#questions.get(call), kind, id));
+        const calls = this.#ports.tree.revoke(kind, id);
+        return (await asked) + (await calls);
+      }
       case 'jti':
         return this.#withdraw('REVOKED_JTI', ({ permit }) => permit === id);
       case 'key':
@@ -201,11 +206,9 @@ export class Enforcement {
 
   /** A question waits for no turn: it is part of a call that has its turn already. */
   #startQuestion(captured: CapturedCall, options: Omit<CallOptions, 'turn'>): RunningCall {
-    this.#questions += 1;
     const question = this.#track(runCall(this.#runner, captured, options));
-    void question.end.then(() => {
-      this.#questions -= 1;
-    });
+    this.#questions.set(question, captured);
+    void question.end.then(() => this.#questions.delete(question));
     return question;
   }
 
@@ -298,4 +301,12 @@ function everyAction({ name, tools }: PinnedServer): string[] {
     ...[...tools.keys()].map((tool) => actionId(TOOL_METHOD, name, tool)),
     ...PLAIN_METHODS.map((method) => actionId(method, name, method)),
   ];
+}
+
+/** Whether a revocation means a question to a client. */
+function isMeant(question: CapturedCall | undefined, kind: RevokedThing, id: string): boolean {
+  if (question === undefined) return false;
+  const { call, principal, method, server, tool } = question;
+  const ids = { root: call, node: call, agent: principal.agent, server, tool: actionId(method, server, tool) };
+  return ids[kind] === id;
 }

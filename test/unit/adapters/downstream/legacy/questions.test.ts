@@ -3,7 +3,10 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Authorization, AuthorizationRequest } from '../../../../../control-plane/authorization.ts';
+import type { RevocationKind } from '../../../../../control-plane/permits/revocations.ts';
+import { actionId } from '../../../../../domain/action.ts';
 import { type DenialCode, rpcCode } from '../../../../../domain/denial.ts';
+import type { Entry } from '../../../../../domain/entry.ts';
 import type { CallId } from '../../../../../domain/ids.ts';
 import type { JsonObject } from '../../../../../domain/json.ts';
 import { Enforcement } from '../../../../../proxy/enforcement.ts';
@@ -88,6 +91,31 @@ describe('an answer that comes when it may not go on any more', () => {
       expect(JSON.stringify(answer)).not.toContain('red');
       const outcomes = client.world.entries().map(({ outcome }) => outcome);
       expect(outcomes).toContainEqual({ status: 'withheld', dispatched: true, code });
+      client.atServer.answer(resultOf('done'));
+      await call.done;
+    });
+  }
+});
+
+describe('a question that is out when its authority is taken away', () => {
+  const taken: readonly (readonly [RevocationKind, (question: Entry) => unknown])[] = [
+    ['tool', () => actionId('elicitation/create', 'fs', 'elicitation/create')],
+    ['node', ({ call }) => call],
+    ['agent', ({ events }) => (events as { principal: { agent: string } }[])[0]?.principal.agent],
+    ['server', () => 'fs'],
+  ];
+  for (const [kind, idOf] of taken) {
+    proves('G12', `with its ${kind}: it is withdrawn, and recorded`, async () => {
+      const client = await LegacyClient.open();
+      const { world } = client;
+      const { call, asking } = await asked(client);
+      const question = world.entries().findLast(({ type }) => type === 'call.intent');
+      if (question === undefined) throw new Error('it was not put');
+      expect(await world.enforcement.revoke(kind, String(idOf(question)))).toBeGreaterThan(0);
+      expect(await asking.answer).toMatchObject({ kind: 'error' });
+      expect(call.heard).toContainEqual(expect.objectContaining({ method: 'notifications/cancelled' }));
+      const ending = world.entries().find((one) => one.type === 'call.ending' && one.call === question.call);
+      expect(ending?.outcome).toMatchObject({ status: 'aborted', code: 'AUTHORITY_WITHDRAWN' });
       client.atServer.answer(resultOf('done'));
       await call.done;
     });
