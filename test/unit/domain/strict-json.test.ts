@@ -144,3 +144,18 @@ describe('strict JSON accepts', () => {
     expect(parse(text, { ...LIMITS })).toEqual({ ok: true, value: JSON.parse(text) });
   });
 });
+
+// An engine that misreads these is in use: Node 24.21.
+describe('names that an engine may misread', () => {
+  const odd: [string, readonly string[]][] = [
+    ['{"":false,"\\\\":1,"a":2}', ['', '\\', 'a']],
+    ['{"":[],"\\"":"","é":[]}', ['', '"', 'é']],
+  ];
+  it.each(odd)('are read as they are written, or refused: %s', (text, names) => {
+    for (let turn = 0; turn < 200; turn += 1) {
+      const parsed = parse(text);
+      if (parsed.ok) expect(Object.keys(parsed.value as object)).toEqual(names);
+      else expect(parsed.reason).toBe('syntax');
+    }
+  });
+});
