@@ -127,12 +127,6 @@ export class LineageRegistry {
     return { root: tree.root, node: call, depth, deadline, scopes, servers, agents, chain: chain() };
   }
 
-  /** Whether everything under an execution has ended. */
-  isAlone(call: CallId): boolean {
-    const node = this.#nodes.get(call);
-    return node === undefined || openUnder([node]).every((other) => other === node);
-  }
-
   /** Something was revoked. From here on nothing joins below it; names everything open that must be stopped, from the top. */
   revoke(kind: RevokedThing, id: string): readonly CallId[] {
     const hit = [...this.#nodes.values()].filter((node) => isMeant(node, kind, id));

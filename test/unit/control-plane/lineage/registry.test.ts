@@ -296,13 +296,11 @@ describe('an end', () => {
     const other = running(under(root.presented));
     const grandchild = running(under(child.presented));
     registry.end(other.call);
-    expect(registry.isAlone(root.call)).toBe(false);
     expect(registry.end(root.call)).toEqual([child.call, grandchild.call]);
     expect(registry.end(root.call)).toEqual([]);
     expect(codeOf(registry.problem(grandchild.call, 0))).toBe('LINEAGE_PARENT_NOT_EXECUTING');
     registry.end(grandchild.call);
     registry.end(child.call);
-    expect(registry.isAlone(root.call)).toBe(true);
   });
 
   it('comes before the start of whatever was not started yet', () => {

@@ -19,13 +19,13 @@ describe('a call lies outside a scope', () => {
       { server: 'fs', method: 'resources/read', tool: 'resources/read', args: {} },
     ],
     ['of tools, being of another method', [{ server: 'fs', actions: [':tools/call'] }], read({})],
-    ['whose path is a sibling with the same beginning', under('/work'), read({ path: '/workevil/x' })],
-    ['whose path is above', under('/work/a'), read({ path: '/work' })],
-    ['that goes up', under('/work'), read({ path: '/work/a/../b' })],
-    ['with a path that is not there', under('/work'), read({})],
-    ['with a path that is no text', under('/work'), read({ path: 7 })],
-    ['with a relative path', under('/work'), read({ path: 'work/a' })],
-    ['with a path that reads in two ways', under('/work'), read({ path: '/work/a\\..\\..\\b' })],
+    ['whose path is a sibling with the same beginning', under('/srv/ws'), read({ path: '/srv/wsevil/x' })],
+    ['whose path is above', under('/srv/ws/a'), read({ path: '/srv/ws' })],
+    ['that goes up', under('/srv/ws'), read({ path: '/srv/ws/a/../b' })],
+    ['with a path that is not there', under('/srv/ws'), read({})],
+    ['with a path that is no text', under('/srv/ws'), read({ path: 7 })],
+    ['with a relative path', under('/srv/ws'), read({ path: 'ws/a' })],
+    ['with a path that reads in two ways', under('/srv/ws'), read({ path: '/srv/ws/a\\..\\..\\b' })],
     [
       'with a value that is not listed',
       [{ server: 'fs', actions: ['*'], in: { '/mode': ['r'] } }],
@@ -35,12 +35,12 @@ describe('a call lies outside a scope', () => {
     ['with a number as text', [{ server: 'fs', actions: ['*'], max: { '/n': 3 } }], read({ n: '1' })],
     [
       'of which one value of many is outside',
-      [{ server: 'fs', actions: ['*'], under: { '/paths/*': ['/work'] } }],
-      read({ paths: ['/work/a', '/etc/b'] }),
+      [{ server: 'fs', actions: ['*'], under: { '/paths/*': ['/srv/ws'] } }],
+      read({ paths: ['/srv/ws/a', '/etc/b'] }),
     ],
     [
       'with no value at all where all are limited',
-      [{ server: 'fs', actions: ['*'], under: { '/paths/*': ['/work'] } }],
+      [{ server: 'fs', actions: ['*'], under: { '/paths/*': ['/srv/ws'] } }],
       read({ paths: [] }),
     ],
   ])('%s', (_, scope, call) => {
@@ -50,19 +50,19 @@ describe('a call lies outside a scope', () => {
   it('when a link leads out of it, where links can be followed', () => {
     const links: PathResolver = {
       real: (path) =>
-        path === '/work/dead'
+        path === '/srv/ws/dead'
           ? { ok: false, reason: 'dangling' }
-          : { ok: true, path: path.replace('/work/out', '/etc').replace(/^\/work/, '/srv/work') },
+          : { ok: true, path: path.replace('/srv/ws/out', '/etc').replace(/^\/srv\/ws/, '/srv/srv') },
     };
-    expect(permits(under('/work'), read({ path: '/work/a' }), links)).toBe(true);
-    expect(permits(under('/work'), read({ path: '/work/out/passwd' }), links)).toBe(false);
-    expect(permits(under('/work'), read({ path: '/work/dead' }), links)).toBe(false);
+    expect(permits(under('/srv/ws'), read({ path: '/srv/ws/a' }), links)).toBe(true);
+    expect(permits(under('/srv/ws'), read({ path: '/srv/ws/out/passwd' }), links)).toBe(false);
+    expect(permits(under('/srv/ws'), read({ path: '/srv/ws/dead' }), links)).toBe(false);
   });
 });
 
 describe('a call lies in a scope', () => {
   it.each<[string, Scope, ScopedCall]>([
-    ['under a root, which is itself under it', under('/work'), read({ path: '/work' })],
+    ['under a root, which is itself under it', under('/srv/ws'), read({ path: '/srv/ws' })],
     ['under one of several roots', under('/a', '/b/'), read({ path: '/b/./c//d' })],
     ['by any of its grants', [...under('/a'), { server: 'fs', actions: ['*'] }], read({ path: '/z' })],
     [
