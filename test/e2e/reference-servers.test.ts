@@ -1,17 +1,14 @@
 // The reference servers behind a gate, as the official clients see them: over every way in, what is allowed happens and answers as it would
 // without the gate, and what is not allowed does not happen.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../domain/json.ts';
-import { referenceServer } from '../fixtures/servers/paths.ts';
 import { proves } from '../guarantees.ts';
 import { closeInstallations, PORTCULLIS, type RunningCommand } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
+import { everythingOverHttp } from '../support/everything-over-http.ts';
 import { callsOf } from '../support/evidence.ts';
 import { HARMLESS, type ReferenceGate, referenceGate } from '../support/reference-gate.ts';
 import { LINES, metaOf, type SdkClient, sdkOverHttp, sdkOverStdio, withoutMeta } from '../support/sdk-clients.ts';
@@ -59,32 +56,6 @@ const WAYS: readonly Way[] = [
   },
 ];
 
-/** The everything server over Streamable HTTP, on a port that was free a moment ago. */
-async function startRemote(): Promise<{ url: string; stop(): Promise<void> }> {
-  const probe = createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  const env = { PATH: process.env.PATH ?? '', PORT: String(port) };
-  const child = spawn(process.execPath, [referenceServer('everything'), 'streamableHttp'], {
-    env,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const ended = once(child, 'close');
-  let said = '';
-  while (!said.includes(String(port))) said += String((await once(child.stderr, 'data'))[0]);
-  child.stderr.resume();
-  return {
-    url: `http://127.0.0.1:${port}/mcp`,
-    stop: async () => {
-      child.kill('SIGKILL');
-      await ended;
-    },
-  };
-}
-
 beforeAll(async () => {
   reference = referenceGate();
   http = reference.at.start([
@@ -96,7 +67,7 @@ beforeAll(async () => {
     '--name',
     'http',
   ]);
-  [remote, url] = await Promise.all([startRemote(), urlOf(http)]);
+  [remote, url] = await Promise.all([everythingOverHttp(), urlOf(http)]);
   const env = { PATH: process.env.PATH ?? '' };
   direct = {
     fs: await sdkOverStdio('older', reference.direct.fs, env),

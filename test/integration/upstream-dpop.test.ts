@@ -8,9 +8,8 @@ import type { Connection } from '../../adapters/upstream/connection.ts';
 import { httpToolServer } from '../../adapters/upstream/http/http-tool-server.ts';
 import { CredentialStore } from '../../adapters/upstream/http/oauth/credentials.ts';
 import type { OAuthConfig } from '../../adapters/upstream/http/oauth/oauth-config.ts';
-import { PLAIN_MANNER, type ToolAnswer } from '../../proxy/tool-server.ts';
-import { QUIET } from '../support/hooks.ts';
 import { browse, ProtectedWorld } from '../support/protected-server.ts';
+import { callEcho, up } from '../support/started.ts';
 
 const SECRET = new Uint8Array(32).fill(7);
 const SOON = { timeout: 15_000, interval: 20 };
@@ -50,23 +49,6 @@ function server(oauth?: OAuthConfig, person = true, env = {}): Connection {
   return connection;
 }
 
-/** A server of which nobody said that it is protected turns the first message away, and takes the next. */
-async function up(connection: Connection): Promise<Connection> {
-  const started = () =>
-    connection.start().then(
-      () => true,
-      () => false,
-    );
-  await expect.poll(started, SOON).toBe(true);
-  return connection;
-}
-
-function call(connection: Connection): Promise<ToolAnswer> {
-  const body = '{"arguments":{},"name":"echo"}';
-  const dispatch = { method: 'tools/call', meta: {}, body, outputBytesMax: 10_000, manner: PLAIN_MANNER };
-  return connection.dispatch(dispatch, QUIET).answer;
-}
-
 const reasonOf = (connection: Connection) =>
   connection.start().then(
     () => 'started',
@@ -103,7 +85,7 @@ describe('where a token has to be bound to a key', () => {
     world.authorization.binds = false;
     world.revoke();
     const refused = { kind: 'refused', detail: expect.stringContaining('not bound to our key') };
-    await expect.poll(() => call(later), SOON).toMatchObject(refused);
+    await expect.poll(() => callEcho(later), SOON).toMatchObject(refused);
     expect(world.seen.every(({ authorization }) => authorization?.startsWith('Bearer ') !== true)).toBe(true);
   });
 });
@@ -121,8 +103,8 @@ describe('a token bound to a key', () => {
   ])('is got where %s, and each request carries a proof of its own', async (_where, prepare) => {
     prepare();
     const connection = await up(server(world.server.bound === undefined ? undefined : {}));
-    expect((await call(connection)).kind).toBe('result');
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     expect(world.tokenRequests.at(-1)?.jkt).toMatch(/^[\w-]{43}$/);
     const used = world.seen.filter(({ authorization }) => authorization !== undefined);
     expect(used.length).toBeGreaterThan(3);
@@ -132,14 +114,14 @@ describe('a token bound to a key', () => {
   it('is got from an authorization server that describes itself by OpenID Connect alone', async () => {
     world.authorization.document = 'openid-configuration';
     const connection = await up(server({ dpop: 'required' }));
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     expect(world.seen.at(-1)?.authorization).toMatch(/^DPoP /);
   });
 
   it('is not asked for where the server does not know them', async () => {
     world.server.schemes = ['Bearer'];
     const connection = await up(server({}));
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     expect(world.tokenRequests.map(({ jkt }) => jkt)).toEqual([undefined]);
   });
 
@@ -150,10 +132,10 @@ describe('a token bound to a key', () => {
     expect(stored?.tokens.proofKey).toContain('PRIVATE KEY');
     expect(readFileSync(join(folder, 'credentials.json'), 'utf8')).not.toContain('PRIVATE');
     const second = await up(server(undefined, false));
-    expect((await call(second)).kind).toBe('result');
+    expect((await callEcho(second)).kind).toBe('result');
     world.revoke();
-    expect((await call(second)).kind).toBe('refused');
-    await expect.poll(async () => (await call(second)).kind, SOON).toBe('result');
+    expect((await callEcho(second)).kind).toBe('refused');
+    await expect.poll(async () => (await callEcho(second)).kind, SOON).toBe('result');
     const jkts = world.tokenRequests.map(({ jkt }) => jkt);
     expect(jkts.length).toBe(2);
     expect(new Set(jkts).size).toBe(1);
@@ -166,7 +148,7 @@ describe('a token bound to a key', () => {
     const later = await up(server({}, false));
     world.server.schemes = ['DPoP'];
     world.revoke();
-    await expect.poll(async () => (await call(later)).kind, SOON).toBe('result');
+    await expect.poll(async () => (await callEcho(later)).kind, SOON).toBe('result');
     expect(world.seen.at(-1)?.authorization).toMatch(/^DPoP /);
     expect(world.authorizations.length).toBe(1);
   });
@@ -181,7 +163,7 @@ describe('a token bound to a key', () => {
       dpop: 'required',
     };
     const connection = await up(server(oauth, false, { SECRET: 's3cret' }));
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     expect((await credentials().read(place()))?.tokens.proofKey).toBeDefined();
   });
 });
@@ -190,19 +172,19 @@ describe('a nonce', () => {
   it('of the authorization server is said back to it', async () => {
     world.authorization.nonce = 'of-the-issuer';
     const connection = await up(server({ dpop: 'required' }));
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     expect(world.tokenRequests.length).toBe(2);
   });
 
   it('of the server is said back to it: the call that lacked it is made anew, once, and runs once', async () => {
     world.server.nonce = 'one';
     const connection = await up(server({ dpop: 'required' }));
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     world.server.nonce = 'two';
     const before = world.seen.length;
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     expect(world.seen.length - before).toBe(2);
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     expect(world.seen.length - before).toBe(3);
     expect(world.calls).toBe(3);
   });
@@ -212,7 +194,7 @@ describe('a nonce', () => {
     let turn = 0;
     Object.defineProperty(world.server, 'nonce', { get: () => `never-the-same-${turn++}` });
     const before = world.seen.length;
-    expect(await call(connection)).toMatchObject({ kind: 'refused', detail: expect.stringContaining('nonce') });
+    expect(await callEcho(connection)).toMatchObject({ kind: 'refused', detail: expect.stringContaining('nonce') });
     expect(world.seen.length - before).toBe(2);
     expect(world.calls).toBe(0);
     expect(world.tokenRequests.length).toBe(1);

@@ -8,10 +8,9 @@ import type { Connection } from '../../adapters/upstream/connection.ts';
 import { CredentialStore } from '../../adapters/upstream/http/oauth/credentials.ts';
 import { sseToolServer } from '../../adapters/upstream/sse/sse-tool-server.ts';
 import { wsToolServer } from '../../adapters/upstream/ws/ws-tool-server.ts';
-import { PLAIN_MANNER, type ToolAnswer } from '../../proxy/tool-server.ts';
-import { QUIET } from '../support/hooks.ts';
 import { browse, ProtectedWorld } from '../support/protected-server.ts';
 import { type ProtectedStream, protectedSse, protectedWs } from '../support/protected-streams.ts';
+import { callEcho, up } from '../support/started.ts';
 
 const SOON = { timeout: 15_000, interval: 50 };
 const TRANSPORTS = [
@@ -56,22 +55,6 @@ describe.each(TRANSPORTS)('a protected server on $name', ({ start, connect }) =>
     return connection;
   }
 
-  async function up(connection: Connection): Promise<Connection> {
-    const started = () =>
-      connection.start().then(
-        () => true,
-        () => false,
-      );
-    await expect.poll(started, SOON).toBe(true);
-    return connection;
-  }
-
-  function call(connection: Connection): Promise<ToolAnswer> {
-    const body = '{"arguments":{},"name":"echo"}';
-    const dispatch = { method: 'tools/call', meta: {}, body, outputBytesMax: 10_000, manner: PLAIN_MANNER };
-    return connection.dispatch(dispatch, QUIET).answer;
-  }
-
   it('says what to do while nobody has logged in, and gets no message', async () => {
     await expect(server(false).start()).rejects.toThrow('run portcullis login vault');
     expect(notes.join()).toContain('run portcullis login vault');
@@ -80,7 +63,7 @@ describe.each(TRANSPORTS)('a protected server on $name', ({ start, connect }) =>
 
   it('gets a token for its own address, with its first request', async () => {
     const connection = await up(server(true));
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     expect(world.calls).toBe(1);
     expect(world.authorizations[0]?.get('resource')).toBe(stream.url.replace('ws:', 'http:'));
     expect(world.seen.at(-1)?.authorization).toMatch(/^Bearer access-/);
@@ -91,7 +74,7 @@ describe.each(TRANSPORTS)('a protected server on $name', ({ start, connect }) =>
     await expect(connection.start()).rejects.toThrow('login');
     await up(server(true));
     await up(connection);
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
   });
 
   it('gets tokens bound to a key, with a proof and its nonce', async () => {
@@ -99,17 +82,17 @@ describe.each(TRANSPORTS)('a protected server on $name', ({ start, connect }) =>
     world.server.schemes = ['DPoP'];
     world.server.nonce = 'of-the-server';
     const connection = await up(server(true));
-    expect((await call(connection)).kind).toBe('result');
+    expect((await callEcho(connection)).kind).toBe('result');
     expect(world.seen.at(-1)?.authorization).toMatch(/^DPoP access-/);
   });
 
   it('whose token was revoked gets no further message with it, and the calls go on with the next', async () => {
     const connection = await up(server(true));
     world.revoke();
-    const first = await call(connection);
+    const first = await callEcho(connection);
     // On a WebSocket who is there has proved it when it was opened.
     expect(first.kind).toBe(connect === sseToolServer ? 'refused' : 'result');
-    await expect.poll(async () => (await call(connection)).kind, SOON).toBe('result');
+    await expect.poll(async () => (await callEcho(connection)).kind, SOON).toBe('result');
     expect(world.tokenRequests.length).toBe(connect === sseToolServer ? 2 : 1);
   });
 
