@@ -1,47 +1,29 @@
-// What the operator can have a running gate do. Bad requests are answered, never thrown.
+// What the operator can have a running gate do: take what was ordered. Bad requests are answered, never thrown.
 
 import { type ControlSocket, serveControl } from '../adapters/control/control-socket.ts';
-import { REVOCATION_KINDS, type RevocationKind } from '../control-plane/permits/revocations.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { RunningGate } from './gate.ts';
+import type { OrderTaker } from './orders.ts';
 import { reasonOf } from './output.ts';
 
-export type Operable = Pick<RunningGate, 'revoke' | 'haltFor' | 'resume'>;
-
-/** Undefined where no socket can be had: the gate works, and is stopped by ending it. */
+/** Undefined where no socket can be had: the gate sees by itself what was ordered, and cannot say what came of it. */
 export async function openControl(
   folder: string,
-  gate: Operable,
+  take: OrderTaker['take'],
   note: (text: string) => void,
 ): Promise<ControlSocket | undefined> {
   try {
-    return await serveControl(folder, (request) => answer(gate, request));
+    return await serveControl(folder, ({ op }) => answer(op === 'take-orders' ? take : undefined));
   } catch (error) {
-    note(`portcullis revoke and halt will not reach this gate while it runs: ${reasonOf(error)}`);
+    note(`portcullis revoke and halt cannot say what came of them at this gate: ${reasonOf(error)}`);
     return undefined;
   }
 }
 
-async function answer(gate: Operable, request: JsonObject): Promise<JsonObject> {
+async function answer(take: OrderTaker['take'] | undefined): Promise<JsonObject> {
+  if (take === undefined) return { error: 'this gate does not know that request' };
   try {
-    return await perform(gate, request);
+    return { ...(await take()) };
   } catch (error) {
     return { error: reasonOf(error) };
-  }
-}
-
-async function perform(gate: Operable, { op, kind, id, reason }: JsonObject): Promise<JsonObject> {
-  switch (op) {
-    case 'revoke':
-      if (!REVOCATION_KINDS.includes(kind as RevocationKind) || typeof id !== 'string')
-        return { error: 'not a revocation' };
-      return { ...(await gate.revoke(kind as RevocationKind, id)) };
-    case 'halt':
-      return typeof reason === 'string' ? { stopped: await gate.haltFor(reason) } : { error: 'no reason' };
-    case 'resume':
-      await gate.resume();
-      return {};
-    default:
-      return { error: 'this gate does not know that request' };
   }
 }

@@ -53,7 +53,12 @@ export function gateFolder(home: Home, name: string): GateFolder {
   };
 }
 
+/** Gates that run side by side are called NAME, NAME.2, NAME.3, ...: this is NAME. */
+export function baseName(gate: string): string {
+  return gate.replace(/\.\d+$/, '');
+}
+
 /** Our credentials at other people's authorization servers. Gates that run side by side under one name share them. */
 export function credentialsFile({ folder, name }: GateFolder): string {
-  return join(dirname(folder), name.replace(/\.\d+$/, ''), 'credentials.json');
+  return join(dirname(folder), baseName(name), 'credentials.json');
 }

@@ -116,8 +116,8 @@ program
   .command('revoke')
   .summary('take authority away, from what runs too')
   .argument('<kind>', 'permit, execution, root, agent, server, tool, policy or key')
-  .argument('<id>', 'what `portcullis log` calls it; a tool as SERVER/TOOL')
-  .option('--name <gate>', 'only at this gate; otherwise at every gate of this installation')
+  .argument('<id>', 'what `portcullis log` calls it; a tool as SERVER/TOOL; after -- where it begins with -')
+  .option('--name <gate>', 'only at the gates of this name; otherwise at every gate of this installation')
   .option(...JSON_OPTION)
   .action((kind: string, id: string, options: Json & RevokeOptions) =>
     run(options.json, async (out) => (await import('./commands/revoke.ts')).revoke(kind, id, options, out)),
@@ -126,7 +126,7 @@ program
 program
   .command('halt')
   .summary('let nothing pass until it is lifted, and stop what runs')
-  .option('--name <gate>', 'only this gate; otherwise every gate of this installation')
+  .option('--name <gate>', 'only the gates of this name; otherwise every gate of this installation')
   .option('--reason <text>', 'what is told to the operator and recorded')
   .option(...JSON_OPTION)
   .action((options: Json & HaltOptions) =>
@@ -136,7 +136,7 @@ program
 program
   .command('resume')
   .summary('lift a halt')
-  .option('--name <gate>', 'only this gate; otherwise every gate of this installation')
+  .option('--name <gate>', 'only the gates of this name; otherwise every gate of this installation')
   .option(...JSON_OPTION)
   .action((options: Json & HaltOptions) =>
     run(options.json, async (out) => (await import('./commands/halt.ts')).resume(options, out)),

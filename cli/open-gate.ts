@@ -9,8 +9,9 @@ import { EXIT } from './exit-codes.ts';
 import { type GateOptions, type RunningGate, startGate } from './gate.ts';
 import { type GateFolder, gateFolder, type Home } from './home.ts';
 import { registerKeys } from './key-registry.ts';
-import { openKeys } from './ledger.ts';
-import { CommandError, type Output } from './output.ts';
+import { type GateKeys, openKeys } from './ledger.ts';
+import { orderTaker } from './orders.ts';
+import { CommandError, type Output, reasonOf } from './output.ts';
 import { packageVersion } from './version.ts';
 
 /** A gate's name is a folder and part of the name of its log's key. A dot is not in it: NAME.2 is the second of its name. */
@@ -62,12 +63,7 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
         ...(plan.consent === undefined ? {} : { consent: plan.consent }),
         ...(plan.interpose === undefined ? {} : { interpose: plan.interpose }),
       });
-      const control = await openControl(folder.folder, gate, (text) => out.note(text));
-      const close = async (): Promise<void> => {
-        await control?.close();
-        await gate.close();
-      };
-      return { gate: { ...gate, close }, folder };
+      return { gate: await operable(gate, plan.home, folder, keys, out), folder };
     } catch (error) {
       const inUse = error instanceof LedgerInUse;
       if (error instanceof LedgerRefused && !inUse) {
@@ -79,13 +75,48 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
       if (error instanceof StateDocumentRefused) {
         throw new CommandError(`what was kept is refused, so the gate stays shut: ${error.message}`, EXIT.gateShut, [
           'bring back the file as it was, and the keys it was written with',
-          `to begin anew, move ${folder.folder} away; do not delete it`,
+          `to begin anew, move the file and ${folder.folder} away; do not delete them`,
         ]);
       }
       if (!inUse || number >= SIDE_BY_SIDE_MAX) throw error;
       out.note(`the ledger of ${visibleText(folder.name)} is in use by another gate; trying the next`);
     }
   }
+}
+
+/** Nobody is served before everything that was ordered is in force. */
+async function operable(
+  gate: RunningGate,
+  home: Home,
+  folder: GateFolder,
+  keys: GateKeys,
+  out: Output,
+): Promise<RunningGate> {
+  const onUnknown = (error: unknown): void => {
+    out.note(`what was ordered of this gate is not known, so it is shut: ${visibleText(reasonOf(error), 300)}`);
+    gate.governance.shut('revocations', 'GOV_REVOCATION_STALE', 'what was ordered is not known');
+    void gate.enforcement.stopAll({ type: 'authority.withdrawn', code: 'GOV_REVOCATION_STALE' });
+  };
+  const orders = await orderTaker({ home, folder, secret: keys.vault, gate, onUnknown }).catch(
+    async (error: unknown) => {
+      await gate.close();
+      throw error;
+    },
+  );
+  const control = await openControl(folder.folder, orders.take, (text) => out.note(text));
+  const close = async (): Promise<void> => {
+    orders.close();
+    await control?.close();
+    await gate.close();
+  };
+  try {
+    // Whoever ordered something before it could be asked finds it taken here, and later it is asked.
+    await orders.take();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { ...gate, close };
 }
 
 /** Calls `end` once on the first signal that asks us to stop. */

@@ -1,70 +1,57 @@
-// The gates that a command of the operator is for: each is reached while it runs, and opened while it does not.
+// What the operator of this installation has its gates do. It is ordered first, for gates that start later too; those that run are asked to take it at once,
+// so that they can say what came of it.
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { askControl, NobodyThere } from '../adapters/control/control-socket.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { visibleText } from '../domain/visible-text.ts';
-import type { LedgerGeneration } from '../proxy/ledger-keeper.ts';
 import { EXIT } from './exit-codes.ts';
-import { findHome, type GateFolder, gateFolder, type Home } from './home.ts';
+import { baseName, findHome, gateFolder, type Home } from './home.ts';
 import { registerKeys } from './key-registry.ts';
-import { type GateKeys, openGeneration, openKeys } from './ledger.ts';
+import { openKeys } from './ledger.ts';
+import { giveOrder, type Order } from './orders.ts';
 import { CommandError, type Output, reasonOf } from './output.ts';
 
-export interface Operation {
-  /** What a gate that runs is asked. */
-  readonly request: JsonObject;
-  /** What is done in its place where none runs. The ledger is this process's meanwhile. */
-  readonly atRest: (gate: {
-    readonly folder: GateFolder;
-    readonly keys: GateKeys;
-    readonly ledger: LedgerGeneration;
-  }) => Promise<JsonObject>;
-  /** One line for people about one gate. */
-  readonly told: (answer: JsonObject, running: boolean) => string;
-}
-
-/** Does it at every gate of this installation, or at the one named. What fails at one is said, and done at the others. */
-export async function operate(name: string | undefined, operation: Operation, out: Output): Promise<number> {
+/** Orders it of every gate of this installation, or of those of one name. What fails at one is said, and done at the others. */
+export async function operate(
+  name: string | undefined,
+  order: Order,
+  done: (stopped: number) => string,
+  out: Output,
+): Promise<number> {
   const home = findHome();
   const names = gatesOf(home, name);
   const keys = openKeys(gateFolder(home, 'any').keys);
   await registerKeys(home, keys);
+  const number = await giveOrder(home, keys.vault, order, name);
   const gates: JsonObject[] = [];
   const failed: JsonObject[] = [];
   for (const gate of names) {
     try {
-      const { running, answer } = await operateAt(gateFolder(home, gate), keys, operation);
-      gates.push({ gate, running, ...answer });
-      out.line(`${gate.padEnd(14)}${operation.told(answer, running)}`);
+      const stopped = await stoppedAt(gateFolder(home, gate).folder);
+      gates.push(stopped === undefined ? { gate, running: false } : { gate, running: true, stopped });
+      out.line(
+        `${gate.padEnd(14)}${stopped === undefined ? 'not running: holds from its next start on' : done(stopped)}`,
+      );
     } catch (error) {
       failed.push({ gate, error: reasonOf(error) });
       out.note(`${gate}: ${visibleText(reasonOf(error), 300)}`);
     }
   }
-  out.answer({ gates, failed });
+  out.answer({ order: number, gates, failed });
   return failed.length === 0 ? EXIT.ok : EXIT.error;
 }
 
-async function operateAt(
-  folder: GateFolder,
-  keys: GateKeys,
-  { request, atRest }: Operation,
-): Promise<{ readonly running: boolean; readonly answer: JsonObject }> {
+/** Undefined where no gate runs. One that is just starting takes the order before it serves anybody. */
+async function stoppedAt(folder: string): Promise<number | undefined> {
   try {
-    const answer = await askControl(folder.folder, request);
-    if (answer.error !== undefined) throw new Error(String(answer.error));
-    return { running: true, answer };
+    const { error, stopped } = await askControl(folder, { op: 'take-orders' });
+    if (error !== undefined) throw new Error(String(error));
+    return Number(stopped);
   } catch (error) {
-    if (!(error instanceof NobodyThere)) throw error;
-  }
-  // Nobody else has the ledger then; where somebody has, that is said and nothing is written.
-  const ledger = await openGeneration(folder, keys);
-  try {
-    return { running: false, answer: await atRest({ folder, keys, ledger }) };
-  } finally {
-    await ledger.close();
+    if (error instanceof NobodyThere) return undefined;
+    throw error;
   }
 }
 
@@ -76,6 +63,7 @@ function gatesOf(home: Home, name: string | undefined): readonly string[] {
       'what may be called is said by the rules: portcullis policy check',
     ]);
   if (name === undefined) return names.sort();
-  if (names.includes(name)) return [name];
+  const meant = names.filter((one) => one === name || baseName(one) === name);
+  if (meant.length > 0) return meant.sort();
   throw new CommandError(`there is no gate "${visibleText(name, 80)}"`, EXIT.usage, [`gates: ${names.join(', ')}`]);
 }

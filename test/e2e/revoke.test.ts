@@ -1,6 +1,6 @@
 // Authority taken away from a gate that runs, and from one that does not, by its operator on the command line.
 
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -68,7 +68,9 @@ describe('a revocation from the command line', () => {
         const [running] = await callsOf(counter.at, 'counter');
         const revoked = await counter.at.run(['revoke', kind, idOf(running?.call ?? ''), '--json']);
         expect(JSON.parse(revoked.stdout)).toMatchObject({
-          gates: [{ gate: 'counter', running: true, number: 1, stopped: 1 }],
+          order: 1,
+          gates: [{ gate: 'counter', running: true, stopped: 1 }],
+          failed: [],
         });
         expect(denialOf(await sleeping)).toBe('LINEAGE_REVOKED');
         const again = denialOf(await client.call('sleep', { ms: 1 }));
@@ -101,7 +103,7 @@ describe('a revocation from the command line', () => {
         const { permit } = JSON.parse((await counter.at.run(['keys', '--json'])).stdout) as { permit: { kid: string } };
         const policy = (await entriesOf(ledger)).find(({ type }) => type === 'policy.installed')?.policy;
         const id = member === 'kid' ? permit.kid : String(policy);
-        expect(await counter.at.run(['revoke', kind, id])).toMatchObject({ code: 0 });
+        expect(await counter.at.run(['revoke', kind, '--', id])).toMatchObject({ code: 0 });
         expect(denialOf(await sleeping)).toBe(`REVOKED_${kind.toUpperCase()}`);
         client.running.child.stdin.end();
         await client.running.ended;
@@ -118,13 +120,47 @@ describe('a revocation from the command line', () => {
     await first.running.ended;
     const revoked = await counter.at.run(['revoke', 'agent', 'me']);
     expect(revoked).toMatchObject({ code: 0 });
-    expect(revoked.stdout).toContain('revocation 1  not running');
+    expect(revoked.stdout).toContain('not running: holds from its next start on');
     const second = await counter.wrapped();
     expect(denialOf(await second.call('count', { by: 2 }))).toBe('REVOKED_AGENT');
     second.running.child.stdin.end();
     await second.running.ended;
     expect(readFileSync(counter.heard, 'utf8')).toBe('{"by":1}\n');
     expect(await counter.at.run(['verify', counter.at.ledger('counter')])).toMatchObject({ code: 0 });
+  });
+
+  proves(
+    'G12',
+    'holds at a gate of that name that starts later, beside the one that runs',
+    async () => {
+      const counter = counterGate();
+      const first = await counter.wrapped();
+      expect(textOf(await first.call('count', { by: 1 }))).toBe('1');
+      expect(await counter.at.run(['revoke', 'tool', 'counter/count'])).toMatchObject({ code: 0 });
+      const second = await counter.wrapped();
+      expect(second.running.stderr).toContain('trying the next');
+      for (const client of [first, second]) {
+        expect(denialOf(await client.call('count', { by: 2 }))).toBe('REVOKED_TOOL');
+        client.running.child.stdin.end();
+        expect((await client.running.ended).code).toBe(0);
+      }
+      expect(readFileSync(counter.heard, 'utf8')).toBe('{"by":1}\n');
+      for (const gate of ['counter', 'counter.2'])
+        expect(await counter.at.run(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
+    },
+    60_000,
+  );
+
+  it('that was taken away shuts the gate that runs', async () => {
+    const counter = counterGate();
+    const client = await counter.wrapped();
+    expect(await counter.at.run(['revoke', 'agent', 'somebody'])).toMatchObject({ code: 0 });
+    expect(textOf(await client.call('count', { by: 1 }))).toBe('1');
+    rmSync(join(counter.at.home, 'state', 'orders.json'));
+    await until(async () => denialOf(await client.call('count', { by: 2 })) === 'GOV_REVOCATION_STALE');
+    expect(client.running.stderr).toContain('what was ordered of this gate is not known');
+    client.running.child.stdin.end();
+    await client.running.ended;
   });
 
   it('comes through a socket that nobody else can open, and that takes nothing but that', async () => {
@@ -136,11 +172,10 @@ describe('a revocation from the command line', () => {
       '\n',
       'null\n',
       '[]\n',
-      '{"op":"revoke"}\n',
-      '{"op":"revoke","kind":"gate","id":"x"}\n',
-      '{"op":"halt"}\n',
+      '{}\n',
+      '{"op":"revoke","kind":"agent","id":"me"}\n',
       '{"op":"stop"}\n',
-      '{"op":"revoke","kind":"agent","id":""}\n',
+      '{"op":["take-orders"]}\n',
       '{"a":1,"a":2}\n',
       Buffer.from([0xff, 0x0a]),
       '',
@@ -183,7 +218,7 @@ describe('a halt from the command line', () => {
       expect(await counter.at.run(['halt'])).toMatchObject({ code: 0 });
       expect(await counter.at.run(['resume'])).toMatchObject({ code: 0 });
       const facts = (await entriesOf(ledger)).map(({ type }) => type).filter((type) => type.startsWith('gate.'));
-      expect(facts).toEqual(['gate.halted', 'gate.resumed', 'gate.halted', 'gate.resumed']);
+      expect(facts).toEqual(['gate.halted', 'gate.resumed']);
       expect(readFileSync(counter.heard, 'utf8')).toBe('{"by":3}\n');
       expect(await counter.at.run(['verify', ledger])).toMatchObject({ code: 0 });
     },
@@ -196,7 +231,7 @@ describe('a halt from the command line', () => {
     client.running.child.stdin.end();
     await client.running.ended;
     expect(await counter.at.run(['halt'])).toMatchObject({ code: 0 });
-    const file = join(counter.at.home, 'state', 'gates', 'counter', 'halt.json');
+    const file = join(counter.at.home, 'state', 'orders.json');
     writeFileSync(file, readFileSync(file, 'utf8').replace('by its operator', 'by somebody else'));
     const shut = counter.wrap();
     shut.child.stdin.end();

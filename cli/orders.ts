@@ -1,0 +1,168 @@
+// What the operator of this installation ordered, for every gate of it, also for those that do not run, or do not exist yet: in `orders.json`, sealed, in the
+// order in which it was said. Each gate takes what it has not taken yet, when it starts and as soon as there is more. Nothing is ordered twice: a
+// gate that took an order has it in documents of its own.
+
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { hmacSha256 } from '../adapters/crypto/node-crypto.ts';
+import { acquireFileLock, type FileLock } from '../adapters/storage/file-lock.ts';
+import { openStateDocument, type StateDocument } from '../adapters/storage/state-document.ts';
+import { REVOCATION_KINDS, type RevocationKind } from '../control-plane/permits/revocations.ts';
+import type { Json } from '../domain/json.ts';
+import type { RunningGate } from './gate.ts';
+import { baseName, type GateFolder, type Home } from './home.ts';
+import { systemClock } from './system-clock.ts';
+
+const LOCK_WITHIN_MS = 10_000;
+const LOCK_RETRY_MS = 20;
+/** How soon a gate that nobody could tell sees that there is more. */
+const LOOK_EVERY_MS = 500;
+const ID_CHARACTERS_MAX = 1_024;
+const REASON_CHARACTERS_MAX = 200;
+
+export type Order =
+  | { readonly what: 'revoke'; readonly kind: RevocationKind; readonly id: string }
+  | { readonly what: 'halt'; readonly reason: string }
+  | { readonly what: 'resume' };
+
+/** `gate`: only for the gates of that name. */
+export type StandingOrder = Order & { readonly number: number; readonly at: number; readonly gate?: string };
+
+const GIVEN = {
+  number: z.number().int().positive(),
+  at: z.number().int().nonnegative(),
+  gate: z.string().min(1).max(80).optional(),
+};
+const SCHEMA = z.array(
+  z.discriminatedUnion('what', [
+    z.strictObject({
+      ...GIVEN,
+      what: z.literal('revoke'),
+      kind: z.enum(REVOCATION_KINDS),
+      id: z.string().min(1).max(ID_CHARACTERS_MAX),
+    }),
+    z.strictObject({ ...GIVEN, what: z.literal('halt'), reason: z.string().max(REASON_CHARACTERS_MAX) }),
+    z.strictObject({ ...GIVEN, what: z.literal('resume') }),
+  ]),
+);
+
+const fileOf = (home: Home): string => join(home.state, 'orders.json');
+
+/** Rejects with `StateDocumentRefused` when what lies there is not what was ordered. */
+function openOrders(home: Home, secret: Uint8Array, revisionMin = 0): Promise<StateDocument<StandingOrder[]>> {
+  const key = hmacSha256(secret, new TextEncoder().encode('portcullis/orders/v1'));
+  return openStateDocument<StandingOrder[]>({
+    path: fileOf(home),
+    kind: 'orders',
+    initial: [],
+    parse: (value: Json) => SCHEMA.safeParse(value).data as StandingOrder[] | undefined,
+    mac: (bytes) => hmacSha256(key, bytes),
+    revisionMin,
+  });
+}
+
+/** Resolves with its number once it is durable. No gate has heard of it then. */
+export async function giveOrder(home: Home, secret: Uint8Array, order: Order, gate?: string): Promise<number> {
+  const lock = await lockOf(home);
+  try {
+    const document = await openOrders(home, secret);
+    const number = document.revision + 1;
+    const given: StandingOrder = { ...order, number, at: systemClock.now(), ...(gate === undefined ? {} : { gate }) };
+    // Of halting and lifting the last counts.
+    const stays = (one: StandingOrder) => one.what === 'revoke' || order.what === 'revoke' || one.gate !== gate;
+    await document.replace([...document.value.filter(stays), given]);
+    return number;
+  } finally {
+    lock.release();
+  }
+}
+
+async function lockOf(home: Home): Promise<FileLock> {
+  for (let waitedMs = 0; ; waitedMs += LOCK_RETRY_MS) {
+    const taken = acquireFileLock(`${fileOf(home)}.lock`);
+    if (taken.ok) return taken.lock;
+    if (taken.reason === 'unsupported' || waitedMs >= LOCK_WITHIN_MS) throw new Error(taken.detail);
+    await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+  }
+}
+
+/** What an order did at a gate. */
+export interface Taken {
+  /** The newest order that the gate has taken. */
+  readonly order: number;
+  /** Calls that were stopped. */
+  readonly stopped: number;
+}
+
+export interface OrderTaker {
+  /** Takes everything that was ordered since. Rejects when some of it could not be done; the gate is shut then, or it is tried again. */
+  take(): Promise<Taken>;
+  close(): void;
+}
+
+export interface OrderTakerPorts {
+  readonly home: Home;
+  readonly folder: Pick<GateFolder, 'name' | 'folder'>;
+  readonly secret: Uint8Array;
+  readonly gate: Pick<RunningGate, 'revoke' | 'haltFor' | 'resume'>;
+  /** Nobody knows any more what was ordered. */
+  readonly onUnknown: (error: unknown) => void;
+}
+
+/** From here on whatever is ordered is taken. What was ordered before is taken when that is asked for: then rejects when that is not known. */
+export async function orderTaker(ports: OrderTakerPorts): Promise<OrderTaker> {
+  const { home, folder, secret, gate } = ports;
+  const key = hmacSha256(secret, new TextEncoder().encode(`portcullis/orders-taken/v1\n${folder.name}`));
+  const known = await openStateDocument<number>({
+    path: join(folder.folder, 'orders-taken.json'),
+    kind: 'orders-taken',
+    initial: 0,
+    parse: (value) => (typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined),
+    mac: (bytes) => hmacSha256(key, bytes),
+  });
+  const names = new Set([folder.name, baseName(folder.name)]);
+  const isOurs = ({ gate: name }: StandingOrder): boolean => name === undefined || names.has(name);
+
+  let seen = await stampOf(home);
+  const take = async (): Promise<Taken> => {
+    // Before it is read: what is written meanwhile is seen as a change.
+    seen = await stampOf(home);
+    const document = await openOrders(home, secret, known.value).catch((error: unknown) => {
+      ports.onUnknown(error);
+      throw error;
+    });
+    const order = document.revision;
+    if (order === known.value) return { order, stopped: 0 };
+    const orders = document.value.filter((one) => one.number > known.value && isOurs(one));
+    const last = orders.findLast(({ what }) => what !== 'revoke');
+    let stopped = 0;
+    // First of all nothing new; lifted only when all the rest is in force.
+    if (last?.what === 'halt') stopped += await gate.haltFor(last.reason);
+    for (const one of orders) if (one.what === 'revoke') stopped += (await gate.revoke(one.kind, one.id)).stopped;
+    if (last?.what === 'resume') await gate.resume();
+    await known.replace(order);
+    return { order, stopped };
+  };
+  let before: Promise<unknown> = Promise.resolve();
+  const inTurn = (): Promise<Taken> => {
+    const taken = before.then(take);
+    before = taken.catch(() => undefined);
+    return taken;
+  };
+
+  const watch = setInterval(async () => {
+    if ((await stampOf(home)) !== seen) await inTurn().catch(() => undefined);
+  }, LOOK_EVERY_MS).unref();
+  return { take: inTurn, close: () => clearInterval(watch) };
+}
+
+/** Changes whenever the document is written. */
+async function stampOf(home: Home): Promise<string> {
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = await stat(fileOf(home), { bigint: true });
+    return [ino, size, mtimeNs, ctimeNs].join();
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,168 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { giveOrder, type Order, type OrderTaker, orderTaker } from '../../../cli/orders.ts';
+import { proves } from '../../guarantees.ts';
+
+const SECRET = new Uint8Array(32).fill(7);
+const ME: Order = { what: 'revoke', kind: 'agent', id: 'me' };
+const HALT: Order = { what: 'halt', reason: 'a look' };
+const RESUME: Order = { what: 'resume' };
+
+let root: string;
+let open: OrderTaker[] = [];
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'portcullis-'));
+});
+afterEach(async () => {
+  for (const taker of open) taker.close();
+  open = [];
+  await rm(root, { recursive: true, force: true });
+});
+
+const home = () => ({ config: root, state: root });
+const give = (order: Order, gate?: string) => giveOrder(home(), SECRET, order, gate);
+
+/** One run of a gate as far as orders are concerned. */
+async function run(name = 'g', failing: (what: string) => boolean = () => false) {
+  const done: string[] = [];
+  const unknown: unknown[] = [];
+  const does = async (what: string) => {
+    if (failing(what)) throw new Error(`cannot ${what}`);
+    done.push(what);
+    return 1;
+  };
+  const folder = join(root, 'gates', name);
+  await mkdir(folder, { recursive: true });
+  const taker = await orderTaker({
+    home: home(),
+    folder: { name, folder },
+    secret: SECRET,
+    gate: {
+      revoke: async (kind, id) => ({ number: 1, stopped: await does(`revoke ${kind} ${id}`) }),
+      haltFor: (reason) => does(`halt ${reason}`),
+      resume: async () => void (await does('resume')),
+    },
+    onUnknown: (error) => unknown.push(error),
+  });
+  open.push(taker);
+  return { ...taker, done, unknown };
+}
+
+describe('what was ordered of an installation', () => {
+  for (const [what, spoil] of [
+    ['cut', (text: string) => text.slice(0, -10)],
+    ['altered', (text: string) => text.replace('"me"', '"no"')],
+    ['of another kind', (text: string) => text.replace('"orders"', '"halt"')],
+  ] as const) {
+    proves('G4', `and is ${what} is taken by no gate, and none goes on with what it has`, async () => {
+      await give(ME);
+      const file = join(root, 'orders.json');
+      await writeFile(file, spoil(await readFile(file, 'utf8')));
+      const gate = await run();
+      await expect(gate.take()).rejects.toThrow('orders.json');
+      expect(gate.unknown).toHaveLength(1);
+      expect(gate.done).toEqual([]);
+      await expect(give(HALT)).rejects.toThrow('orders.json');
+    });
+  }
+
+  proves('G4', 'and is gone, or older than a gate knows, is noticed', async () => {
+    await give(ME);
+    const file = join(root, 'orders.json');
+    const old = await readFile(file);
+    await give(HALT);
+    const gate = await run();
+    await gate.take();
+    await writeFile(file, old);
+    await expect((await run()).take()).rejects.toThrow('older');
+    await rm(file);
+    await expect((await run()).take()).rejects.toThrow('gone');
+    expect(gate.done).toEqual(['halt a look', 'revoke agent me']);
+  });
+
+  proves('G12', 'is taken by a gate that starts later, also by one that never ran', async () => {
+    expect(await give(ME)).toBe(1);
+    expect(await give({ ...ME, id: 'you' })).toBe(2);
+    for (const name of ['g', 'g.2', 'other']) {
+      const gate = await run(name);
+      expect(await gate.take()).toEqual({ order: 2, stopped: 2 });
+      expect(gate.done).toEqual(['revoke agent me', 'revoke agent you']);
+    }
+  });
+
+  proves('G12', 'is seen by a gate that runs and was not told', async () => {
+    const gate = await run();
+    await gate.take();
+    await give(ME);
+    await expect.poll(() => gate.done, { timeout: 10_000 }).toEqual(['revoke agent me']);
+  });
+
+  it('for gates of one name is for those beside it too, and for no other', async () => {
+    await give(ME, 'g');
+    await give({ ...ME, id: 'you' }, 'g.2');
+    const did: Record<string, string[]> = {};
+    for (const name of ['g', 'g.2', 'gg', 'other']) {
+      const gate = await run(name);
+      await gate.take();
+      did[name] = gate.done;
+    }
+    expect(did).toEqual({ g: ['revoke agent me'], 'g.2': ['revoke agent me', 'revoke agent you'], gg: [], other: [] });
+  });
+
+  it('is taken once, also by later runs', async () => {
+    await give(ME);
+    const gate = await run();
+    await Promise.all([gate.take(), gate.take()]);
+    const later = await run();
+    expect(await later.take()).toEqual({ order: 1, stopped: 0 });
+    expect([gate.done, later.done]).toEqual([['revoke agent me'], []]);
+  });
+
+  it('counts in the end: halts come first, and lifting them last', async () => {
+    for (const order of [HALT, RESUME, ME, HALT, RESUME]) await give(order);
+    const lifted = await run();
+    await lifted.take();
+    expect(lifted.done).toEqual(['revoke agent me', 'resume']);
+    await give({ ...ME, id: 'you' });
+    await give(HALT);
+    const halted = await run('new');
+    await halted.take();
+    expect(halted.done).toEqual(['halt a look', 'revoke agent me', 'revoke agent you']);
+  });
+
+  it('keeps apart the halts of gates of different names', async () => {
+    await give(HALT);
+    await give(RESUME, 'g');
+    await give({ what: 'halt', reason: 'one' }, 'h');
+    const did: Record<string, string[]> = {};
+    for (const name of ['g', 'h', 'i']) {
+      const gate = await run(name);
+      await gate.take();
+      did[name] = gate.done;
+    }
+    expect(did).toEqual({ g: ['resume'], h: ['halt one'], i: ['halt a look'] });
+  });
+
+  proves('G12', 'and could not be done is tried again, and lifts nothing before', async () => {
+    let broken = true;
+    await give(ME);
+    await give(RESUME);
+    const gate = await run('g', (what) => broken && what.startsWith('revoke'));
+    await expect(gate.take()).rejects.toThrow('cannot revoke');
+    expect(gate.done).toEqual([]);
+    expect(gate.unknown).toEqual([]);
+    broken = false;
+    await gate.take();
+    expect(gate.done).toEqual(['revoke agent me', 'resume']);
+  });
+
+  it('by many at once is all there', async () => {
+    const numbers = await Promise.all(Array.from({ length: 8 }, (_, n) => give({ ...ME, id: `${n}` })));
+    expect(numbers.sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    const gate = await run();
+    await gate.take();
+    expect(gate.done).toHaveLength(8);
+  });
+});
