@@ -75,11 +75,11 @@ export interface RunningGate {
   readonly sessions: ClientSessions;
   readonly authority: WorkerAuthority;
   /** Resolves once the revocation outlives the gate and everything that it means has stopped. Rejects when that is not known. */
-  revoke(kind: RevocationKind, id: string): Promise<{ readonly number: number; readonly stopped: number }>;
+  revoke(kind: RevocationKind, id: string, by?: string): Promise<{ readonly number: number; readonly stopped: number }>;
   /** Lets nothing pass until `resume`, in later runs too, and stops what runs. Resolves with how much that was. */
-  haltFor(reason: string): Promise<number>;
+  haltFor(reason: string, by?: string): Promise<number>;
   /** Lifts that. Rejects, and lifts nothing, when it cannot be recorded. */
-  resume(): Promise<void>;
+  resume(by?: string): Promise<void>;
   /** Settles when the gate is open, or cannot open by itself. */
   readonly ready: Promise<void>;
   /** The servers whose calls can be decided now. */
@@ -302,18 +302,21 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     enforcement,
     governance,
     authority,
-    haltFor: async (reason) => {
-      const halted = operated.halt(reason);
+    haltFor: async (reason, by) => {
+      const halted = operated.halt(reason, by);
       const stopping = enforcement.stopAll({ type: 'authority.withdrawn', code: 'GOV_HALTED' });
       const [stopped] = await Promise.all([stopping, halted]);
       return stopped;
     },
-    resume: () => operated.resume(),
-    revoke: async (kind, id) => {
+    resume: (by) => operated.resume(by),
+    revoke: async (kind, id, by) => {
       let stopping: Promise<number> = Promise.resolve(0);
       try {
-        const { number } = await durable.add(kind, id, () => {
-          stopping = enforcement.revoke(kind, id);
+        const { number } = await durable.add(kind, id, {
+          by,
+          inForce: () => {
+            stopping = enforcement.revoke(kind, id);
+          },
         });
         return { number, stopped: await stopping };
       } catch (fault) {

@@ -21,9 +21,9 @@ const SCHEMA = z
 
 export interface DurableHalt {
   /** Resolves once nothing new is allowed and that outlives the gate. */
-  halt(reason: string): Promise<void>;
+  halt(reason: string, by?: string): Promise<void>;
   /** Resolves once it is recorded that calls are allowed again, as far as everything else is well. Rejects when it could not be. */
-  resume(): Promise<void>;
+  resume(by?: string): Promise<void>;
 }
 
 export interface HaltPorts {
@@ -51,17 +51,17 @@ export async function openHalt(ports: HaltPorts): Promise<DurableHalt> {
     shut(document.value);
     note(`halted by its operator: ${document.value.reason}; portcullis resume lifts that`);
   }
-  const halt = async (reason: string): Promise<void> => {
+  const halt = async (reason: string, by: string | undefined): Promise<void> => {
     await document.replace({ at: clock.now(), reason });
     await recorder
-      .append({ type: 'gate.halted', reason }, [])
+      .append({ type: 'gate.halted', reason, ...operator(by) }, [])
       .catch((error: unknown) => note(`the halt is in force, but could not be recorded: ${reasonOf(error)}`));
   };
   /** How often it was halted: a halt that comes while an earlier one is being lifted stands. */
   let halts = 0;
-  const resume = async (halted: number): Promise<void> => {
+  const resume = async (halted: number, by: string | undefined): Promise<void> => {
     if (document.value === null || halted !== halts) return;
-    await recorder.append({ type: 'gate.resumed' }, []);
+    await recorder.append({ type: 'gate.resumed', ...operator(by) }, []);
     await document.replace(null);
     if (halted === halts) governance.open('halt');
   };
@@ -73,16 +73,21 @@ export async function openHalt(ports: HaltPorts): Promise<DurableHalt> {
     return done;
   };
   return {
-    halt: (said) => {
+    halt: (said, by) => {
       const reason = said.slice(0, REASON_CHARACTERS_MAX);
       halts += 1;
       // First of all nothing new.
       shut({ reason });
-      return inTurn(() => halt(reason));
+      return inTurn(() => halt(reason, by));
     },
-    resume: () => {
+    resume: (by) => {
       const halted = halts;
-      return inTurn(() => resume(halted));
+      return inTurn(() => resume(halted, by));
     },
   };
+}
+
+/** Whoever can read the keys has no name here. */
+function operator(by: string | undefined): { readonly by?: string } {
+  return by === undefined ? {} : { by };
 }

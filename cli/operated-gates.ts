@@ -10,10 +10,48 @@ import { EXIT } from './exit-codes.ts';
 import { baseName, findHome, gateFolder, type Home } from './home.ts';
 import { registerKeys } from './key-registry.ts';
 import { openKeys } from './ledger.ts';
-import { giveOrder, type Order } from './orders.ts';
+import { giveOrder, type Order, type OrderTerms } from './orders.ts';
 import { CommandError, type Output, reasonOf } from './output.ts';
 
-/** Orders it of every gate of this installation, or of those of one name. What fails at one is said, and done at the others. */
+export interface Ordered {
+  /** Its number among everything that was ordered here. */
+  readonly order: number;
+  /** `stopped`: running calls; undefined where the gate does not run. */
+  readonly gates: readonly { readonly gate: string; readonly stopped: number | undefined }[];
+  /** Where it could not be done, or nobody knows. */
+  readonly failed: readonly { readonly gate: string; readonly error: string }[];
+}
+
+/** Orders it of every gate of this installation, or of those of one name. Throws a CommandError, and orders nothing, where there is none. */
+export async function orderGates(home: Home, secret: Uint8Array, order: Order, terms: OrderTerms): Promise<Ordered> {
+  const names = gatesOf(home, terms.gate);
+  const number = await giveOrder(home, secret, order, terms);
+  const gates: { gate: string; stopped: number | undefined }[] = [];
+  const failed: { gate: string; error: string }[] = [];
+  // All at once: one that is slow to stop must not hold up the others.
+  await Promise.all(
+    names.map(async (gate) => {
+      try {
+        gates.push({ gate, stopped: await stoppedAt(gateFolder(home, gate).folder) });
+      } catch (error) {
+        failed.push({ gate, error: reasonOf(error) });
+      }
+    }),
+  );
+  const sorted = <T extends { gate: string }>(some: T[]): T[] => some.sort((a, b) => (a.gate < b.gate ? -1 : 1));
+  return { order: number, gates: sorted(gates), failed: sorted(failed) };
+}
+
+/** The same as JSON. */
+export function orderedJson({ order, gates, failed }: Ordered): JsonObject {
+  const gate = (one: Ordered['gates'][number]): JsonObject =>
+    one.stopped === undefined
+      ? { gate: one.gate, running: false }
+      : { gate: one.gate, running: true, stopped: one.stopped };
+  return { order, gates: gates.map(gate), failed: failed.map((one) => ({ ...one })) };
+}
+
+/** For a command: what came of it, gate by gate. `done` says it of one that runs. */
 export async function operate(
   name: string | undefined,
   order: Order,
@@ -21,26 +59,16 @@ export async function operate(
   out: Output,
 ): Promise<number> {
   const home = findHome();
-  const names = gatesOf(home, name);
   const keys = openKeys(gateFolder(home, 'any').keys);
   await registerKeys(home, keys);
-  const number = await giveOrder(home, keys.vault, order, name);
-  const gates: JsonObject[] = [];
-  const failed: JsonObject[] = [];
-  for (const gate of names) {
-    try {
-      const stopped = await stoppedAt(gateFolder(home, gate).folder);
-      gates.push(stopped === undefined ? { gate, running: false } : { gate, running: true, stopped });
-      out.line(
-        `${gate.padEnd(14)}${stopped === undefined ? 'not running: holds from its next start on' : done(stopped)}`,
-      );
-    } catch (error) {
-      failed.push({ gate, error: reasonOf(error) });
-      out.note(`${gate}: ${visibleText(reasonOf(error), 300)}`);
-    }
-  }
-  out.answer({ order: number, gates, failed });
-  return failed.length === 0 ? EXIT.ok : EXIT.error;
+  const ordered = await orderGates(home, keys.vault, order, name === undefined ? {} : { gate: name });
+  for (const { gate, stopped } of ordered.gates)
+    out.line(
+      `${gate.padEnd(14)}${stopped === undefined ? 'not running: holds from its next start on' : done(stopped)}`,
+    );
+  for (const { gate, error } of ordered.failed) out.note(`${gate}: ${visibleText(error, 300)}`);
+  out.answer(orderedJson(ordered));
+  return ordered.failed.length === 0 ? EXIT.ok : EXIT.error;
 }
 
 /** Undefined where no gate runs. One that is just starting takes the order before it serves anybody. */

@@ -26,13 +26,21 @@ export type Order =
   | { readonly what: 'halt'; readonly reason: string }
   | { readonly what: 'resume' };
 
-/** `gate`: only for the gates of that name. */
-export type StandingOrder = Order & { readonly number: number; readonly at: number; readonly gate?: string };
+/** Whom an order is for and whose it is. */
+export type OrderTerms = {
+  /** Only for the gates of that name. */
+  readonly gate?: string;
+  /** The operator; absent where it was whoever can read the keys. */
+  readonly by?: string;
+};
+
+export type StandingOrder = Order & OrderTerms & { readonly number: number; readonly at: number };
 
 const GIVEN = {
   number: z.number().int().positive(),
   at: z.number().int().nonnegative(),
   gate: z.string().min(1).max(80).optional(),
+  by: z.string().min(1).max(80).optional(),
 };
 const SCHEMA = z.array(
   z.discriminatedUnion('what', [
@@ -63,19 +71,24 @@ function openOrders(home: Home, secret: Uint8Array, revisionMin = 0): Promise<St
 }
 
 /** Resolves with its number once it is durable. No gate has heard of it then. */
-export async function giveOrder(home: Home, secret: Uint8Array, order: Order, gate?: string): Promise<number> {
+export async function giveOrder(home: Home, secret: Uint8Array, order: Order, terms: OrderTerms = {}): Promise<number> {
   const lock = await lockOf(home);
   try {
     const document = await openOrders(home, secret);
     const number = document.revision + 1;
-    const given: StandingOrder = { ...order, number, at: systemClock.now(), ...(gate === undefined ? {} : { gate }) };
+    const given: StandingOrder = { ...order, number, at: systemClock.now(), ...terms };
     // Of halting and lifting the last counts.
-    const stays = (one: StandingOrder) => one.what === 'revoke' || order.what === 'revoke' || one.gate !== gate;
+    const stays = (one: StandingOrder) => one.what === 'revoke' || order.what === 'revoke' || one.gate !== terms.gate;
     await document.replace([...document.value.filter(stays), given]);
     return number;
   } finally {
     lock.release();
   }
+}
+
+/** What was ordered and still counts, oldest first. */
+export async function standingOrders(home: Home, secret: Uint8Array): Promise<readonly StandingOrder[]> {
+  return (await openOrders(home, secret)).value;
 }
 
 async function lockOf(home: Home): Promise<FileLock> {
@@ -138,9 +151,10 @@ export async function orderTaker(ports: OrderTakerPorts): Promise<OrderTaker> {
     const last = orders.findLast(({ what }) => what !== 'revoke');
     let stopped = 0;
     // First of all nothing new; lifted only when all the rest is in force.
-    if (last?.what === 'halt') stopped += await gate.haltFor(last.reason);
-    for (const one of orders) if (one.what === 'revoke') stopped += (await gate.revoke(one.kind, one.id)).stopped;
-    if (last?.what === 'resume') await gate.resume();
+    if (last?.what === 'halt') stopped += await gate.haltFor(last.reason, last.by);
+    for (const one of orders)
+      if (one.what === 'revoke') stopped += (await gate.revoke(one.kind, one.id, one.by)).stopped;
+    if (last?.what === 'resume') await gate.resume(last.by);
     await known.replace(order);
     return { order, stopped };
   };

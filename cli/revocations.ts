@@ -25,23 +25,36 @@ import { reasonOf } from './output.ts';
 /** Longer than any id there is; the longest is a server's and a tool's name. */
 const ID_CHARACTERS_MAX = 1_024;
 
-type Row = { readonly number: number; readonly kind: RevocationKind; readonly id: string; readonly at: number };
+type Row = {
+  readonly number: number;
+  readonly kind: RevocationKind;
+  readonly id: string;
+  readonly at: number;
+  readonly by?: string;
+};
 
 const ROW = z.strictObject({
   number: z.number().int().positive(),
   kind: z.enum(REVOCATION_KINDS),
   id: z.string().min(1).max(ID_CHARACTERS_MAX),
   at: z.number().int().nonnegative(),
+  by: z.string().min(1).max(80).optional(),
 });
 const SCHEMA = z.array(ROW).refine((rows) => rows.every(({ number }, index) => number === index + 1));
+
+export interface RevocationMoment {
+  /** The operator whose order it is. */
+  readonly by?: string | undefined;
+  /** Called in the tick in which it is in force: what runs need not wait for the ledger to be stopped. */
+  readonly inForce?: () => void;
+}
 
 export interface DurableRevocations {
   /**
    * Resolves once the revocation is durable, in force, and offered to the ledger. An id that cannot be one is refused. If it rejects for
-   * another reason the gate is shut, because nobody knows whether the revocation outlives this run. `inForce` is called in the tick in which it
-   * is: what runs need not wait for the ledger to be stopped.
+   * another reason the gate is shut, because nobody knows whether the revocation outlives this run.
    */
-  add(kind: RevocationKind, id: string, inForce?: () => void): Promise<Revocation>;
+  add(kind: RevocationKind, id: string, moment?: RevocationMoment): Promise<Revocation>;
 }
 
 export interface RevocationPorts {
@@ -69,7 +82,7 @@ export async function openRevocations(ports: RevocationPorts): Promise<DurableRe
     path,
     kind: 'revocations',
     initial: [],
-    parse: (value: Json) => SCHEMA.safeParse(value).data,
+    parse: (value: Json) => SCHEMA.safeParse(value).data as Row[] | undefined,
     mac: (bytes) => hmacSha256(key, bytes),
     // Each revocation is one write.
     revisionMin: recorded,
@@ -84,9 +97,9 @@ export async function openRevocations(ports: RevocationPorts): Promise<DurableRe
   };
   /** Those that the ledger does not know, oldest first. What fails here is tried again with the next one and at the next start. */
   const record = async (): Promise<void> => {
-    for (const { number, kind, id } of document.value.slice(recorded)) {
+    for (const { number, kind, id, by } of document.value.slice(recorded)) {
       try {
-        await recorder.append({ type: 'revocation.added', number, kind, id }, []);
+        await recorder.append({ type: 'revocation.added', number, kind, id, ...(by === undefined ? {} : { by }) }, []);
         recorded = number;
       } catch (error) {
         return note(`revocation ${number} is in force, but could not be recorded yet: ${reasonOf(error)}`);
@@ -99,8 +112,9 @@ export async function openRevocations(ports: RevocationPorts): Promise<DurableRe
   governance.open('revocations');
 
   let last: Promise<unknown> = Promise.resolve();
-  const add = async (kind: RevocationKind, id: string, inForce?: () => void): Promise<Revocation> => {
-    const row = ROW.parse({ number: document.revision + 1, kind, id, at: ports.clock.now() });
+  const add = async (kind: RevocationKind, id: string, { by, inForce }: RevocationMoment): Promise<Revocation> => {
+    const at = ports.clock.now();
+    const row = ROW.parse({ number: document.revision + 1, kind, id, at, ...(by === undefined ? {} : { by }) }) as Row;
     try {
       await document.replace([...document.value, row]);
       // A crash here leaves a revocation that is in force from the next start on.
@@ -114,9 +128,9 @@ export async function openRevocations(ports: RevocationPorts): Promise<DurableRe
     return row;
   };
   return {
-    add: (kind, id, inForce) => {
+    add: (kind, id, moment = {}) => {
       // One after the other, so that numbers in the ledger only grow.
-      const added = last.then(() => add(kind, id, inForce));
+      const added = last.then(() => add(kind, id, moment));
       last = added.catch(() => undefined);
       return added;
     },

@@ -30,6 +30,19 @@ export interface Proven extends Principal {
   readonly until?: number;
 }
 
+/** Those who may take authority away while the gate runs. Implemented in cli/operators.ts. */
+export interface Operators {
+  /** Whose key this is, by the value of the `Authorization` header; undefined when it is no operator's. */
+  identify(authorization: string | undefined): string | undefined;
+  /** What was ordered and still counts, oldest first. */
+  orders(): Promise<JsonObject[]>;
+  /** `done`: every gate that runs has done it. `problem` says why it is no order; nothing was ordered then. */
+  order(
+    order: JsonObject,
+    by: string,
+  ): Promise<{ readonly done: boolean; readonly answer: JsonObject } | { readonly problem: string }>;
+}
+
 /** Tells whose credential a request carries. Implemented in adapters/identity. */
 export interface Authenticator {
   /**

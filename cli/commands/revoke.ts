@@ -1,27 +1,15 @@
 // portcullis revoke: takes authority away, now and for good. A gate that runs stops what is meant and says how much that was; one that does not run
 // knows it when it starts.
 
-import type { RevocationKind } from '../../control-plane/permits/revocations.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { EXIT } from '../exit-codes.ts';
 import { operate } from '../operated-gates.ts';
 import { CommandError, type Output } from '../output.ts';
+import { REVOCABLE } from '../revocable.ts';
 
 export interface RevokeOptions {
   readonly name?: string;
 }
-
-/** What people call it, and what it is in permits and entries. */
-export const REVOCABLE: Readonly<Record<string, RevocationKind>> = {
-  permit: 'jti',
-  execution: 'node',
-  root: 'root',
-  agent: 'agent',
-  server: 'server',
-  tool: 'tool',
-  policy: 'policy',
-  key: 'key',
-};
 
 export async function revoke(what: string, id: string, { name }: RevokeOptions, out: Output): Promise<number> {
   const kind = Object.hasOwn(REVOCABLE, what) ? REVOCABLE[what] : undefined;

@@ -7,7 +7,9 @@ import { EXIT } from '../exit-codes.ts';
 import { findHome } from '../home.ts';
 import { httpAccess } from '../http-access.ts';
 import { localPrincipal } from '../identity.ts';
+import { openKeys } from '../ledger.ts';
 import { loadConfiguration, onStop, openGate } from '../open-gate.ts';
+import { operatorsOf } from '../operators.ts';
 import { CommandError, type Output } from '../output.ts';
 import { launchOf } from '../servers.ts';
 import { systemClock } from '../system-clock.ts';
@@ -80,10 +82,12 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
 
   async function startHttp(at: { host: string; port: number }): Promise<HttpFront> {
     const access = httpAccess(configuration, options.agent);
+    const operators = operatorsOf(manifest, home, openKeys(folder.keys).vault);
     const started = await listenHttp({
       ...at,
       access,
       sessions: gate.sessions,
+      ...(operators === undefined ? {} : { operators }),
       publicHosts: manifest.listen.hosts,
       ...(manifest.listen.publicUrl === undefined ? {} : { publicUrl: manifest.listen.publicUrl }),
       origins: manifest.listen.origins,

@@ -15,6 +15,7 @@ const SECRET_NAME = /(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KE
 export function checkManifest(manifest: Manifest, document: YamlDocument): Problem[] {
   return [
     ...checkAgents(manifest, document),
+    ...checkOperators(manifest, document),
     ...checkIdentity(manifest, document),
     ...checkListen(manifest, document),
     ...checkServers(manifest, document),
@@ -99,6 +100,20 @@ function checkAgents(manifest: Manifest, document: YamlDocument): Problem[] {
     }
   }
   return problems;
+}
+
+/** Whoever may stop agents must not be one of them. */
+function checkOperators({ agents, operators = {} }: Manifest, document: YamlDocument): Problem[] {
+  const owners = new Map<string, string>();
+  for (const [name, { auth }] of Object.entries(agents)) {
+    if (auth !== 'local' && auth.apiKey !== undefined) owners.set(auth.apiKey, `the agent "${name}"`);
+  }
+  return Object.entries(operators).flatMap(([name, { apiKey }]) => {
+    const owner = owners.get(apiKey);
+    owners.set(apiKey, `the operator "${name}"`);
+    if (owner === undefined) return [];
+    return [document.problem(['operators', name, 'apiKey'], `this is the key of ${owner} too`)];
+  });
 }
 
 function credentialText(auth: Exclude<Manifest['agents'][string]['auth'], 'local'>): string {

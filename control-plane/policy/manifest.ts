@@ -231,6 +231,8 @@ export const MANIFEST_SCHEMA = z.strictObject({
     })
     .prefault({}),
   agents: z.record(name, agent).default({}),
+  /** Who may take authority away over HTTP. */
+  operators: z.record(name, z.strictObject({ apiKey: apiKeyDigest })).optional(),
   identity: z
     .strictObject({
       jwt: z.array(jwtIssuer).default([]),

@@ -27,9 +27,15 @@ export interface CounterOptions {
   readonly rules?: string;
   readonly limits?: object;
   readonly agents?: object;
+  readonly operators?: object;
 }
 
-export function counterGate({ rules = ALLOW_ALL, limits = {}, agents }: CounterOptions = {}): CounterGate {
+export function counterGate({
+  rules = ALLOW_ALL,
+  limits = {},
+  agents,
+  operators = {},
+}: CounterOptions = {}): CounterGate {
   const at = installation();
   const heard = at.path('heard.jsonl');
   const line = [process.execPath, fixtureServer('counter.mjs'), heard];
@@ -37,6 +43,7 @@ export function counterGate({ rules = ALLOW_ALL, limits = {}, agents }: CounterO
   at.configure(
     {
       agents: agents ?? { me: { roles: ['dev'], auth: 'local' } },
+      operators,
       servers: { counter: { stdio: { command, args }, limits } },
     },
     rules,

@@ -14,16 +14,18 @@ import type { Principal } from '../../../domain/principal.ts';
 import type { ClientSession, ClientSessions, Delivery, Reply, ViewName } from '../../../proxy/client-port.ts';
 import * as limits from '../../../proxy/limits.ts';
 import { isServedRevision } from '../../../proxy/method-table.ts';
+import type { Operators } from '../ports.ts';
 import { UpgradableRequest } from '../ws/upgrade-request.ts';
 import { WsFront } from '../ws/ws-front.ts';
 import { Access, type AccessOptions, type Admitted, refusalOf } from './access.ts';
 import { isLoopback, urlOf } from './addresses.ts';
-import { discardBody } from './body.ts';
+import { discardBody, IncomingBodies } from './body.ts';
 import { Connections } from './connections.ts';
 import { deliveryOf } from './delivery.ts';
 import { type HttpSession, HttpSessions, type Used, use } from './http-sessions.ts';
 import { MessageIntake } from './message-intake.ts';
 import { type ModernClient, ModernClients } from './modern-clients.ts';
+import { OPERATOR_PATH, OperatorRequests } from './operator-requests.ts';
 import { EVENT_STREAM_HEADERS, PostReply, type ReplyHead, SECURITY_HEADERS, writeEvent } from './post-reply.ts';
 import { answerDescription, checkDescriptionMethod, describedPath } from './protected-resource.ts';
 import { writeRefusal } from './refusal-reply.ts';
@@ -77,6 +79,8 @@ export interface HttpFrontOptions extends AccessOptions {
   /** 0 for any free port. */
   readonly port: number;
   readonly sessions: ClientSessions;
+  /** Absent where nobody may take authority away over HTTP. */
+  readonly operators?: Operators;
   readonly limits?: Partial<HttpFrontLimits>;
   /** Tells when credentials end. The platform's when absent. */
   readonly clock?: TokenClock;
@@ -127,6 +131,7 @@ class Listener implements HttpFront {
   readonly #sessions: HttpSessions;
   readonly #modern: ModernClients;
   readonly #intake: MessageIntake;
+  readonly #operator: OperatorRequests | undefined;
   /** Answers that may have become streams. */
   readonly #replies = new Set<PostReply>();
   readonly #webSockets: WsFront;
@@ -147,7 +152,9 @@ class Listener implements HttpFront {
     this.#access = new Access(options);
     this.#sessions = new HttpSessions(this.#limits, () => performance.now());
     this.#modern = new ModernClients(options.sessions, this.#limits, () => performance.now());
-    this.#intake = new MessageIntake(this.#limits);
+    const bodies = new IncomingBodies(this.#limits.bodiesBytesMax);
+    this.#intake = new MessageIntake(this.#limits, bodies);
+    this.#operator = options.operators === undefined ? undefined : new OperatorRequests(options.operators, bodies);
     this.#webSockets = new WsFront({
       access: this.#access,
       sessions: options.sessions,
@@ -264,6 +271,8 @@ class Listener implements HttpFront {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const described = describedPath(request.url);
     if (described !== undefined) return this.#describe(request, response, described);
+    if (request.url === OPERATOR_PATH && this.#operator !== undefined)
+      return this.#operate(request, response, this.#operator);
     const route = routeOf(request.url);
     const refusal = this.#checkHead(request, route);
     if (refusal !== undefined || route === undefined) {
@@ -286,6 +295,11 @@ class Listener implements HttpFront {
     }
     if (method === 'POST') return this.#post(request, response, named);
     return method === 'GET' ? this.#listen(response, named, until) : this.#delete(response, named);
+  }
+
+  async #operate(request: IncomingMessage, response: ServerResponse, operator: OperatorRequests): Promise<void> {
+    const refusal = this.#access.checkAddressed(request) ?? (await operator.answer(request, response));
+    if (refusal !== undefined) this.#refuse(request, response, refusal);
   }
 
   /** Answered without a credential: it says how to get one. */

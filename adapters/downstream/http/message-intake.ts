@@ -4,14 +4,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { DenialCode } from '../../../domain/denial.ts';
 import type { Reply } from '../../../proxy/client-port.ts';
-import { bodyAtHand, discardBody, IncomingBodies } from './body.ts';
+import { bodyAtHand, discardBody, type IncomingBodies } from './body.ts';
 import { writeRefusal } from './refusal-reply.ts';
 import type { HttpRefusal } from './request-checks.ts';
 
 export interface IntakeLimits {
   readonly messageBytesMax: number;
   readonly bodyTimeoutMs: number;
-  readonly bodiesBytesMax: number;
 }
 
 /** Records that a message did not become whole, and may say so in words of its own. */
@@ -22,9 +21,9 @@ export class MessageIntake {
   readonly #bodies: IncomingBodies;
   #turns: Promise<void> = Promise.resolve();
 
-  constructor(limits: IntakeLimits) {
+  constructor(limits: IntakeLimits, bodies: IncomingBodies) {
     this.#limits = limits;
-    this.#bodies = new IncomingBodies(limits.bodiesBytesMax);
+    this.#bodies = bodies;
   }
 
   /** One large message in each turn of the loop: many that end at once must not hold up everybody else while they are read. */

@@ -22,7 +22,7 @@ afterEach(async () => {
 });
 
 const home = () => ({ config: root, state: root });
-const give = (order: Order, gate?: string) => giveOrder(home(), SECRET, order, gate);
+const give = (order: Order, gate?: string) => giveOrder(home(), SECRET, order, gate === undefined ? {} : { gate });
 
 /** One run of a gate as far as orders are concerned. */
 async function run(name = 'g', failing: (what: string) => boolean = () => false) {

@@ -1,0 +1,60 @@
+// The operator's requests: what was ordered, and one more order. Each needs the key of an operator, whatever else clients of the gate have to prove;
+// where nobody is an operator the path does not exist. What is refused here has ordered nothing.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
+import { parseStrictJson } from '../../../domain/strict-json.ts';
+import type { Operators } from '../ports.ts';
+import { bodyAtHand, type IncomingBodies } from './body.ts';
+import { JSON_HEADERS } from './post-reply.ts';
+import { checkContentType, checkFraming, type HttpRefusal } from './request-checks.ts';
+
+export const OPERATOR_PATH = '/operator/orders';
+
+const BODY = { bytesMax: 16 * 1024, depthMax: 4, nodesMax: 32 };
+const BODY_TIMEOUT_MS = 10_000;
+
+export class OperatorRequests {
+  readonly #operators: Operators;
+  readonly #bodies: IncomingBodies;
+
+  constructor(operators: Operators, bodies: IncomingBodies) {
+    this.#operators = operators;
+    this.#bodies = bodies;
+  }
+
+  /** Answers a request that was meant for us, or says why not. */
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<HttpRefusal | undefined> {
+    const { method, headers } = request;
+    if (method !== 'GET' && method !== 'POST') return NOT_ALLOWED;
+    const by = this.#operators.identify(headers.authorization);
+    if (by === undefined) return UNKNOWN_OPERATOR;
+    const misformed =
+      (method === 'POST' ? checkContentType(headers['content-type']) : undefined) ?? checkFraming(request);
+    if (misformed !== undefined) return misformed;
+    if (method === 'GET') return reply(response, 200, { orders: await this.#operators.orders() });
+    if (headers.expect !== undefined) response.writeContinue();
+    const body =
+      bodyAtHand(request, BODY.bytesMax) ?? (await this.#bodies.read(request, BODY.bytesMax, BODY_TIMEOUT_MS));
+    if (body.kind !== 'whole') return { status: body.kind === 'too_large' ? 413 : 408, message: 'Not a whole body' };
+    const parsed = parseStrictJson(body.bytes, BODY);
+    if (!parsed.ok || !isJsonObject(parsed.value)) return { status: 400, message: 'The body is not a JSON object' };
+    const ordered = await this.#operators.order(parsed.value, by);
+    return 'problem' in ordered
+      ? { status: 400, message: ordered.problem }
+      : reply(response, ordered.done ? 200 : 502, ordered.answer);
+  }
+}
+
+function reply(response: ServerResponse, status: number, answer: JsonObject): undefined {
+  const json = JSON.stringify(answer);
+  response.writeHead(status, { ...JSON_HEADERS, 'content-length': Buffer.byteLength(json) });
+  response.end(json);
+}
+
+const NOT_ALLOWED: HttpRefusal = { status: 405, message: 'Method not allowed', headers: { allow: 'GET, POST' } };
+const UNKNOWN_OPERATOR: HttpRefusal = {
+  status: 401,
+  message: 'The key of an operator is required',
+  headers: { 'www-authenticate': 'Bearer' },
+};
