@@ -3,6 +3,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
 import { verifyLedgerFolder } from '../../adapters/storage/ledger-reader.ts';
+import { type ChainFinding, LineageAudit } from '../../control-plane/lineage/audit.ts';
+import type { Entry } from '../../domain/entry.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { parseProof, verifyProof } from '../../ledger/proof.ts';
 import type { Finding } from '../../ledger/scan.ts';
@@ -33,14 +35,18 @@ async function verifyFolder(path: string, options: VerifyOptions, out: Output): 
   const key = await trustedKey(ledger, options.key);
   const trusted = trustedCheckpoints(ledger, key, options.checkpoint);
   const started = performance.now();
+  const chains = new LineageAudit(sha256);
+  const deep = options.quick !== true;
   const report = await verifyLedgerFolder(ledger.dir, {
     origin: key.verifier.name,
     verifier: key.verifier,
     trusted,
-    deep: options.quick !== true,
+    deep,
+    ...(deep ? { onEntry: (entry: Entry) => chains.entry(entry) } : {}),
   });
   const ms = Math.round(performance.now() - started);
-  const { ok, findings, size, checkpoint } = report;
+  const { findings, size, checkpoint } = report;
+  const ok = report.ok && chains.findings.length === 0;
   const keptSizes = trusted.map((kept) => kept.size);
   out.answer({
     ok,
@@ -49,15 +55,17 @@ async function verifyFolder(path: string, options: VerifyOptions, out: Output): 
     key: { trust: key.trust, from: key.from },
     keptSizes,
     findings,
+    ...(deep ? { chains: { calls: chains.calls, findings: chains.findings } } : {}),
     checkpoint,
     ms,
   });
   if (ok) {
     out.line(`${out.style('green', 'verified')}  ${size} entries, every one under a signed head  (${ms} ms)`);
   } else {
-    out.line(`${out.style('red', 'NOT VERIFIED')}  ${findings.length} finding(s); intact up to entry ${size - 1}`);
-    for (const finding of findings.slice(0, 20)) out.line(`  ${findingText(finding)}`);
-    if (findings.length > 20) out.line(`  and ${findings.length - 20} more (--json shows all)`);
+    const lines = [...findings.map(findingText), ...chains.findings.map(chainText)];
+    out.line(`${out.style('red', 'NOT VERIFIED')}  ${lines.length} finding(s); intact up to entry ${size - 1}`);
+    for (const line of lines.slice(0, 20)) out.line(`  ${line}`);
+    if (lines.length > 20) out.line(`  and ${lines.length - 20} more (--json shows all)`);
   }
   out.line(`  key      ${key.text.split('+')[0]}  from ${key.from}`);
   if (key.trust === 'claimed') {
@@ -73,6 +81,10 @@ async function verifyFolder(path: string, options: VerifyOptions, out: Output): 
 function findingText({ kind, seq, segment, line, detail }: Finding): string {
   const entry = seq === undefined ? '' : `entry ${seq}, `;
   return `${kind}: ${entry}${visibleText(segment)} line ${line}: ${visibleText(detail)}`;
+}
+
+function chainText({ rule, seq, call, detail }: ChainFinding): string {
+  return `chain, ${rule}: entry ${seq}, call ${visibleText(call, 60)}: ${visibleText(detail, 300)}`;
 }
 
 async function verifyProofFile(path: string, options: VerifyOptions, out: Output): Promise<number> {

@@ -1,0 +1,58 @@
+// The command on ledgers that were signed as they are: what it finds was written so, not altered.
+
+import { afterEach, expect, it } from 'vitest';
+import { verify } from '../../../cli/commands/verify.ts';
+import { type Output, output } from '../../../cli/output.ts';
+import { proves } from '../../guarantees.ts';
+import { History } from '../../support/history.ts';
+import { fileLedgerOptions, openFileLedger, temporaryFolder, testKey } from '../../support/ledger.ts';
+
+const folders: ReturnType<typeof temporaryFolder>[] = [];
+afterEach(async () => {
+  for (const folder of folders.splice(0)) await folder.remove();
+});
+
+/** A ledger with these entries, signed and in order. */
+async function written({ entries }: History): Promise<{ readonly dir: string; readonly key: string }> {
+  const folder = temporaryFolder();
+  folders.push(folder);
+  const key = testKey();
+  const { ledger } = await openFileLedger(fileLedgerOptions(folder.path, key));
+  for (const { v: _v, seq: _seq, epoch: _epoch, ts: _ts, ...body } of entries) await ledger.append([body]);
+  await ledger.close();
+  return { dir: `${folder.path}/ledger`, key: key.verifierKey };
+}
+
+function listening(json: boolean): { readonly out: Output; readonly said: () => string } {
+  let said = '';
+  const keep = { write: (text: string) => (said += text) };
+  return { out: output(json, { stdout: keep, stderr: keep }), said: () => said };
+}
+
+proves('G10', 'a chain that was never allowed is found in a ledger that is signed and whole', async () => {
+  const { dir, key } = await written(new History().intent('root').ending('root').intent('c', { parent: 'root' }));
+  const { out, said } = listening(false);
+  expect(await verify(dir, { key }, out)).toBe(5);
+  expect(said()).toContain('NOT VERIFIED  1 finding(s)');
+  expect(said()).toContain('chain, parent: entry 3, call c: its parent root is not known, or long over');
+
+  const asked = listening(true);
+  expect(await verify(dir, { key }, asked.out)).toBe(5);
+  expect(JSON.parse(asked.said())).toMatchObject({
+    ok: false,
+    findings: [],
+    chains: { calls: 2, findings: [{ rule: 'parent', seq: 3, call: 'c' }] },
+  });
+});
+
+it('a chain that may be is verified, and not looked at in a hurry', async () => {
+  const { dir, key } = await written(
+    new History().intent('root').intent('c', { parent: 'root' }).ending('c').ending('root'),
+  );
+  const { out, said } = listening(true);
+  expect(await verify(dir, { key }, out)).toBe(0);
+  expect(JSON.parse(said())).toMatchObject({ ok: true, chains: { calls: 2, findings: [] } });
+  const hurried = listening(true);
+  expect(await verify(dir, { key, quick: true }, hurried.out)).toBe(0);
+  expect(JSON.parse(hurried.said())).not.toHaveProperty('chains');
+});
