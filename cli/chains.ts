@@ -6,6 +6,7 @@ import type { Manifest } from '../control-plane/policy/manifest.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Scope } from '../domain/scope.ts';
 import type { Callee } from '../proxy/call-tree.ts';
+import type { OwnProcess } from '../proxy/tool-server.ts';
 
 /** Without a manifest an agent may do what its principal says; nothing is allowed then anyway. */
 export function termsOf(manifest: Manifest | undefined, { agent: name, root }: Principal): AgentTerms {
@@ -15,10 +16,16 @@ export function termsOf(manifest: Manifest | undefined, { agent: name, root }: P
 }
 
 /** The agent behind a server; undefined for a server that is none, and for one that cannot prove to be it. */
-export function calleeOf(manifest: Manifest | undefined, server: string): Callee | undefined {
+export function calleeOf(
+  manifest: Manifest | undefined,
+  server: string,
+  process: OwnProcess | undefined,
+): Callee | undefined {
   const name = manifest?.servers[server]?.agent;
   const agent = name === undefined ? undefined : manifest?.agents[name];
   if (name === undefined || agent === undefined || agent.auth === 'local') return undefined;
+  if (agent.auth === 'process')
+    return process === undefined ? undefined : { agent: name, cnf: { conn: process.connection }, process: process.key };
   const { apiKey, jwt } = agent.auth;
   if (apiKey !== undefined) return { agent: name, cnf: { conn: connectionDigest('api_key', apiKey) } };
   return jwt?.proofKey === undefined ? undefined : { agent: name, cnf: { jkt: jwt.proofKey } };

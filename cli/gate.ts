@@ -44,6 +44,7 @@ import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
 import { openPins } from './pins.ts';
 import { PolicyInForce } from './policy-in-force.ts';
+import { ProcessAgents } from './process-agents.ts';
 import { openRevocations } from './revocations.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
@@ -146,6 +147,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onReady: (server) => {
       if (options.oneClient === true) enforcement.notices.ready(server);
     },
+    adopt: (server) => processAgents.of(server),
     onRefusedRequest: (server, method) => {
       const call = ulid(clock.now(), randomBytes(10));
       const requested = {
@@ -212,7 +214,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     issuer,
     audiences: [audience],
     terms: (principal) => termsOf(options.configuration?.manifest, principal),
-    callee: (server) => calleeOf(options.configuration?.manifest, server),
+    callee: (server, process) => calleeOf(options.configuration?.manifest, server, process),
   });
   const gate = new Gate({
     issuer,
@@ -278,6 +280,24 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
   });
 
+  const sessions: ClientSessions = {
+    // The view of a server that does not exist is one in which nothing is offered: so is that of a forbidden one, and nobody learns which.
+    open: ({ principal }, view) =>
+      new EraSession(enforcement, {
+        principal,
+        view,
+        rounds,
+        version: options.version,
+        hints: { missingPolicy: options.missingPolicyHint },
+      }),
+    refuse: async ({ principal }, view, code, detail) => {
+      const conversation = new Conversation(enforcement, { principal, view, onNotice: () => {} });
+      await conversation.refuse(deny(code, detail), '(message)');
+      await conversation.close('disconnect');
+    },
+  };
+  const processAgents = new ProcessAgents(options.configuration?.manifest, sessions);
+
   const facts = new GateFacts(keeper, await openPins(folder.folder, keys.vault), note);
   await keeper.start((fault) => fault instanceof LedgerRefused || fault instanceof StateDocumentRefused);
   const closed = async (refused: unknown): Promise<never> => {
@@ -329,24 +349,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     ready: policy.settled,
     served: () => policy.served,
     halt,
-    sessions: {
-      // The view of a server that does not exist is one in which nothing is offered: so is that of a forbidden one, and nobody learns which.
-      open: ({ principal }, view) =>
-        new EraSession(enforcement, {
-          principal,
-          view,
-          rounds,
-          version: options.version,
-          hints: { missingPolicy: options.missingPolicyHint },
-        }),
-      refuse: async ({ principal }, view, code, detail) => {
-        const conversation = new Conversation(enforcement, { principal, view, onNotice: () => {} });
-        await conversation.refuse(deny(code, detail), '(message)');
-        await conversation.close('disconnect');
-      },
-    },
+    sessions,
     close: async () => {
       policy.close();
+      await processAgents.close();
       await enforcement.stopAll({ type: 'call.cancelled', by: 'shutdown' });
       await Promise.all([pool.stop(), servers.stop()]);
       await authority.close();

@@ -5,6 +5,7 @@ import type { ConnectionListener } from '../adapters/upstream/connection.ts';
 import { inEra } from '../adapters/upstream/era-choice.ts';
 import type { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import type { Consent } from '../adapters/upstream/http/oauth/grants.ts';
+import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
 import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
@@ -32,6 +33,8 @@ export interface ServerSurroundings {
   readonly consent?: Consent | undefined;
   /** The agent of the one conversation that it is for. */
   readonly agent?: string | undefined;
+  /** For a process that is an agent itself. */
+  readonly adopt?: Adopt | undefined;
 }
 
 /** A process, as it stands on a command line. */

@@ -23,6 +23,8 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   readonly onReady: (server: string) => void;
   /** A server asked the client side for something and was refused. */
   readonly onRefusedRequest: (server: string, method: string) => void;
+  /** Takes on the processes of a server that is an agent and calls back. */
+  readonly adopt?: (server: string) => ServerSurroundings['adopt'];
 }
 
 /** Waiting longer for slow servers would let clients give up on the conversation. */
@@ -105,6 +107,7 @@ export class SupervisedServers {
       credentials: this.#hooks.credentials,
       consent: this.#hooks.consent,
       agent,
+      adopt: this.#hooks.adopt?.(launch.name),
     });
   }
 

@@ -23,6 +23,7 @@ import type { Scope } from '../domain/scope.ts';
 import type { Placing } from './captured-call.ts';
 import { LINEAGE_KEY } from './own-name.ts';
 import type { Clock, GateCrypto } from './ports.ts';
+import type { OwnProcess } from './tool-server.ts';
 
 /** The agent behind a server, and what it proves itself with at this gate. */
 export interface Callee {
@@ -42,8 +43,8 @@ export interface CallTreePorts {
   /** The gates at which tokens of this one may be shown. */
   readonly audiences: readonly string[];
   readonly terms: (principal: Principal) => AgentTerms;
-  /** Undefined for a server that is no agent: it gets no token. */
-  readonly callee: (server: string) => Callee | undefined;
+  /** Undefined for a server that is no agent: it gets no token. `process`: the one that takes the call, where it is one that calls back. */
+  readonly callee: (server: string, process: OwnProcess | undefined) => Callee | undefined;
 }
 
 /** A call on its way in. */
@@ -114,10 +115,15 @@ export class CallTree {
    * In the tick in which the call goes out: everything above is looked at once more. Yields what the callee gets in `_meta`: a token where it is
    * an agent, else nothing.
    */
-  handOver(call: CallId, server: string, narrowing: Scope | undefined): { readonly meta: JsonObject } | Denial {
+  handOver(
+    call: CallId,
+    server: string,
+    narrowing: Scope | undefined,
+    process?: OwnProcess,
+  ): { readonly meta: JsonObject } | Denial {
     const { registry, clock } = this.#ports;
     const now = clock.monotonic();
-    const callee = this.#ports.callee(server);
+    const callee = this.#ports.callee(server, process);
     const token = callee === undefined ? undefined : this.#mint(call, callee, narrowing, now);
     if (callee !== undefined && token === undefined) return deny('LINEAGE_TOKEN', 'too much for a token');
     const refused = registry.start(call, {

@@ -186,7 +186,7 @@ export class Gate {
       return deny('GOV_LEDGER_UNWRITABLE', 'the ledger was opened anew since the intent');
     const peer = this.#ports.peer(call);
     if (peer === undefined) return unavailable(call);
-    const given = this.#handOver(call);
+    const given = this.#handOver(call, peer);
     if ('code' in given) return given;
     return peer.dispatch(
       {
@@ -213,10 +213,13 @@ export class Gate {
   }
 
   /** A question to a client is part of a call that has its place; it hands nothing on. */
-  #handOver({ call, server, narrowing, askedThrough }: CapturedCall): { readonly meta: JsonObject } | Denial {
+  #handOver(
+    { call, server, narrowing, askedThrough }: CapturedCall,
+    { process }: Peer,
+  ): { readonly meta: JsonObject } | Denial {
     if (askedThrough !== undefined) return { meta: {} };
     try {
-      return this.#ports.tree.handOver(call, server, narrowing);
+      return this.#ports.tree.handOver(call, server, narrowing, process);
     } catch (fault) {
       return deny('VERIFIER_FAULT', String(fault));
     }

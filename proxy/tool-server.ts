@@ -3,6 +3,7 @@
 // Types only. Nothing here decides whether a call may be made, and an adapter never sends a call a second time.
 
 import type { DenialCode } from '../domain/denial.ts';
+import type { Digest } from '../domain/digest.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 
 /** `legacy`: 2024-11-05 to 2025-11-25, with a handshake and requests in both directions. `modern`: 2026-07-28, without. */
@@ -123,8 +124,18 @@ export interface ToolRun {
   cancel(reason: string): void;
 }
 
+/** A process that we started and that calls back, over a connection which is nobody else's. */
+export interface OwnProcess {
+  /** Tells it from every other process. */
+  readonly key: string;
+  /** Names its connection, as in its principal. */
+  readonly connection: Digest;
+}
+
 /** Whoever executes. */
 export interface Peer {
+  /** The process that takes what is dispatched now, where it is one that calls back. */
+  readonly process?: OwnProcess | undefined;
   /** Hands the bytes to the transport in this very tick, before it returns. */
   dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun;
 }

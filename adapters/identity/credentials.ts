@@ -66,14 +66,14 @@ function isIssuerAddress(issuer: string): boolean {
 
 function apiKeyAgents(agents: Manifest['agents']): ApiKeyAgent[] {
   return Object.entries(agents).flatMap(([agent, { roles, root, auth }]) => {
-    const apiKey = auth === 'local' ? undefined : auth.apiKey;
+    const apiKey = typeof auth === 'string' ? undefined : auth.apiKey;
     return apiKey !== undefined && isDigest(apiKey) ? [{ agent, roles, root, apiKey }] : [];
   });
 }
 
 function jwtAgents(agents: Manifest['agents']): JwtAgent[] {
   return Object.entries(agents).flatMap(([agent, { roles, root, auth }]) => {
-    const jwt = auth === 'local' ? undefined : auth.jwt;
+    const jwt = typeof auth === 'string' ? undefined : auth.jwt;
     if (jwt === undefined) return [];
     const { sub, issuer, claims } = jwt;
     return [

@@ -8,6 +8,7 @@ import type {
   Dispatch,
   Notice,
   OfferKind,
+  OwnProcess,
   Question,
   ServerChange,
   ServerDescription,
@@ -46,6 +47,8 @@ export interface ConnectionOptions {
   readonly prepare?: (signal: AbortSignal) => Promise<void>;
   /** Stopped: nothing that `prepare` began may be left. */
   readonly onStopped?: () => void;
+  /** The process at the other end, where it is one that calls back. */
+  readonly process?: () => OwnProcess | undefined;
   /** Monotonic. */
   readonly nowMs?: () => number;
 }
@@ -75,6 +78,10 @@ export class Connection implements ToolServer {
 
   get description(): ServerDescription | undefined {
     return this.#session?.description;
+  }
+
+  get process(): OwnProcess | undefined {
+    return this.description === undefined ? undefined : this.#options.process?.();
   }
 
   /** What the present conversation dropped so far. */

@@ -10,6 +10,7 @@ import type {
   Era,
   Notice,
   OfferKind,
+  OwnProcess,
   Question,
   ServerChange,
   ServerDescription,
@@ -82,6 +83,12 @@ export class DualServer implements ToolServer {
 
   get description(): ServerDescription | undefined {
     return this.#description;
+  }
+
+  /** Undefined where calls may go to two: none of them is then the one that takes a call. */
+  get process(): OwnProcess | undefined {
+    const [only, second] = this.#spoken;
+    return only === undefined || second !== undefined ? undefined : this.#links[only].process;
   }
 
   /** The eras in which it can be called now. */

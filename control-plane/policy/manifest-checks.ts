@@ -1,7 +1,8 @@
 // What a schema cannot say about a manifest: references that must exist, exclusive choices, and secrets that must not be written down.
 
 import { actionId, PLAIN_METHODS, parseActionId, TOOL_METHOD } from '../../domain/action.ts';
-import { type FactSpec, type Manifest, type ManifestRemote, SCOPE } from './manifest.ts';
+import { checkAgents, checkCallees, checkOperators } from './agent-checks.ts';
+import type { FactSpec, Manifest, ManifestRemote } from './manifest.ts';
 import { METHOD_KEY } from './methods.ts';
 import { nearest } from './nearest.ts';
 import { isAbsolutePath } from './path-fact.ts';
@@ -23,107 +24,6 @@ export function checkManifest(manifest: Manifest, document: YamlDocument): Probl
     ...checkFacts(manifest, document),
     ...checkGroups(manifest, document),
   ];
-}
-
-/** An agent behind a server gets tokens that nobody else can use, and starts nothing by itself. */
-function checkCallees(manifest: Manifest, document: YamlDocument): Problem[] {
-  return Object.entries(manifest.servers).flatMap(([server, { agent: name }]) => {
-    if (name === undefined) return [];
-    const path = ['servers', server, 'agent'];
-    const agent = Object.hasOwn(manifest.agents, name) ? manifest.agents[name] : undefined;
-    if (agent === undefined) {
-      const suggestion = nearest(name, Object.keys(manifest.agents));
-      return [document.problem(path, `there is no agent "${name}"`, { suggestion })];
-    }
-    const { auth, root } = agent;
-    const bound = auth !== 'local' && (auth.apiKey !== undefined || auth.jwt?.proofKey !== undefined);
-    return [
-      ...(root ? [document.problem(path, `the agent "${name}" works for others: say "root: false" of it`)] : []),
-      ...(bound
-        ? []
-        : [
-            document.problem(path, `the agent "${name}" needs an apiKey, or a jwt with the thumbprint of its proofKey`),
-          ]),
-    ];
-  });
-}
-
-function checkAgents(manifest: Manifest, document: YamlDocument): Problem[] {
-  const problems: Problem[] = [];
-  const owners = new Map<string, string>();
-  for (const [name, agent] of Object.entries(manifest.agents)) {
-    const { roles, auth } = agent;
-    const path = ['agents', name];
-    for (const [index, role] of roles.entries()) {
-      if (roles.indexOf(role) !== index) {
-        problems.push(document.problem([...path, 'roles', index], `the role "${role}" is named twice`));
-      }
-    }
-    if (agent.withoutToken === 'root' && !agent.root) {
-      problems.push(
-        document.problem([...path, 'withoutToken'], 'an agent that may not start a chain cannot be its root'),
-      );
-    }
-    // Several agents may be local: which one a client is, its own command line says (`--agent`).
-    if (auth === 'local') continue;
-    if ((auth.apiKey === undefined) === (auth.jwt === undefined)) {
-      problems.push(document.problem([...path, 'auth'], 'an agent proves itself in exactly one way: apiKey or jwt'));
-      continue;
-    }
-    const credential = credentialText(auth);
-    const owner = owners.get(credential);
-    if (owner !== undefined) {
-      problems.push(
-        document.problem([...path, 'auth'], `the agents "${owner}" and "${name}" have the same credential`),
-      );
-    }
-    owners.set(credential, name);
-    if (auth.jwt !== undefined) {
-      const issuers = manifest.identity.jwt.map(({ issuer }) => issuer);
-      const { issuer, claims } = auth.jwt;
-      if (!(claims?.scope ?? '').split(' ').every((word) => word === '' || SCOPE.test(word))) {
-        problems.push(document.problem([...path, 'auth', 'jwt', 'claims', 'scope'], 'not a list of scopes'));
-      }
-      if (issuers.length === 0) {
-        problems.push(document.problem([...path, 'auth', 'jwt'], 'no issuer is trusted: add one under identity.jwt'));
-      } else if (issuer === undefined && issuers.length > 1) {
-        problems.push(
-          document.problem([...path, 'auth', 'jwt'], 'several issuers are trusted: say which with "issuer"'),
-        );
-      } else if (issuer !== undefined && !issuers.includes(issuer)) {
-        problems.push(
-          document.problem([...path, 'auth', 'jwt', 'issuer'], `the issuer "${issuer}" is not under identity.jwt`, {
-            suggestion: nearest(issuer, issuers),
-          }),
-        );
-      }
-    }
-  }
-  return problems;
-}
-
-/** Whoever may stop agents must not be one of them. */
-function checkOperators({ agents, operators = {} }: Manifest, document: YamlDocument): Problem[] {
-  const owners = new Map<string, string>();
-  for (const [name, { auth }] of Object.entries(agents)) {
-    if (auth !== 'local' && auth.apiKey !== undefined) owners.set(auth.apiKey, `the agent "${name}"`);
-  }
-  return Object.entries(operators).flatMap(([name, { apiKey }]) => {
-    const owner = owners.get(apiKey);
-    owners.set(apiKey, `the operator "${name}"`);
-    if (owner === undefined) return [];
-    return [document.problem(['operators', name, 'apiKey'], `this is the key of ${owner} too`)];
-  });
-}
-
-function credentialText(auth: Exclude<Manifest['agents'][string]['auth'], 'local'>): string {
-  if (auth.apiKey !== undefined) return auth.apiKey;
-  return JSON.stringify([
-    'jwt',
-    auth.jwt?.issuer ?? null,
-    auth.jwt?.sub,
-    Object.entries(auth.jwt?.claims ?? {}).sort(),
-  ]);
 }
 
 function checkIdentity(manifest: Manifest, document: YamlDocument): Problem[] {

@@ -56,7 +56,7 @@ const apiKeyDigest = z
 
 const auth = z.union(
   [
-    z.literal('local'),
+    z.enum(['local', 'process']),
     z.strictObject({
       apiKey: apiKeyDigest.optional(),
       jwt: z
@@ -73,7 +73,7 @@ const auth = z.union(
         .optional(),
     }),
   ],
-  { error: 'an agent proves itself with local, { apiKey: "sha256:..." } or { jwt: { sub: ... } }' },
+  { error: 'an agent proves itself with local, process, { apiKey: "sha256:..." } or { jwt: { sub: ... } }' },
 );
 
 const limitsOf = <T extends z.ZodType>(limit: T) =>

@@ -2,12 +2,15 @@
 // It promises an exact environment, a bounded memory, and that nothing of the group is left when it has closed. A grandchild that makes
 // itself a session of its own escapes the group; only a sandbox can hold that.
 
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Duplex, Readable, Writable } from 'node:stream';
+import { Defect } from '../../../domain/defect.ts';
+import type { OwnProcess } from '../../../proxy/tool-server.ts';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
 import { quoted } from '../unparsed.ts';
 import { Lines } from './lines.ts';
 import { withParentDeathSignal } from './parent-death.ts';
+import { processKey } from './process-key.ts';
 import { StderrTail } from './stderr-tail.ts';
 
 export interface ProcessSpec {
@@ -19,7 +22,15 @@ export interface ProcessSpec {
   readonly env: Readonly<Record<string, string>>;
   readonly setpriv: string | undefined;
   readonly onStderr: (bytes: Uint8Array) => void;
+  /** Takes the other end of a connection that the process gets as descriptor 3. It gets none when absent. */
+  readonly adopt?: Adopt | undefined;
 }
+
+/** Serves what a process that we started says on the connection that it alone was given. The connection ends with the process. */
+export type Adopt = (connection: Duplex, key: string) => OwnProcess;
+
+/** The descriptor of that connection, in the process. */
+export const CONNECTION_FD = 3;
 
 export interface ProcessLimits {
   /** What may wait for a server that does not read. */
@@ -46,7 +57,13 @@ export const PROCESS_LIMITS: ProcessLimits = {
 
 export class ProcessPipe implements MessagePipe {
   readonly stderr: StderrTail;
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  /** The process, where it has a connection of its own. */
+  readonly own: OwnProcess | undefined;
+  readonly #child: ChildProcess;
+  readonly #stdin: Writable;
+  readonly #stdout: Readable;
+  readonly #stderr: Readable;
+  readonly #connection: Duplex | undefined;
   readonly #limits: ProcessLimits;
   readonly #gone: Promise<void>;
   #why: string | undefined;
@@ -61,11 +78,18 @@ export class ProcessPipe implements MessagePipe {
     this.#child = spawn(command, args, {
       cwd: spec.cwd,
       env: spec.env,
-      stdio: 'pipe',
+      // Each is open in this process alone: what else we start inherits none of them.
+      stdio: spec.adopt === undefined ? 'pipe' : ['pipe', 'pipe', 'pipe', 'pipe'],
       detached: true,
       windowsHide: true,
     });
     const { stdin, stdout, stderr } = this.#child;
+    if (stdin === null || stdout === null || stderr === null) throw new Defect('a process without its pipes');
+    this.#stdin = stdin;
+    this.#stdout = stdout;
+    this.#stderr = stderr;
+    this.#connection = this.#child.stdio[CONNECTION_FD] as Duplex | undefined;
+    this.own = this.#adopted(spec.adopt);
     const lines = new Lines(handlers, limits.discardBytesMax, () => this.destroy('it wrote a line without an end'));
     stdout.on('data', (chunk: Buffer) => lines.push(chunk));
     // Without its output nothing can be answered. An exit that is about to be reported explains more, so it goes first.
@@ -90,6 +114,8 @@ export class ProcessPipe implements MessagePipe {
       });
       this.#child.on('exit', (code, signal) => {
         this.#exited = true;
+        // Whoever else holds the other end is not the process.
+        this.#connection?.destroy();
         this.#why ??=
           signal === null ? `it ended with exit code ${code}${this.#lastWords()}` : `it was ended by ${signal}`;
         // What the server left behind in its group goes with it; then its output ends and 'close' follows.
@@ -105,7 +131,7 @@ export class ProcessPipe implements MessagePipe {
   }
 
   send(text: string, _exchange?: Exchange): Handover {
-    const { stdin } = this.#child;
+    const stdin = this.#stdin;
     if (this.#ending || this.#exited || this.#closing !== undefined || !stdin.writable) return 'closed';
     const waiting = stdin.writableLength;
     if (waiting > 0 && waiting + text.length > this.#limits.stdinBytesMax) return 'full';
@@ -130,7 +156,8 @@ export class ProcessPipe implements MessagePipe {
 
   async #closeInOrder(): Promise<void> {
     this.#why ??= 'it was stopped';
-    this.#child.stdin.end();
+    this.#stdin.end();
+    this.#connection?.end();
     if (await this.#goneWithin(this.#limits.closeGraceMs)) return;
     this.#signalGroup('SIGTERM');
     if (await this.#goneWithin(this.#limits.termGraceMs)) return;
@@ -159,9 +186,19 @@ export class ProcessPipe implements MessagePipe {
   }
 
   #dropStreams(): void {
-    this.#child.stdin.destroy();
-    this.#child.stdout.destroy();
-    this.#child.stderr.destroy();
+    this.#stdin.destroy();
+    this.#stdout.destroy();
+    this.#stderr.destroy();
+  }
+
+  #adopted(adopt: Adopt | undefined): OwnProcess | undefined {
+    const connection = this.#connection;
+    if (adopt === undefined || connection === undefined) return undefined;
+    connection.on('error', () => undefined);
+    const { pid } = this.#child;
+    if (pid !== undefined) return adopt(connection, processKey(pid));
+    connection.destroy();
+    return undefined;
   }
 
   #lastWords(): string {

@@ -10,7 +10,7 @@ import type { OpenPipe } from '../ports.ts';
 import { resolveCommand, whyNotFolder } from './command.ts';
 import { serverEnvironment, type Variables } from './environment.ts';
 import { findParentDeathSignal } from './parent-death.ts';
-import { PROCESS_LIMITS, type ProcessLimits, ProcessPipe } from './process-pipe.ts';
+import { type Adopt, CONNECTION_FD, PROCESS_LIMITS, type ProcessLimits, ProcessPipe } from './process-pipe.ts';
 
 export interface StdioServerConfig {
   readonly name: string;
@@ -31,7 +31,12 @@ export interface StdioServerSurroundings {
   readonly processLimits?: Partial<ProcessLimits>;
   /** From findParentDeathSignal(), which is asked here when this is absent. */
   readonly setpriv?: string | undefined;
+  /** For a server that is an agent: serves what each process of it says over a connection of its own. */
+  readonly adopt?: Adopt | undefined;
 }
+
+/** Tells a process which descriptor its connection to the gate is. */
+const CONNECTION_VARIABLE = 'PORTCULLIS_FD';
 
 export interface StdioToolServer extends Connection {
   /** The running process, for attestation. */
@@ -44,7 +49,7 @@ export function stdioToolServer(
   surroundings: StdioServerSurroundings,
   era: Era = 'legacy',
 ): StdioToolServer {
-  const { clientInfo, listener = {}, ourEnvironment = process.env } = surroundings;
+  const { clientInfo, listener = {}, ourEnvironment = process.env, adopt } = surroundings;
   const setpriv = 'setpriv' in surroundings ? surroundings.setpriv : findParentDeathSignal();
   const limits = { ...PROCESS_LIMITS, ...surroundings.processLimits };
   let pipe: ProcessPipe | undefined;
@@ -57,7 +62,9 @@ export function stdioToolServer(
     const command = resolveCommand(config.command, environment.env.PATH, cwd);
     if (!command.ok) throw new Error(command.reason);
     const onStderr = (bytes: Uint8Array) => listener.onStderr?.(bytes);
-    const spec = { file: command.file, args: config.args ?? [], cwd, env: environment.env, setpriv, onStderr };
+    const env =
+      adopt === undefined ? environment.env : { ...environment.env, [CONNECTION_VARIABLE]: `${CONNECTION_FD}` };
+    const spec = { file: command.file, args: config.args ?? [], cwd, env, setpriv, onStderr, adopt };
     pipe = new ProcessPipe(spec, limits, handlers);
     return pipe;
   };
@@ -67,6 +74,7 @@ export function stdioToolServer(
     clientInfo,
     limits: { ...UPSTREAM_LIMITS, ...surroundings.limits },
     listener,
+    process: () => pipe?.own,
     ...(era === 'modern' ? { begin: (options) => new ModernSession({ ...options, streams: false }) } : {}),
   });
   return Object.assign(connection, { pid: () => (connection.description === undefined ? undefined : pipe?.pid) });

@@ -196,6 +196,38 @@ describe('a manifest', () => {
       ['p.yaml:2:81: "dpop": must be one of required, accepted'],
     ],
     [
+      'a process that nothing starts',
+      `${BASE}agents:\n  a: { root: false, auth: process }\n`,
+      ['p.yaml:3:27: no server is the agent "a": say "agent: a" of the one that is started for it'],
+    ],
+    [
+      'a process somewhere else',
+      `${BASE}agents:\n  a: { root: false, auth: process }\nservers:\n  s: { http: { url: "https://s" }, agent: a }\n`,
+      ['p.yaml:5:43: only a stdio server is a process that the gate starts'],
+    ],
+    [
+      'an agent that is two processes',
+      `${BASE}agents:\n  a: { root: false, auth: process }\nservers:\n  s: { stdio: { command: c, era: both }, agent: a }\n`,
+      ['p.yaml:5:34: an agent that is a process is one process: say "legacy" or "modern", or leave it to be found out'],
+    ],
+    [
+      'a process that starts chains of its own',
+      `${BASE}agents:\n  a: { auth: process }\nservers:\n  s: { stdio: { command: c }, agent: a }\n`,
+      ['p.yaml:5:38: the agent "a" works for others: say "root: false" of it'],
+    ],
+    [
+      'guesses about whoever is not a process of ours',
+      `${BASE}agents:\n  a: { auth: local, withoutToken: infer }\n`,
+      ['p.yaml:3:35: only of a process that the gate started it is known what it works on: say "auth: process"'],
+    ],
+    [
+      'a way to prove oneself that there is not',
+      `${BASE}agents:\n  a: { auth: spawned }\n`,
+      [
+        'p.yaml:3:14: "auth": an agent proves itself with local, process, { apiKey: "sha256:..." } or { jwt: { sub: ... } }',
+      ],
+    ],
+    [
       'a token of nobody',
       `${BASE}agents:\n  a: { auth: { jwt: { sub: s } } }\n`,
       ['p.yaml:3:21: no issuer is trusted: add one under identity.jwt'],
