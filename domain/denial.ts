@@ -169,6 +169,12 @@ export const DENIALS = {
     'lineage_discontinuity',
     'a call cannot give more authority than it has',
   ),
+  LINEAGE_MISMATCH: row(
+    121,
+    'message',
+    'lineage_discontinuity',
+    'the message and its header show different lineage tokens',
+  ),
   LINEAGE_PARENT_ENDED: row(120, 'any', 'lineage_discontinuity', 'the call that this one belongs to has ended'),
 
   // After the intent. The tool may have run; the client is denied its result.

@@ -7,6 +7,8 @@ import { isJsonObject, type Json, type JsonObject } from '../domain/json.ts';
 export const META_PREFIX = 'dev.portcullis/';
 /** Where a callee gets the token that it shows with its own calls. */
 export const LINEAGE_KEY = `${META_PREFIX}lineage`;
+/** The same as a header of HTTP, for those who do not get at `_meta`. In lower case, as it is looked up. */
+export const LINEAGE_HEADER = 'portcullis-lineage';
 /** Where a caller hands on less than it has. */
 export const SCOPE_KEY = `${META_PREFIX}scope`;
 

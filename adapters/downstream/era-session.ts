@@ -19,6 +19,7 @@ import type { Enforcement } from '../../proxy/enforcement.ts';
 import { DEFAULT_JSON_LIMITS } from '../../proxy/limits.ts';
 import { isServedRevision } from '../../proxy/method-table.ts';
 import type { Era } from '../../proxy/tool-server.ts';
+import { withCarried } from './carried.ts';
 import { LegacySession } from './legacy/legacy-session.ts';
 import { ModernSession } from './modern/modern-session.ts';
 import { OpenRounds } from './modern/open-rounds.ts';
@@ -70,10 +71,12 @@ export class EraSession implements ClientSession {
   async receive(message: Uint8Array, reply: Reply, delivery?: Delivery): Promise<void> {
     const parsed = parseStrictJson(message, DEFAULT_JSON_LIMITS);
     if (parsed.ok) {
-      const { value } = parsed;
-      return this.#eraOf(value, delivery?.headers) === 'modern'
-        ? this.#modern.handle(value, reply, delivery)
-        : this.#legacy.handle(value, message.byteLength, reply);
+      const era = this.#eraOf(parsed.value, delivery?.headers);
+      const carried = withCarried(parsed.value, delivery?.headers);
+      if ('mismatched' in carried) return this.#mismatched(carried.mismatched, era, reply);
+      return era === 'modern'
+        ? this.#modern.handle(carried.message, reply, delivery)
+        : this.#legacy.handle(carried.message, message.byteLength, reply);
     }
     const detail = `${parsed.reason} at byte ${parsed.offset}`;
     if (parsed.reason === 'too_large') return this.refuse('MESSAGE_TOO_LARGE', detail, reply);
@@ -85,6 +88,14 @@ export class EraSession implements ClientSession {
     return isModernVersion(delivery?.headers)
       ? this.#modern.refuse(deny(code, detail), reply)
       : this.#legacy.refuse(code, detail, reply);
+  }
+
+  #mismatched({ id, method }: JsonObject, era: Era, reply: Reply): Promise<void> {
+    const [code, detail] = ['LINEAGE_MISMATCH', 'another token in the header'] as const;
+    const asked = typeof id === 'string' || typeof id === 'number' ? id : null;
+    return era === 'modern'
+      ? this.#modern.refuse(deny(code, detail), reply, asked, String(method))
+      : this.#legacy.refuse(code, detail, reply, asked, String(method));
   }
 
   stopListening(): void {

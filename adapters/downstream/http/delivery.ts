@@ -2,10 +2,12 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Delivery } from '../../../proxy/client-port.ts';
+import { LINEAGE_HEADER } from '../../../proxy/own-name.ts';
 
 export function deliveryOf({ headers }: IncomingMessage, response: ServerResponse, until?: number): Delivery {
   const own = Object.entries(headers).filter(
-    (header): header is [string, string] => header[0].startsWith('mcp-') && typeof header[1] === 'string',
+    (header): header is [string, string] =>
+      (header[0].startsWith('mcp-') || header[0] === LINEAGE_HEADER) && typeof header[1] === 'string',
   );
   return {
     headers: Object.fromEntries(own),

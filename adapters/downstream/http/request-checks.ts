@@ -4,6 +4,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { DenialCode } from '../../../domain/denial.ts';
 import { isServedRevision, MODERN_REVISION } from '../../../proxy/method-table.ts';
+import { LINEAGE_HEADER } from '../../../proxy/own-name.ts';
 
 /** A refusal in the words of HTTP. It goes to whoever is on the line, so it names nothing that he did not send himself. */
 export interface HttpRefusal {
@@ -55,6 +56,7 @@ export function checkForm(request: IncomingMessage): HttpRefusal | undefined {
     (method === 'POST' ? checkAccept(headers.accept, ['application/json', 'text/event-stream']) : undefined) ??
     (method === 'GET' ? checkAccept(headers.accept, ['text/event-stream']) : undefined) ??
     checkMirrors(rawHeaders) ??
+    checkLineageHeader(rawHeaders) ??
     // A message that names a revision we do not know is told by its own error which ones there are.
     (method === 'POST' ? undefined : checkRevision(headers['mcp-protocol-version']))
   );
@@ -91,6 +93,13 @@ export function checkRepeatedHeaders(rawHeaders: readonly string[]): HttpRefusal
 
 /** The error of 2026-07-28 for headers that do not say what the message says. */
 const MISMATCH = { code: -32020, denial: 'HEADER_MISMATCH' } as const;
+
+/** Joined they would be one token that neither is. */
+export function checkLineageHeader(rawHeaders: readonly string[]): HttpRefusal | undefined {
+  const isIt = (name: string, index: number): boolean => index % 2 === 0 && name.toLowerCase() === LINEAGE_HEADER;
+  if (rawHeaders.filter(isIt).length < 2) return undefined;
+  return { status: 400, message: `Repeated header: ${LINEAGE_HEADER}`, denial: 'LINEAGE_TOKEN' };
+}
 
 /** Of two headers that mirror a message one hop could read the first and another the second; joined they could even agree with it. */
 export function checkMirrors(rawHeaders: readonly string[]): HttpRefusal | undefined {

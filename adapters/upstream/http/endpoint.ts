@@ -37,7 +37,7 @@ const RESERVED = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
-const RESERVED_PREFIXES = ['mcp-', 'sec-'];
+const RESERVED_PREFIXES = ['mcp-', 'portcullis-', 'sec-'];
 
 /** The schemes of a kind of server: the one for any network first, then the one for this machine. */
 const SCHEMES = { http: ['https', 'http'], ws: ['wss', 'ws'] } as const;

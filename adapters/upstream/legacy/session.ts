@@ -15,6 +15,7 @@ import type {
   ToolAnswer,
   ToolRun,
 } from '../../../proxy/tool-server.ts';
+import { carriedHeaders } from '../carried-headers.ts';
 import type { UpstreamLimits } from '../limits.ts';
 import { OtherEra } from '../other-era.ts';
 import type { DroppedCounts, Exchange, MessagePipe, OpenPipe, RefusedRequest } from '../ports.ts';
@@ -191,7 +192,8 @@ export class Session {
       logs: new Rate(limits.logsPerSecondMax, nowMs),
       wantsTask: wire.asksForTask(dispatch),
     };
-    const exchange: Exchange = { id, bytesMax, awaited: true };
+    const headers = carriedHeaders(dispatch.meta);
+    const exchange: Exchange = { id, bytesMax, awaited: true, ...(headers === undefined ? {} : { headers }) };
     const ended = (final: ToolAnswer): void => {
       this.#requests.forgetToken(token);
       this.#asked.callEnded(call);

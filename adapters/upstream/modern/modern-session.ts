@@ -16,6 +16,7 @@ import type {
   ToolDefinition,
   ToolRun,
 } from '../../../proxy/tool-server.ts';
+import { carriedHeaders } from '../carried-headers.ts';
 import { OFFER_LISTS, readOffers } from '../legacy/offer-list.ts';
 import { ProgressGuard } from '../legacy/progress.ts';
 import { Rate } from '../legacy/rate.ts';
@@ -168,7 +169,7 @@ export class ModernSession implements UpstreamSession {
       bytesMax: dispatch.outputBytesMax,
       text: (own) => callText(own, token, { ...dispatch, meta }),
       use: call,
-      ...(streams ? { headers: this.#headers(method, body) } : {}),
+      ...(streams ? { headers: { ...this.#headers(method, body), ...carriedHeaders(dispatch.meta) } } : {}),
       settle: (given) => {
         this.#byToken.delete(token);
         settle(this.#answered(neutralAnswer(given, manner)));

@@ -207,7 +207,7 @@ export class SsePipe implements MessagePipe {
       exchange.held = undefined;
       if (exchange.awaited) this.#handlers.onExchangeRefused(exchange.id, detail);
     };
-    const headers = { accept: '*/*' };
+    const headers = { accept: '*/*', ...exchange?.headers };
     const open = this.#requests.send({ method: 'POST', url, headers, body }, answered, failed, refused);
     // An exchange that is abandoned lets go of what still waits to be taken.
     if (exchange !== undefined) exchange.held = open;

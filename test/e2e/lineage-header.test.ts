@@ -1,0 +1,174 @@
+// The token of a chain as a header of HTTP: from the gate to servers that are agents, and back from them, in both eras.
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { generateApiKey } from '../../adapters/identity/api-key.ts';
+import type { JsonObject } from '../../domain/json.ts';
+import { proves } from '../guarantees.ts';
+import { closeInstallations, type Installation, installation, type RunningCommand } from '../support/cli.ts';
+import { urlOf } from '../support/counter-gate.ts';
+import { callsOf } from '../support/evidence.ts';
+import { exchange } from '../support/raw-exchange.ts';
+import { denialOf, INITIALIZE, RawHttp, textOf } from '../support/raw-mcp.ts';
+import { RawModern } from '../support/raw-modern.ts';
+import { ScriptedAgent } from '../support/scripted-agent.ts';
+
+const KEY = 'dev.portcullis/lineage';
+const HEADER = 'portcullis-lineage';
+const RULES = `@id("all") @reason("who calls whom is not the question here")
+permit (principal, action, resource);
+`;
+
+const planner = generateApiKey();
+const working = generateApiKey();
+const agents = {
+  legacy: new ScriptedAgent('legacy'),
+  modern: new ScriptedAgent('modern'),
+  sse: new ScriptedAgent('sse'),
+  tool: new ScriptedAgent('legacy'),
+};
+let at: Installation;
+let gate: RunningCommand;
+let url: string;
+let asPlanner: RawHttp;
+
+beforeAll(async () => {
+  at = installation();
+  const places = await Promise.all(
+    Object.entries(agents).map(
+      async ([name, agent]): Promise<[string, JsonObject]> => [
+        name,
+        { ...(await agent.listen()), ...(name === 'tool' ? {} : { agent: 'worker' }) },
+      ],
+    ),
+  );
+  at.configure(
+    {
+      agents: {
+        planner: { auth: { apiKey: planner.digest } },
+        worker: { root: false, auth: { apiKey: working.digest } },
+      },
+      servers: Object.fromEntries(places),
+    },
+    RULES,
+  );
+  gate = at.start(['serve', '--name', 'header', '--http', '127.0.0.1:0']);
+  await gate.says('open: 4 server(s)');
+  url = await urlOf(gate);
+  asPlanner = new RawHttp(url, { authorization: `Bearer ${planner.key}` });
+  await asPlanner.initialize();
+}, 60_000);
+
+afterAll(async () => {
+  await gate?.stop();
+  await Promise.all(Object.values(agents).map((agent) => agent.close()));
+  await closeInstallations();
+});
+
+/** What a client with these headers is answered, in an era, when it calls the tool that is no agent. */
+async function tried(era: string, headers: Record<string, string>, meta?: JsonObject): Promise<string> {
+  const own = { authorization: `Bearer ${working.key}`, ...headers };
+  if (era === 'modern') {
+    const reply = await new RawModern(url, own).call('tool__work', {}, meta === undefined ? {} : { meta });
+    return denialOf(reply) ?? textOf(reply);
+  }
+  const client = new RawHttp(url, own);
+  await client.initialize();
+  const reply = await client.ask('tools/call', {
+    name: 'tool__work',
+    arguments: {},
+    ...(meta === undefined ? {} : { _meta: meta }),
+  });
+  return denialOf(reply) ?? textOf(reply);
+}
+
+describe.each(['legacy', 'modern'])('a lineage token in a header, in the %s era', (era) => {
+  proves(
+    'G11',
+    'counts as one in the message, and is refused where both are there and differ',
+    async () => {
+      const outcomes: string[] = [];
+      const before = agents.tool.calls.length;
+      agents.legacy.work = async ({ meta }) => {
+        const token = String(meta[KEY]);
+        outcomes.push(await tried(era, {}));
+        outcomes.push(await tried(era, { [HEADER]: `${token.slice(0, -4)}AAAA` }));
+        outcomes.push(await tried(era, { [HEADER]: 'x'.repeat(8_193) }));
+        outcomes.push(await tried(era, { [HEADER]: token }, { [KEY]: `${token}x` }));
+        outcomes.push(await tried(era, { [HEADER]: token, authorization: `Bearer ${planner.key}` }));
+        expect(agents.tool.calls.length).toBe(before);
+        outcomes.push(await tried(era, { [HEADER]: token }));
+        outcomes.push(await tried(era, { [HEADER]: token }, { [KEY]: token }));
+        return 'done';
+      };
+      expect(textOf(await asPlanner.call('legacy__work', { n: era.length }))).toBe('done');
+      expect(outcomes).toEqual([
+        'LINEAGE_MISSING',
+        'LINEAGE_TOKEN',
+        'LINEAGE_TOKEN',
+        'LINEAGE_MISMATCH',
+        'LINEAGE_BEARER',
+        'done',
+        'done',
+      ]);
+    },
+    60_000,
+  );
+
+  proves(
+    'G4',
+    'is refused when it comes twice, whatever it says',
+    async () => {
+      const modern = era === 'modern' ? 'mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/list\r\n' : '';
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE });
+      const head = `POST /mcp HTTP/1.1\r\nhost: ${new URL(url).host}\r\nauthorization: Bearer ${working.key}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\n${modern}content-length: ${body.length}\r\n`;
+      const port = Number(new URL(url).port);
+      const { status, body: said } = await exchange(
+        port,
+        `${head}${HEADER}: a\r\nPortcullis-Lineage: a\r\n\r\n${body}`,
+      );
+      expect([status, JSON.parse(said)]).toMatchObject([400, { error: { message: `Repeated header: ${HEADER}` } }]);
+      expect((await callsOf(at, 'header')).at(-1)).toMatchObject({ agent: 'worker', code: 'LINEAGE_TOKEN' });
+    },
+    60_000,
+  );
+});
+
+describe('a server', () => {
+  it.each(['legacy', 'modern', 'sse'] as const)(
+    'that is an agent (%s) gets its token in a header too',
+    async (flavour) => {
+      agents[flavour].work = async () => 'done';
+      expect(textOf(await asPlanner.call(`${flavour}__work`, {}))).toBe('done');
+      const { headers, meta } = agents[flavour].calls.at(-1) ?? {};
+      expect(meta?.[KEY]).toMatch(/^eyJ/);
+      expect(headers?.[HEADER]).toBe(meta?.[KEY]);
+    },
+  );
+
+  it('that is no agent gets none, whatever its client says', async () => {
+    const client = new RawHttp(url, { authorization: `Bearer ${planner.key}`, [HEADER]: '' });
+    await client.initialize();
+    client.headers[HEADER] = 'eyJhbGciOiJFZDI1NTE5In0.e30.AAAA';
+    expect(denialOf(await client.call('tool__work', {}))).toBe('LINEAGE_TOKEN');
+    expect(
+      agents.tool.calls.every(({ headers, meta }) => headers[HEADER] === undefined && meta[KEY] === undefined),
+    ).toBe(true);
+  });
+});
+
+it('no token is in the ledger or in what the gate says', () => {
+  const tokens = [...agents.legacy.calls, ...agents.modern.calls].map(({ meta }) => String(meta[KEY]));
+  expect(tokens.length).toBeGreaterThan(1);
+  const kept = [gate.stderr, gate.stdout, ...textsUnder(join(at.home, 'state'))];
+  for (const token of tokens) expect(kept.some((text) => text.includes(token))).toBe(false);
+});
+
+function textsUnder(folder: string): string[] {
+  return readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name);
+    const stat = statSync(path);
+    return stat.isDirectory() ? textsUnder(path) : stat.isFile() ? [readFileSync(path, 'latin1')] : [];
+  });
+}
