@@ -7,6 +7,7 @@ import type { Principal } from '../domain/principal.ts';
 import type { Scope } from '../domain/scope.ts';
 import type { Callee } from '../proxy/call-tree.ts';
 import type { OwnProcess } from '../proxy/tool-server.ts';
+import { issuersOf } from './peers.ts';
 
 /** Without a manifest an agent may do what its principal says; nothing is allowed then anyway. */
 export function termsOf(manifest: Manifest | undefined, { agent: name, root }: Principal): AgentTerms {
@@ -28,5 +29,6 @@ export function calleeOf(
     return process === undefined ? undefined : { agent: name, cnf: { conn: process.connection }, process: process.key };
   const { apiKey, jwt } = agent.auth;
   if (apiKey !== undefined) return { agent: name, cnf: { conn: connectionDigest('api_key', apiKey) } };
-  return jwt?.proofKey === undefined ? undefined : { agent: name, cnf: { jkt: jwt.proofKey } };
+  const peers = manifest === undefined ? [] : issuersOf(manifest, agent.peers ?? []);
+  return jwt?.proofKey === undefined ? undefined : { agent: name, cnf: { jkt: jwt.proofKey }, peers };
 }

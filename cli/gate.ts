@@ -3,6 +3,7 @@
 import { randomBytes, sha256, Verifier } from '../adapters/crypto/node-crypto.ts';
 import { EraSession } from '../adapters/downstream/era-session.ts';
 import { OpenRounds } from '../adapters/downstream/modern/open-rounds.ts';
+import type { PeerFront } from '../adapters/downstream/ws/ws-front.ts';
 import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.ts';
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
@@ -40,8 +41,9 @@ import type { Configuration } from './configuration.ts';
 import { GateFacts } from './gate-facts.ts';
 import { openHalt } from './halt.ts';
 import { credentialsFile, type GateFolder } from './home.ts';
-import { type GateKeys, openGeneration } from './ledger.ts';
+import { type GateKeys, openGeneration, originOf } from './ledger.ts';
 import { reasonOf } from './output.ts';
+import { openPeers } from './peers.ts';
 import { openPins } from './pins.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { ProcessAgents } from './process-agents.ts';
@@ -74,6 +76,8 @@ export interface RunningGate {
   readonly enforcement: Enforcement;
   readonly governance: Governance;
   readonly sessions: ClientSessions;
+  /** Takes in the gates that dial this one; undefined where none may. */
+  readonly peers: PeerFront | undefined;
   readonly authority: WorkerAuthority;
   /** Resolves once the revocation outlives the gate and everything that it means has stopped. Rejects when that is not known. */
   revoke(kind: RevocationKind, id: string, by?: string): Promise<{ readonly number: number; readonly stopped: number }>;
@@ -200,19 +204,37 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const audience = permitAudience(keys.instance, boot);
   const gateKey = new Verifier();
   gateKey.register(keys.gate.publicKey);
-  const tree = new CallTree({
-    registry: new LineageRegistry({ revocations, peers: { state: () => 'unknown' } }),
+  const signer = { kid: keys.gate.kid, sign: keys.gate.sign, sha256 };
+  const peers = await openPeers(options.configuration?.manifest, {
     clock,
     crypto,
-    signer: { kid: keys.gate.kid, sign: keys.gate.sign, sha256 },
+    signer,
+    issuer,
+    boot,
+    log: originOf(keys, folder.name),
+    stopUnder: (...meant) => tree.stopUnder(...meant),
+    stopChain: (kind, id) => void tree.revoke(kind, id),
+    record: (entry) =>
+      void keeper
+        .append(entry, [])
+        .catch((error: unknown) => note(`${entry.type} could not be recorded: ${reasonOf(error)}`)),
+    note,
+  });
+  const tree: CallTree = new CallTree({
+    registry: new LineageRegistry({ revocations, peers: peers.liveness }),
+    clock,
+    crypto,
+    signer,
     reader: {
-      audience,
-      verify: (by, kid, input, signature) => (by === issuer ? gateKey.verify(kid, input, signature) : undefined),
+      // Only a token of ours is for this very start.
+      audience: (by) => (by === issuer ? audience : issuer),
+      verify: (by, ...signed) => (by === issuer ? gateKey.verify(...signed) : peers.verify(by, ...signed)),
       sha256,
-      clockDriftMs: () => 0,
+      clockDriftMs: peers.clockDriftMs,
     },
     issuer,
     audiences: [audience],
+    ...(peers.elsewhere === undefined ? {} : { peers: peers.elsewhere }),
     terms: (principal) => termsOf(options.configuration?.manifest, principal),
     callee: (server, process) => calleeOf(options.configuration?.manifest, server, process),
   });
@@ -317,8 +339,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     closed,
   );
   servers.start();
+  peers.start();
 
   return {
+    peers: peers.front,
     enforcement,
     governance,
     authority,
@@ -354,6 +378,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       policy.close();
       await processAgents.close();
       await enforcement.stopAll({ type: 'call.cancelled', by: 'shutdown' });
+      peers.close();
       await Promise.all([pool.stop(), servers.stop()]);
       await authority.close();
       await keeper.close();

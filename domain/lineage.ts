@@ -3,6 +3,7 @@
 import { encodeBase64url } from './base64url.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { Digest, Sha256 } from './digest.ts';
+import type { LedgerPosition } from './feed-message.ts';
 import type { CallId } from './ids.ts';
 import type { Scope } from './scope.ts';
 
@@ -17,6 +18,8 @@ export interface Lineage {
   readonly joined?: readonly CallId[];
   /** The gate that the parent runs at, where that is not this one. */
   readonly issuer?: string;
+  /** The intent of the parent there, as that gate told it. */
+  readonly entry?: LedgerPosition;
   /** The parent's link in the hash chain. */
   readonly above?: Digest;
   /** The agents from the root's to the parent's. */

@@ -17,11 +17,12 @@ import { type Denial, type DenialCode, deny } from '../domain/denial.ts';
 import { type CallId, ulid } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { chainLink, type Lineage, rootLineage } from '../domain/lineage.ts';
-import type { LineageTokenClaims } from '../domain/lineage-token.ts';
+import { type LineageTokenClaims, readLineageToken } from '../domain/lineage-token.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Scope } from '../domain/scope.ts';
 import type { Placing } from './captured-call.ts';
 import { LINEAGE_KEY } from './own-name.ts';
+import type { Intent, Peers } from './peers.ts';
 import type { Clock, GateCrypto } from './ports.ts';
 import type { OwnProcess } from './tool-server.ts';
 
@@ -31,7 +32,15 @@ export interface Callee {
   readonly cnf: LineageTokenClaims['cnf'];
   /** Where it is a process that we started. */
   readonly process?: string;
+  /** Other gates at which it may show its tokens, by issuer. */
+  readonly peers?: readonly string[];
 }
+
+/** The other gates, as chains need them. */
+export type Elsewhere = Pick<
+  Peers,
+  'find' | 'expect' | 'reached' | 'running' | 'ended' | 'revoked' | 'stop' | 'joined'
+>;
 
 export interface CallTreePorts {
   readonly registry: LineageRegistry;
@@ -45,6 +54,7 @@ export interface CallTreePorts {
   readonly terms: (principal: Principal) => AgentTerms;
   /** Undefined for a server that is no agent: it gets no token. `process`: the one that takes the call, where it is one that calls back. */
   readonly callee: (server: string, process: OwnProcess | undefined) => Callee | undefined;
+  readonly peers?: Elsewhere;
 }
 
 /** A call on its way in. */
@@ -68,6 +78,10 @@ export class CallTree {
   readonly #ports: CallTreePorts;
   /** The executions that can be stopped, and what then must have ended. */
   readonly #running = new Map<CallId, { stop(code: DenialCode): void; readonly end: Promise<unknown> }>();
+  /** Those under an execution of another gate. */
+  readonly #remote = new Map<CallId, { readonly issuer: string; readonly node: CallId }>();
+  /** What other gates say when told that one is over: why its result is not released, if they do not. */
+  readonly #elsewhere = new Map<CallId, Promise<Denial | undefined>>();
 
   constructor(ports: CallTreePorts) {
     this.#ports = ports;
@@ -102,29 +116,52 @@ export class CallTree {
       timeoutMs,
     });
     if ('code' in place) return refuse(place);
-    return { lineage: lineageOf(place), refused: undefined, timeoutMs: Math.floor(place.deadline - now) };
+    const { issuer, parent: node } = place;
+    const isRemote = issuer !== undefined && node !== null;
+    if (isRemote) this.#remote.set(call, { issuer, node });
+    const entry = isRemote ? this.#ports.peers?.find(issuer, node)?.entry : undefined;
+    const lineage = { ...lineageOf(place), ...(entry === undefined ? {} : { entry }) };
+    return { lineage, refused: undefined, timeoutMs: Math.floor(place.deadline - now) };
+  }
+
+  /**
+   * A token of another gate may be here before that gate has said that its execution runs. Resolves when it has, or has not in time; undefined
+   * where nothing is to be waited for. Only who may show the token is waited for.
+   */
+  expected(token: string, principal: Principal): Promise<void> | undefined {
+    const { peers, issuer } = this.#ports;
+    const { iss } = readLineageToken(token).payload().claims ?? {};
+    if (peers === undefined || iss === issuer) return undefined;
+    const checked = this.#check(token, principal);
+    return 'code' in checked ? undefined : peers.expect(checked.claims.iss, checked.claims.lin.node);
   }
 
   /** Makes known how a placed call is stopped, until it has ended. */
   watch(call: CallId, running: { stop(code: DenialCode): void; readonly end: Promise<unknown> }): void {
     this.#running.set(call, running);
-    void running.end.then(() => this.#running.delete(call));
+    void running.end.then(() => {
+      this.#running.delete(call);
+      this.#remote.delete(call);
+      this.#elsewhere.delete(call);
+    });
   }
 
   /**
    * In the tick in which the call goes out: everything above is looked at once more. Yields what the callee gets in `_meta`: a token where it is
-   * an agent, else nothing.
+   * an agent, else nothing. `intent` is what the ledger holds of it.
    */
   handOver(
     call: CallId,
     server: string,
     narrowing: Scope | undefined,
+    intent: Intent,
     process?: OwnProcess,
   ): { readonly meta: JsonObject } | Denial {
-    const { registry, clock } = this.#ports;
+    const { registry, clock, peers } = this.#ports;
     const now = clock.monotonic();
     const callee = this.#ports.callee(server, process);
-    const token = callee === undefined ? undefined : this.#mint(call, callee, narrowing, now);
+    const reached = peers?.reached(callee?.peers ?? []) ?? [];
+    const token = callee === undefined ? undefined : this.#mint(call, callee, narrowing, now, reached);
     if (callee !== undefined && token === undefined) return deny('LINEAGE_TOKEN', 'too much for a token');
     const refused = registry.start(call, {
       now,
@@ -132,20 +169,54 @@ export class CallTree {
       ...(narrowing === undefined ? {} : { narrowing }),
       ...(token === undefined ? {} : { token: token.digest }),
     });
-    return refused ?? { meta: token === undefined ? {} : { [LINEAGE_KEY]: token.token } };
+    if (refused !== undefined) return refused;
+    const above = this.#remote.get(call);
+    if (above !== undefined) peers?.joined(above.issuer, above.node, call, intent);
+    if (token === undefined) return { meta: {} };
+    const { root, deadline } = token.standing;
+    if (reached.length > 0) peers?.running({ root, node: call, token: token.digest, intent, deadline }, reached);
+    return { meta: { [LINEAGE_KEY]: token.token } };
   }
 
-  /** The call is over: nothing joins under it any more, and everything under it is stopped. Resolves when that has ended; undefined if there is none. */
-  end(call: CallId): Promise<void> | undefined {
+  /**
+   * The call is over: nothing joins under it any more, and everything under it is stopped, here and at other gates. Resolves when that has ended, or
+   * a gate has not said so in time; undefined if there is none.
+   */
+  end(call: CallId): Promise<unknown> | undefined {
     const open = this.#ports.registry.end(call);
-    return open.length === 0 ? undefined : this.#stop(open, 'LINEAGE_PARENT_ENDED');
+    const here = open.length === 0 ? undefined : this.#stop(open, 'LINEAGE_PARENT_ENDED');
+    const there = this.#ports.peers?.ended(call);
+    if (there === undefined) return here;
+    this.#elsewhere.set(call, there);
+    return Promise.all([here, there]);
+  }
+
+  /** Why the result of a call that is over must not be released, once the gates have spoken that know of it; undefined where none does. */
+  elsewhere(call: CallId): Promise<Denial | undefined> | undefined {
+    return this.#elsewhere.get(call);
   }
 
   /** Stops everything that is meant, and resolves when it has ended. */
   async revoke(kind: RevokedThing, id: string): Promise<number> {
-    const calls = this.#ports.registry.revoke(kind, id);
+    const { registry, peers } = this.#ports;
+    const calls = registry.revoke(kind, id);
+    for (const call of calls) peers?.revoked(call);
+    if (kind === 'root' || kind === 'node') peers?.stop(kind, id);
     await this.#stop(calls, 'LINEAGE_REVOKED');
     return calls.length;
+  }
+
+  /**
+   * An execution of another gate is over, or all of its are believed to be. Stops everything under it, and resolves when that has ended and is
+   * recorded.
+   */
+  async stopUnder(issuer: string, node: CallId | undefined, code: DenialCode): Promise<void> {
+    const isMeant = (above: { issuer: string; node: CallId }) =>
+      above.issuer === issuer && (node === undefined || above.node === node);
+    // Some may have left the registry already, and are not recorded yet.
+    const under = [...this.#remote].filter(([, above]) => isMeant(above)).map(([call]) => this.#running.get(call)?.end);
+    await this.#stop(this.#ports.registry.peerEnded(issuer, node), code);
+    await Promise.all(under);
   }
 
   async #stop(calls: readonly CallId[], code: DenialCode): Promise<void> {
@@ -155,17 +226,27 @@ export class CallTree {
     await Promise.all(running.map(({ end }) => end));
   }
 
-  #read(token: string, { agent, connection, proofKey }: Principal, now: number): Presented | Denial {
-    const { reader, clock, issuer } = this.#ports;
-    const bearer = { agent, connection, ...(proofKey === undefined ? {} : { proofKey }) };
-    const checked = checkLineageToken(token, { ...reader, now: clock.now() }, bearer);
+  #read(token: string, principal: Principal, now: number): Presented | Denial {
+    const { issuer, peers } = this.#ports;
+    const checked = this.#check(token, principal);
     if ('code' in checked) return checked;
     const { claims, digest } = checked;
-    if (claims.iss === issuer) return { from: 'self', root: claims.lin.root, node: claims.lin.node, digest };
-    return remoteParent(checked, now, clock.now());
+    const { root, node } = claims.lin;
+    if (claims.iss === issuer) return { from: 'self', root, node, digest };
+    const heard = peers?.find(claims.iss, node);
+    // Of what is not known the registry says why.
+    if (heard !== undefined && (heard.token !== digest || heard.root !== root))
+      return deny('LINEAGE_UNKNOWN_PARENT', 'another token');
+    return remoteParent(checked, heard?.deadline ?? now);
   }
 
-  #mint(call: CallId, callee: Callee, narrowing: Scope | undefined, now: number) {
+  #check(token: string, { agent, connection, proofKey }: Principal): CheckedToken | Denial {
+    const { reader, clock } = this.#ports;
+    const bearer = { agent, connection, ...(proofKey === undefined ? {} : { proofKey }) };
+    return checkLineageToken(token, { ...reader, now: clock.now() }, bearer);
+  }
+
+  #mint(call: CallId, callee: Callee, narrowing: Scope | undefined, now: number, peers: readonly string[]) {
     const { registry, signer, issuer, audiences, clock, crypto } = this.#ports;
     const place = registry.standing(call, now);
     if (place === undefined) return undefined;
@@ -175,7 +256,7 @@ export class CallTree {
     const claims: LineageTokenClaims = {
       iss: issuer,
       sub: callee.agent,
-      aud: audiences,
+      aud: [...audiences, ...peers],
       iat: Math.floor(at / 1_000),
       exp: Math.ceil((at + place.deadline - now) / 1_000),
       jti: ulid(at, crypto.randomBytes(10)),
@@ -183,13 +264,13 @@ export class CallTree {
       scp: scp as unknown as LineageTokenClaims['scp'],
       cnf: callee.cnf,
     };
-    return mintLineageToken(claims, signer);
+    const minted = mintLineageToken(claims, signer);
+    return minted === undefined ? undefined : { ...minted, standing: place };
   }
 }
 
-function remoteParent({ claims, scopes }: CheckedToken, now: number, at: number): Presented {
+function remoteParent({ claims, scopes }: CheckedToken, deadline: number): Presented {
   const { root, node, depth, chain, servers, agents } = claims.lin;
-  const deadline = now + claims.exp * 1_000 - at;
   return { from: 'peer', issuer: claims.iss, root, node, depth, chain, servers, agents, scopes, deadline };
 }
 

@@ -155,6 +155,11 @@ export class Enforcement {
     return this.#ports.tree.place({ ...arriving, timeoutMs });
   }
 
+  /** Waits for what a token points at, where that is at another gate and not known here yet. Undefined where nothing is waited for. */
+  expected(token: string, principal: Principal): Promise<void> | undefined {
+    return this.#ports.tree.expected(token, principal);
+  }
+
   /**
    * Stops every execution that a revocation means, and everything under it. Resolves with their number when they have ended. The revocation itself
    * is in force before: what is not running yet will not.

@@ -90,6 +90,7 @@ interface Recorded {
   readonly permit: ExaminedPermit;
   readonly claims: VerifiedClaims['claims'];
   readonly recorder: Recorder;
+  readonly intent: Receipt;
   redeemed: boolean;
 }
 
@@ -165,6 +166,7 @@ export class Gate {
       permit: held.permit,
       claims: held.claims,
       recorder,
+      intent: receipt,
       redeemed: false,
     });
     return { recorded, seq: receipt.seq };
@@ -186,7 +188,7 @@ export class Gate {
       return deny('GOV_LEDGER_UNWRITABLE', 'the ledger was opened anew since the intent');
     const peer = this.#ports.peer(call);
     if (peer === undefined) return unavailable(call);
-    const given = this.#handOver(call, peer);
+    const given = this.#handOver(call, held.intent, peer);
     if ('code' in given) return given;
     return peer.dispatch(
       {
@@ -215,11 +217,12 @@ export class Gate {
   /** A question to a client is part of a call that has its place; it hands nothing on. */
   #handOver(
     { call, server, narrowing, askedThrough }: CapturedCall,
+    { seq, leafHash }: Receipt,
     { process }: Peer,
   ): { readonly meta: JsonObject } | Denial {
     if (askedThrough !== undefined) return { meta: {} };
     try {
-      return this.#ports.tree.handOver(call, server, narrowing, process);
+      return this.#ports.tree.handOver(call, server, narrowing, { seq, leaf: leafHash }, process);
     } catch (fault) {
       return deny('VERIFIER_FAULT', String(fault));
     }

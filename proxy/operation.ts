@@ -31,6 +31,7 @@ export async function operationOf(
   if (token !== undefined && typeof token !== 'string') return deny('MESSAGE_MALFORMED', `${LINEAGE_KEY} is no text`);
   const narrowing = scope === undefined ? undefined : readScope(scope);
   if (scope !== undefined && narrowing === undefined) return deny('MESSAGE_MALFORMED', `${SCOPE_KEY} is no scope`);
+  if (token !== undefined) await conversation.gate.expected(token, conversation.principal);
   const meta = without(forwardedMeta(said), (key) => key === 'progressToken');
   const params = without(all, (key) => OF_ROUNDS.includes(key));
   const rest = without(all, (key) => !OF_ROUNDS.includes(key));

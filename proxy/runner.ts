@@ -34,7 +34,7 @@ export interface RunnerPorts {
   /** Where policies take over from each other while the gate runs. */
   readonly turnover?: PolicyTurnover | undefined;
   /** The chains that calls belong to: what is under a call ends before it does. */
-  readonly tree: Pick<CallTree, 'end'>;
+  readonly tree: Pick<CallTree, 'end' | 'elsewhere'>;
   /** An ending could not be recorded. The gate must shut until the ledger can be written again. */
   readonly onUnrecorded: (code: DenialCode) => void;
   /** A defect of ours. The gate must shut. */
@@ -107,7 +107,7 @@ class Run implements RunningCall {
     | { error: Extract<ToolAnswer, { kind: 'error' }>['error'] }
     | undefined;
   #endingSeq = -1;
-  #under: Promise<void> | undefined;
+  #under: Promise<unknown> | undefined;
 
   constructor(
     ports: RunnerPorts,
@@ -316,6 +316,8 @@ class Run implements RunningCall {
         return { type: 'output.refused', ms, code: answer.code, detail: answer.detail };
       case 'error': {
         const result = this.#payloads.commitTo(canonicalJson({ error: { ...answer.error } }));
+        const refused = await this.#ports.tree.elsewhere(this.call);
+        if (refused !== undefined) return { type: 'output.refused', ms, result, ...refused };
         this.#released = { error: answer.error };
         return { type: 'tool.answered', ms, isError: true, result };
       }
@@ -326,6 +328,7 @@ class Run implements RunningCall {
         const refused =
           (await this.#ports.checkOutput(this.#captured as CapturedCall, type, answer.result)) ??
           (await this.#admitQuestions(type, answer.result)) ??
+          (await this.#ports.tree.elsewhere(this.call)) ??
           this.#lapsedAnswer();
         if (refused !== undefined) return { type: 'output.refused', ms, result, ...refused };
         this.#released = { result: answer.result, resultJson, type };
@@ -370,7 +373,7 @@ class Run implements RunningCall {
   }
 
   /** Resolves when everything under the call has ended. */
-  #endUnder(): Promise<void> | undefined {
+  #endUnder(): Promise<unknown> | undefined {
     this.#under ??= this.#ports.tree.end(this.call);
     return this.#under;
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { keyThumbprint } from '../../adapters/crypto/node-crypto.ts';
 import { generateApiKey } from '../../adapters/identity/api-key.ts';
 import { encodeBase64url } from '../../domain/base64url.ts';
+import { permitIssuer } from '../../domain/permit.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome, gateFolder } from '../home.ts';
 import { registerKeys } from '../key-registry.ts';
@@ -36,9 +37,11 @@ export async function keys(options: KeysOptions, out: Output): Promise<number> {
     : [];
   const registered = await registerKeys(home, own);
   const permit = { kid: keyThumbprint(own.permitPublicKey), key: encodeBase64url(own.permitPublicKey) };
-  out.answer({ folder, instance: own.instance, permit, registered, logs });
+  const peer = { issuer: permitIssuer(own.instance), key: encodeBase64url(own.gate.publicKey) };
+  out.answer({ folder, instance: own.instance, permit, peer, registered, logs });
   out.line(`installation  ${own.instance}  (keys in ${folder})`);
   out.line(`permits       ${permit.kid}`);
+  out.line(`as a peer     { issuer: "${peer.issuer}", key: "${peer.key}" }`);
   for (const { purpose, kid, created, state } of registered)
     out.line(`${state.padEnd(14)}${purpose.padEnd(8)}${kid}  since ${created}`);
   for (const { gate, vkey } of logs) out.line(`log ${gate.padEnd(10)}${vkey}`);

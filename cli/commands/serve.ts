@@ -88,6 +88,7 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
       access,
       sessions: gate.sessions,
       ...(operators === undefined ? {} : { operators }),
+      peers: gate.peers,
       publicHosts: manifest.listen.hosts,
       ...(manifest.listen.publicUrl === undefined ? {} : { publicUrl: manifest.listen.publicUrl }),
       origins: manifest.listen.origins,

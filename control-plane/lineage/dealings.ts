@@ -52,8 +52,17 @@ export class Dealings {
     return { type: 'snapshot', running };
   }
 
+  get hasRoom(): boolean {
+    return this.#told.size < EXECUTIONS_MAX;
+  }
+
   isTold(node: CallId): boolean {
     return this.#told.has(node);
+  }
+
+  /** Those of ours of which nothing else was said yet than that they run. */
+  told(): readonly CallId[] {
+    return [...this.#told].filter(([, { ended }]) => !ended).map(([node]) => node);
   }
 
   /** One of ours is over. Undefined where nobody over there knew of it. */

@@ -24,8 +24,8 @@ export interface TokenSigner {
 }
 
 export interface TokenReader {
-  /** What this gate is called in `aud`. */
-  readonly audience: string;
+  /** What this gate is called in `aud` by an issuer. */
+  readonly audience: (issuer: string) => string;
   /** Whether a key of that issuer made the signature; undefined where the issuer is neither this gate nor a peer. */
   readonly verify: (
     issuer: string,
@@ -82,7 +82,7 @@ export function checkLineageToken(token: string, reader: TokenReader, bearer: Be
   if (genuine === undefined) return deny('LINEAGE_ISSUER_UNTRUSTED', iss.slice(0, 100));
   if (genuine !== true) return deny('LINEAGE_TOKEN', 'the signature is not valid');
   if (claims === undefined || problem !== undefined) return deny('LINEAGE_TOKEN', problem);
-  if (!claims.aud.includes(reader.audience)) return deny('LINEAGE_AUDIENCE');
+  if (!claims.aud.includes(reader.audience(iss))) return deny('LINEAGE_AUDIENCE');
   const drift = reader.clockDriftMs(iss);
   if (claims.iat * 1_000 > reader.now + drift) return deny('LINEAGE_TOKEN', 'it was issued in the future');
   if (claims.exp * 1_000 <= reader.now - drift) return deny('LINEAGE_EXPIRED', 'the token');

@@ -6,6 +6,7 @@ import type { FactSpec, Manifest, ManifestRemote } from './manifest.ts';
 import { METHOD_KEY } from './methods.ts';
 import { nearest } from './nearest.ts';
 import { isAbsolutePath } from './path-fact.ts';
+import { checkPeers } from './peer-checks.ts';
 import type { Problem } from './source.ts';
 import { parseAllowEntry } from './url-fact.ts';
 import type { YamlDocument, YamlPath } from './yaml-document.ts';
@@ -21,6 +22,7 @@ export function checkManifest(manifest: Manifest, document: YamlDocument): Probl
     ...checkListen(manifest, document),
     ...checkServers(manifest, document),
     ...checkCallees(manifest, document),
+    ...checkPeers(manifest, document),
     ...checkFacts(manifest, document),
     ...checkGroups(manifest, document),
   ];

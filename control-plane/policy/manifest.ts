@@ -92,6 +92,9 @@ const grant = z
     'a root under which a path may lie is absolute and has no ".."',
   );
 
+/** Each is a text in every token of the agent. */
+const PEERS_PER_AGENT_MAX = 8;
+
 const agent = z.strictObject({
   roles: z.array(name).default([]),
   root: z.boolean().default(true),
@@ -100,6 +103,16 @@ const agent = z.strictObject({
   withoutToken: z.enum(['deny', 'infer', 'root']).optional(),
   /** What a chain that it starts may do at most. */
   scope: z.array(grant).max(GRANTS_MAX).optional(),
+  /** Other gates at which it may call for what it was called for here. */
+  peers: z.array(name).max(PEERS_PER_AGENT_MAX).optional(),
+});
+
+/** Another gate, with keys and rules of its own. */
+const peer = z.strictObject({
+  issuer: z.string().regex(/^[\x21-\x7e]{1,256}$/, 'not an issuer: portcullis keys prints it there'),
+  key: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'not a public key: portcullis keys prints it there'),
+  /** Where we dial it; absent where it dials us. */
+  url: text.optional(),
 });
 
 /** RFC 6749: neither a space nor a quotation mark nor a backslash. */
@@ -242,6 +255,7 @@ export const MANIFEST_SCHEMA = z.strictObject({
     .prefault({}),
   listen: listen.prefault({}),
   servers: z.record(serverName, server).default({}),
+  peers: z.record(name, peer).optional(),
   facts: z.record(z.string(), z.record(z.string().min(1), z.record(identifier, fact))).default({}),
   groups: z.record(name, z.array(z.string())).default({}),
   policies: z.array(text).min(1).default(['policy/*.cedar']),
@@ -253,4 +267,5 @@ export type ManifestServer = Manifest['servers'][string];
 /** A server somewhere else, whatever is spoken with it. */
 export type ManifestRemote = z.output<typeof remote>;
 export type ManifestAgent = Manifest['agents'][string];
+export type ManifestPeer = z.output<typeof peer>;
 export type FactSpec = z.output<typeof fact>;

@@ -96,7 +96,7 @@ class Stage {
           this.performed.push('decide');
           return this.decision.promise;
         },
-        tree: { end: () => undefined },
+        tree: { end: () => undefined, elsewhere: () => undefined },
         onUnrecorded: () => this.performed.push('halt_gate'),
         onDefect: (defect) => this.defects.push(defect),
       },

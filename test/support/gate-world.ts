@@ -250,7 +250,7 @@ export class World {
       crypto: this.crypto,
       signer: { kid, sign: this.#permitKey.sign, sha256 },
       reader: {
-        audience,
+        audience: () => audience,
         verify: (by, ...signed) => (by === issuer ? verifier.verify(...signed) : undefined),
         sha256,
         clockDriftMs: () => 0,

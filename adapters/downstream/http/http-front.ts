@@ -16,7 +16,7 @@ import * as limits from '../../../proxy/limits.ts';
 import { isServedRevision } from '../../../proxy/method-table.ts';
 import type { Operators } from '../ports.ts';
 import { UpgradableRequest } from '../ws/upgrade-request.ts';
-import { WsFront } from '../ws/ws-front.ts';
+import { type PeerFront, WsFront } from '../ws/ws-front.ts';
 import { Access, type AccessOptions, type Admitted, refusalOf } from './access.ts';
 import { isLoopback, urlOf } from './addresses.ts';
 import { discardBody, IncomingBodies } from './body.ts';
@@ -84,6 +84,8 @@ export interface HttpFrontOptions extends AccessOptions {
   readonly limits?: Partial<HttpFrontLimits>;
   /** Tells when credentials end. The platform's when absent. */
   readonly clock?: TokenClock;
+  /** Takes in other gates. */
+  readonly peers?: PeerFront | undefined;
   /** Told of what should not have been possible, so that the gate can halt. The request was answered with 500. */
   readonly onDefect?: (error: unknown) => void;
 }
@@ -160,6 +162,7 @@ class Listener implements HttpFront {
       sessions: options.sessions,
       limits: this.#limits,
       clock: this.#clock,
+      peers: options.peers,
       onDefect: (error) => options.onDefect?.(error),
     });
     this.#server = createServer({

@@ -26,8 +26,8 @@ export class UpgradableRequest extends IncomingMessage {
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 
-/** RFC 6455 section 4.2.1, with the one version that is final and the one subprotocol that is ours. */
-export function checkUpgrade(request: IncomingMessage): HttpRefusal | undefined {
+/** RFC 6455 section 4.2.1, with the one version that is final and one subprotocol. */
+export function checkUpgrade(request: IncomingMessage, subprotocol = SUBPROTOCOL): HttpRefusal | undefined {
   const { headers, httpVersion, method } = request;
   if (method !== 'GET') return { status: 405, message: 'Method not allowed', headers: { allow: 'GET' } };
   const misframed = checkFraming(request);
@@ -43,6 +43,6 @@ export function checkUpgrade(request: IncomingMessage): HttpRefusal | undefined 
     };
   }
   const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
-  if (!offered.includes(SUBPROTOCOL)) return { status: 400, message: `The subprotocol must be ${SUBPROTOCOL}` };
+  if (!offered.includes(subprotocol)) return { status: 400, message: `The subprotocol must be ${subprotocol}` };
   return undefined;
 }

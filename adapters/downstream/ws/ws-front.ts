@@ -37,8 +37,17 @@ export interface WsFrontOptions {
   readonly sessions: ClientSessions;
   readonly limits: WsLimits;
   readonly clock: TokenClock;
+  /** Takes in other gates, where this one has any that dial it. */
+  readonly peers?: PeerFront | undefined;
   /** Told of what should not have been possible. */
   readonly onDefect: (error: unknown) => void;
+}
+
+/** Where other gates are taken in: they prove themselves by what they say afterwards. */
+export interface PeerFront {
+  isMeant(request: IncomingMessage): boolean;
+  /** Takes the request over, or says why not. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): HttpRefusal | undefined;
 }
 
 export class WsFront {
@@ -100,7 +109,8 @@ export class WsFront {
   }
 
   async #accept(request: IncomingMessage, socket: Socket, head: Buffer): Promise<HttpRefusal | undefined> {
-    const { access, sessions, clock } = this.#options;
+    const { access, sessions, clock, peers } = this.#options;
+    if (peers?.isMeant(request) === true) return access.checkAddressed(request) ?? peers.accept(request, socket, head);
     const route = routeOf(request.url);
     if (route === undefined) return { status: 404, message: 'Not found' };
     const refusal = access.checkAddressed(request) ?? checkUpgrade(request);

@@ -23,7 +23,7 @@ const NOW = 1_795_250_000_000;
 const THUMBPRINT = 'x'.repeat(43);
 
 const reader: TokenReader = {
-  audience: 'urn:portcullis:a:gw',
+  audience: () => 'urn:portcullis:a:gw',
   verify: (issuer, kid, input, signature) =>
     KEYS[issuer] === undefined ? undefined : KEYS[issuer] === kid && verifier.verify(kid, input, signature),
   sha256,
