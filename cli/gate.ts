@@ -19,7 +19,7 @@ import { permitAudience, permitIssuer } from '../domain/permit.ts';
 import type { Principal } from '../domain/principal.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { LedgerRefused } from '../ledger/open.ts';
-import { inPlace, type LimitsOf } from '../proxy/admission.ts';
+import { inPlace, type LimitsOf, serverOf } from '../proxy/admission.ts';
 import { CallTree } from '../proxy/call-tree.ts';
 import { Catalogue } from '../proxy/catalogue.ts';
 import { Channels } from '../proxy/channels.ts';
@@ -252,8 +252,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     policy: () => policy.digest,
     limits,
     recorder: () => keeper.recorder(),
-    peer: ({ server, askedThrough, manner }) =>
-      askedThrough === undefined ? pool.of(server, manner.sender) : channels.get(askedThrough),
+    peer: (call) => (call.askedThrough === undefined ? serverOf(pool, call) : channels.get(call.askedThrough)),
   });
 
   const halt = (defect: unknown): void => {

@@ -11,6 +11,7 @@ import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { ApartServer } from '../proxy/server-pool.ts';
 import type { ToolServer } from '../proxy/tool-server.ts';
 
 export interface ServerLaunch {
@@ -18,8 +19,8 @@ export interface ServerLaunch {
   readonly limits: CallLimits;
   /** Calls that may be with the server at once; absent where the manifest does not say. */
   readonly concurrency?: number | undefined;
-  /** Every conversation gets one of its own. */
-  readonly isPerSession?: boolean | undefined;
+  /** Absent where all conversations share it. */
+  readonly apart?: ApartServer['by'];
   /** How the server is reached, without secrets: part of its attestation. */
   readonly description: JsonObject;
   readonly start: (surroundings: ServerSurroundings) => ToolServer;
@@ -52,10 +53,17 @@ export function unlistedServer(line: CommandLine): ManifestServer {
   };
 }
 
+const APART: Readonly<Record<ManifestServer['isolation'], ServerLaunch['apart']>> = {
+  shared: undefined,
+  'per-session': 'conversation',
+  'per-chain': 'chain',
+};
+
 /** How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. */
 export async function launchOf(name: string, server: ManifestServer, baseFolder: string): Promise<ServerLaunch> {
   const { concurrency, ...limits } = server.limits;
-  const common = { name, limits, concurrency, isPerSession: server.isolation === 'per-session' };
+  const apart = APART[server.isolation];
+  const common = { name, limits, concurrency, ...(apart === undefined ? {} : { apart }) };
   if (server.stdio !== undefined) {
     const { command, args, cwd, env, era: chosen = 'auto' } = server.stdio;
     const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);

@@ -69,8 +69,8 @@ export class SupervisedServers {
     for (const launch of this.#launches) {
       const server = this.#make(launch);
       this.#servers.set(launch.name, server);
-      if (launch.isPerSession === true) {
-        this.#apart.set(launch.name, this.#apartOf(launch));
+      if (launch.apart !== undefined) {
+        this.#apart.set(launch.name, this.#apartOf(launch, launch.apart));
         void this.#ask(launch, server, RESTART_FIRST_MS);
         continue;
       }
@@ -111,9 +111,10 @@ export class SupervisedServers {
     });
   }
 
-  #apartOf(launch: ServerLaunch): ApartServer {
+  #apartOf(launch: ServerLaunch, by: 'conversation' | 'chain'): ApartServer {
     const described = () => (this.#described.has(launch.name) ? this.#asked.get(launch.name) : undefined);
     return {
+      by,
       get description() {
         return described();
       },

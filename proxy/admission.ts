@@ -10,6 +10,7 @@ import type { Catalogue } from './catalogue.ts';
 import type { Governance } from './governance.ts';
 import type { Authority } from './ports.ts';
 import type { ServerPool } from './server-pool.ts';
+import type { ToolServer } from './tool-server.ts';
 
 /** What a call may take, by whom it goes to and what it belongs to. The same for one call whenever it is asked. */
 export type LimitsOf = (call: Pick<CapturedCall, 'server' | 'askedThrough' | 'timeoutMsMax'>) => CallLimits;
@@ -48,8 +49,7 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
   if ('code' in governance) return denied(deny(governance.code, governance.detail));
   const refused = await actionRefusal(ports, call);
   if (refused !== undefined) return denied(refused);
-  if (ports.servers.of(call.server, call.manner.sender) === undefined)
-    return denied(deny('SERVER_UNAVAILABLE', call.server));
+  if (serverOf(ports.servers, call) === undefined) return denied(deny('SERVER_UNAVAILABLE', call.server));
   const definition = catalogue.definition(call);
   const attestation = catalogue.server(call.server)?.attestation;
   if (definition === undefined || attestation === undefined) return denied(unknown('no such tool'));
@@ -69,6 +69,12 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
     governance,
     limits: ports.limits(call),
   });
+}
+
+/** The server that executes a call, while it is there and known to be the pinned one. */
+export function serverOf(servers: ServerPool, { server, manner, lineage }: CapturedCall): ToolServer | undefined {
+  const { sender } = manner;
+  return servers.of(server, sender === undefined ? undefined : servers.holder(server, sender, lineage.root));
 }
 
 async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedCall): Promise<Denial | undefined> {

@@ -196,6 +196,11 @@ export class CallTree {
     return this.#elsewhere.get(call);
   }
 
+  /** Whether anything under a root is still open. */
+  isOpen(root: CallId): boolean {
+    return this.#ports.registry.isOpen(root);
+  }
+
   /** Stops everything that is meant, and resolves when it has ended. */
   async revoke(kind: RevokedThing, id: string): Promise<number> {
     const { registry, peers } = this.#ports;

@@ -197,11 +197,17 @@ export class Enforcement {
   /** Runs a captured call through the machine. `sender` is whoever shares its turns with nobody else: a session. */
   start(captured: CapturedCall, options: Omit<CallOptions, 'turn'>, sender: object): RunningCall {
     if (captured.askedThrough !== undefined) return this.#startQuestion(captured, options);
-    const scope = this.scope(captured.server, sender);
-    const turn = this.#turns.of(captured.server, sender, scope);
+    const { server, lineage } = captured;
+    const holder = this.#servers.holder(server, sender, lineage.root);
+    const scope = this.scope(server, holder);
+    const turn = this.#turns.of(server, sender, scope);
     const waits = turn !== undefined || scope !== undefined;
-    const inTurn = waits ? { ...options, turn: this.#forWhoMayWait(captured, turn, sender) } : options;
+    const inTurn = waits ? { ...options, turn: this.#forWhoMayWait(captured, turn, holder) } : options;
     const running = runCall(this.#runner, captured, inTurn);
+    void running.end.then(() => {
+      if (this.#servers.hasChain(lineage.root) && !this.#ports.tree.isOpen(lineage.root))
+        this.#servers.endChain(lineage.root);
+    });
     this.#ports.tree.watch(captured.call, {
       stop: (code) => running.stop({ type: 'authority.withdrawn', code }),
       end: running.end,

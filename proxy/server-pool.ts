@@ -1,15 +1,18 @@
 // Which server a conversation speaks with: the one that all share, or, of a server that is kept apart, one of its own that nobody else ever
-// reaches. Its own is started when it is first needed, ends with the conversation, and must offer what was pinned. No call passes here, and
-// nothing is decided but that.
+// reaches; and of one that is kept apart by chains, each chain of calls has its own. Its own is started when it is first needed, ends with the
+// conversation or the chain, and must offer what was pinned. No call passes here, and nothing is decided but that.
 
 import { type Denial, deny } from '../domain/denial.ts';
+import type { CallId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { OWN_SERVERS_MAX, OWN_SERVERS_PER_AGENT_MAX } from './limits.ts';
 import { OwnServer, type OwnServerPorts } from './own-server.ts';
 import type { Asking, Era, Notice, OfferKind, Question, ServerDescription, ToolServer } from './tool-server.ts';
 
-/** A server of which every conversation gets one of its own. */
+/** A server of which every conversation gets one of its own, or every chain of calls. */
 export interface ApartServer extends Pick<OwnServerPorts, 'compare'> {
+  /** Outside of any call a conversation has one of its own in any case. */
+  readonly by?: 'conversation' | 'chain';
   /** What was found out when it was asked what it offers; undefined until then. */
   readonly description: ServerDescription | undefined;
   /** Another one of it for a conversation of this agent, which is not started. */
@@ -41,6 +44,8 @@ export interface Customer {
 export class ServerPool {
   readonly #ports: ServerPoolPorts;
   readonly #own = new Map<object, Map<string, OwnServer>>();
+  /** What a chain's own servers are kept under, by its root. */
+  readonly #chains = new Map<CallId, object>();
   /** Servers of their own that are not gone, by agent. */
   readonly #ofAgent = new Map<string, number>();
   #size = 0;
@@ -67,6 +72,25 @@ export class ServerPool {
   /** To whom alone the server belongs that a conversation speaks with; undefined where all share it. */
   scope(name: string, conversation: object): object | undefined {
     return this.#apart(name) === undefined ? undefined : conversation;
+  }
+
+  /** Who has the server of a call to himself: its conversation, or the chain that it is part of. */
+  holder(name: string, conversation: object, root: CallId): object {
+    if (this.#apart(name)?.by !== 'chain') return conversation;
+    const chain = this.#chains.get(root) ?? {};
+    this.#chains.set(root, chain);
+    return chain;
+  }
+
+  /** A chain is over: its own servers are stopped. */
+  endChain(root: CallId): void {
+    const chain = this.#chains.get(root);
+    this.#chains.delete(root);
+    if (chain !== undefined) void this.end(chain);
+  }
+
+  hasChain(root: CallId): boolean {
+    return this.#chains.has(root);
   }
 
   /** Has a shared server make ready for a client of this era. One of its own is made ready for its client when it starts. Never rejects. */

@@ -127,6 +127,14 @@ export class LineageRegistry {
     return { root: tree.root, node: call, depth, deadline, scopes, servers, agents, chain: chain() };
   }
 
+  /** Whether anything under a root is open, here. */
+  isOpen(root: CallId): boolean {
+    if (this.#trees.has(root)) return true;
+    // A chain that began at a peer.
+    for (const tree of this.#trees.values()) if (tree.root === root) return true;
+    return false;
+  }
+
   /** Something was revoked. From here on nothing joins below it; names everything open that must be stopped, from the top. */
   revoke(kind: RevokedThing, id: string): readonly CallId[] {
     const hit = [...this.#nodes.values()].filter((node) => isMeant(node, kind, id));
@@ -157,7 +165,8 @@ export class LineageRegistry {
       const parent = presented.from === 'self' ? this.#local(presented) : this.#remote(presented);
       if ('code' in parent) return parent;
       const parents = [parent, ...working.filter((node) => node !== parent)];
-      if (parents.some(({ tree }) => tree !== parent.tree)) return deny('LINEAGE_MIXED_ROOTS');
+      if (parents.some(({ tree }) => tree !== parent.tree))
+        return deny('LINEAGE_MIXED_ROOTS', 'isolation: per-chain keeps them apart');
       return { parents, origin: presented.from === 'self' ? 'token' : 'peer' };
     }
     switch (terms.unsaid) {

@@ -207,8 +207,8 @@ const server = z.strictObject({
   http: remote.extend({ era }).optional(),
   sse: remote.optional(),
   ws: remote.extend({ era }).optional(),
-  /** Whether all conversations share one process or connection, or each gets its own. */
-  isolation: z.enum(['shared', 'per-session']).default('shared'),
+  /** Whether all conversations share one process or connection, or each gets its own, or each chain of calls. */
+  isolation: z.enum(['shared', 'per-session', 'per-chain']).default('shared'),
   /** The agent that it is: it calls others here, on behalf of whatever it is called for. */
   agent: name.optional(),
   limits: limits.prefault({}),

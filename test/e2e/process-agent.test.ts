@@ -16,7 +16,7 @@ permit (principal, action, resource);
 
 interface Terms {
   readonly withoutToken?: 'infer';
-  readonly isolation?: 'per-session';
+  readonly isolation?: 'per-session' | 'per-chain';
 }
 
 class House {
@@ -147,6 +147,24 @@ describe.each(['legacy', 'modern'])('an agent that the gate started, in the %s e
       expect(house.heard).toBe('');
       house.at.write('end', '');
       expect(await one).toEqual(['1']);
+      await house.holds();
+    },
+    60_000,
+  );
+
+  proves(
+    'G11',
+    'calls for each of them where each chain has a process of its own',
+    async () => {
+      const house = await new House(era, { isolation: 'per-chain' }).open();
+      const [begun, end] = [house.at.path('begun'), house.at.path('end')];
+      const one = house.work({ touch: begun }, { until: end }, count());
+      expect(await house.work({ until: begun }, count(), { touch: end })).toEqual(['1']);
+      expect(await one).toEqual(['2']);
+      const calls = (await callsOf(house.at, 'house')).filter(({ tool }) => tool === 'count');
+      const callers = calls.map(({ intent }) => requestedOf(intent).principal.process);
+      expect(new Set(callers).size).toBe(2);
+      await until(async () => processesNaming(house.at.path('agent')).length === 0);
       await house.holds();
     },
     60_000,

@@ -18,7 +18,7 @@ import type { Principal } from '../../domain/principal.ts';
 import { decodeEntry } from '../../ledger/entry-line.ts';
 import { emptyHead, type Head } from '../../ledger/head.ts';
 import type { LedgerWriter } from '../../ledger/writer.ts';
-import { inPlace } from '../../proxy/admission.ts';
+import { inPlace, serverOf } from '../../proxy/admission.ts';
 import { CallTree, type CallTreePorts } from '../../proxy/call-tree.ts';
 import { type CapturedCall, captureCall } from '../../proxy/captured-call.ts';
 import { Catalogue } from '../../proxy/catalogue.ts';
@@ -277,8 +277,7 @@ export class World {
       policy: () => this.policy,
       limits: (call) => inPlace(LIMITS, call),
       recorder: () => this.keeper.recorder(),
-      peer: ({ server, askedThrough, manner }) =>
-        askedThrough === undefined ? servers.of(server, manner.sender) : channels.get(askedThrough),
+      peer: (call) => (call.askedThrough === undefined ? serverOf(servers, call) : channels.get(call.askedThrough)),
     };
     this.gate = options.makeGate?.(this.gatePorts) ?? new Gate(this.gatePorts);
     const ports: ConstructorParameters<typeof Enforcement>[0] = {

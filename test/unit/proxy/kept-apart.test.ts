@@ -30,9 +30,10 @@ class OwnServer extends ScriptedServer {
   }
 }
 
-async function world() {
+async function world(by: 'conversation' | 'chain' = 'conversation') {
   const made: OwnServer[] = [];
   const apart: ApartServer = {
+    by,
     description: described('fs', TOOLS),
     make: () => {
       const server = new OwnServer('fs', TOOLS);
@@ -134,5 +135,39 @@ describe('a call of a server that is a conversation’s own', () => {
     expect(made.map(({ stopped }) => stopped)).toEqual([true, false]);
     await two.ask({ id: 2, ...CALL });
     expect(made.map(({ heard }) => heard.length)).toEqual([0, 2]);
+  });
+});
+
+describe('a call of a server that is a chain’s own', () => {
+  proves('G9', 'goes to one that no other chain reaches, which ends with it', async () => {
+    const { made, client } = await world('chain');
+    const one = await client();
+    const calls = [one.say({ id: 1, ...CALL }), one.say({ id: 2, ...CALL })];
+    await until(() => made.length === 2);
+    for (const server of made) server.begin();
+    await Promise.all(calls.map(({ done }) => done));
+    expect(made.map(({ heard, stopped }) => [heard.length, stopped])).toEqual([
+      [1, true],
+      [1, true],
+    ]);
+  });
+
+  it('ends while that one starts, and leaves nothing behind', async () => {
+    const { made, client, world: opened } = await world('chain');
+    const one = await client();
+    const starting = one.say({ id: 1, ...CALL });
+    await until(() => made[0]?.starts === 1);
+    one.say({ method: 'notifications/cancelled', params: { requestId: 1 } });
+    await starting.done;
+    await until(() => made[0]?.stopped === true);
+    expect(made[0]?.heard).toEqual([]);
+    expect(opened.registry.size).toBe(0);
+  });
+
+  proves('G9', 'starts nothing where the client may not know of the tool', async () => {
+    const { made, client } = await world('chain');
+    const { error } = await (await client()).ask({ id: 1, ...CALL, params: { name: 'secret', arguments: {} } });
+    expect(error).toMatchObject({ code: -32602 });
+    expect(made).toEqual([]);
   });
 });
