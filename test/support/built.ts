@@ -8,7 +8,17 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const STAMP = join(ROOT, 'dist', '.built-for-tests');
-const SOURCES = ['domain', 'state-machines', 'control-plane', 'proxy', 'ledger', 'adapters', 'cli'];
+const SOURCES = [
+  'domain',
+  'state-machines',
+  'control-plane',
+  'proxy',
+  'ledger',
+  'adapters',
+  'cli',
+  'examples',
+  'bench',
+];
 
 export function setup(): void {
   const since = modified(STAMP);
