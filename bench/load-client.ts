@@ -18,8 +18,11 @@ const INITIALIZED = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/init
 export interface LoadClient {
   /** Readies this many lanes. Call it before each measurement: servers close connections that lay idle since the last one. */
   prepare(lanes: number): Promise<void>;
-  /** Sends one call on a lane. `done` hears undefined when the answer was right, else what was wrong with it. */
-  call(lane: number, text: string, done: (fault: string | undefined) => void): void;
+  /**
+   * Sends one call on a lane. `done` hears undefined when the answer was right, else what was wrong with it. `meta` is JSON that goes along in
+   * `_meta`.
+   */
+  call(lane: number, text: string, done: (fault: string | undefined) => void, meta?: string): void;
   close(): void;
 }
 
@@ -28,8 +31,9 @@ function initializeRequest(id: number): string {
 }
 
 /** Texts are plain ASCII without quotes or backslashes, so they need no escaping: the client's own cost stays small. */
-function echoRequest(id: number, text: string): string {
-  return `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"echo","arguments":{"text":"${text}"}}}`;
+function echoRequest(id: number, text: string, meta?: string): string {
+  const along = meta === undefined ? '' : `,"_meta":${meta}`;
+  return `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"echo","arguments":{"text":"${text}"}${along}}}`;
 }
 
 /** Speaks to a process over its standard input and output. Resolves once the session is initialized. */
@@ -57,9 +61,9 @@ export async function openStdio(input: Writable, output: Readable): Promise<Load
   input.write(`${INITIALIZED}\n`);
   return {
     async prepare() {}, // One pipe is every lane.
-    call(_lane, text, done) {
+    call(_lane, text, done, meta) {
       request(
-        (id) => echoRequest(id, text),
+        (id) => echoRequest(id, text, meta),
         (answer, id) => done(faultOf(answer, id, text)),
       );
     },
@@ -121,11 +125,12 @@ class Lane {
   }
 }
 
-/** Speaks Streamable HTTP to a loopback port, one connection a lane, all in one session. Resolves once the session is initialized. */
-export async function openHttp(port: number, path: string): Promise<LoadClient> {
+/** Speaks Streamable HTTP to a loopback port, one connection a lane, all in one session, with a key where one is needed. Resolves once the session is initialized. */
+export async function openHttp(port: number, path: string, key?: string): Promise<LoadClient> {
   const base =
     `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\n` +
-    'Accept: application/json, text/event-stream\r\n';
+    'Accept: application/json, text/event-stream\r\n' +
+    (key === undefined ? '' : `Authorization: Bearer ${key}\r\n`);
   const first = new Lane(port);
   const opened = await new Promise<Exchange | string>((resolve) => first.send(base, initializeRequest(1), resolve));
   if (typeof opened === 'string' || opened.status !== 200) {
@@ -147,10 +152,10 @@ export async function openHttp(port: number, path: string): Promise<LoadClient> 
       connections = Array.from({ length: lanes }, () => new Lane(port));
       await Promise.all(connections.map((connection) => connection.opened));
     },
-    call(lane, text, done) {
+    call(lane, text, done, meta) {
       ids.last += 1;
       const id = ids.last;
-      connections[lane % connections.length]?.send(head, echoRequest(id, text), (exchange) => {
+      connections[lane % connections.length]?.send(head, echoRequest(id, text, meta), (exchange) => {
         if (typeof exchange === 'string') done(exchange);
         else if (exchange.status !== 200) done(`HTTP ${exchange.status}: ${exchange.body.slice(0, 200)}`);
         else done(faultOf(messageIn(exchange.body, isEventStream(exchange.headers), id), id, text));
