@@ -7,6 +7,7 @@ import type { PeerLiveness } from '../control-plane/lineage/ports.ts';
 import type { TokenReader } from '../control-plane/lineage/token.ts';
 import type { Manifest, ManifestPeer } from '../control-plane/policy/manifest.ts';
 import { decodeBase64url } from '../domain/base64url.ts';
+import { visibleText } from '../domain/visible-text.ts';
 import type { Elsewhere } from '../proxy/call-tree.ts';
 import type { TrustedPeer } from '../proxy/peer-session.ts';
 import { Peers, type PeersPorts } from '../proxy/peers.ts';
@@ -58,9 +59,10 @@ export async function openPeers(
     clockDriftMs: (issuer) => (issuer === ports.issuer ? 0 : CLOCKS_APART_MS_MAX),
     front,
     start: () => {
-      for (const [, { url, issuer }] of entries) {
+      for (const [name, { url, issuer }] of entries) {
         if (url === undefined) continue;
-        diallers.push(new WsDialler({ url, connect: (channel) => peers.connect(channel, issuer) }));
+        const onFailed = (reason: string) => ports.note(`peer ${name}: cannot be reached: ${visibleText(reason)}`);
+        diallers.push(new WsDialler({ url, connect: (channel) => peers.connect(channel, issuer), onFailed }));
       }
     },
     close: () => {

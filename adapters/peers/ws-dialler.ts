@@ -8,6 +8,8 @@ import { serveChannel } from './ws-channel.ts';
 export interface DiallerOptions {
   readonly url: string;
   readonly connect: (channel: PeerChannel) => PeerLine;
+  /** Told why there is no connection, once until there is one. */
+  readonly onFailed: (reason: string) => void;
   readonly limits?: Partial<PeerLimits>;
 }
 
@@ -17,6 +19,7 @@ export class WsDialler {
   #socket: WebSocket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #againAfterMs: number;
+  #failure: string | undefined;
   #closed = false;
 
   constructor(options: DiallerOptions) {
@@ -43,9 +46,16 @@ export class WsDialler {
     });
     this.#socket = socket;
     let openedAt: number | undefined;
-    socket.on('error', () => undefined); // The end of the connection follows.
+    socket.on('unexpected-response', (_request, { statusCode }) => {
+      this.#failed(`it answers with HTTP ${statusCode}`);
+      socket.terminate();
+    });
+    socket.on('error', ({ message }) => {
+      if (openedAt === undefined) this.#failed(message);
+    });
     socket.on('open', () => {
       openedAt = performance.now();
+      this.#failure = undefined;
       serveChannel(socket, this.#limits, connect);
     });
     socket.on('close', () => {
@@ -54,5 +64,11 @@ export class WsDialler {
       this.#againAfterMs = lasted ? againAfterMs : Math.min(2 * this.#againAfterMs, againAfterMsMax);
       this.#timer = setTimeout(() => this.#dial(), this.#againAfterMs).unref();
     });
+  }
+
+  #failed(reason: string): void {
+    if (this.#closed || this.#failure !== undefined) return;
+    this.#failure = reason;
+    this.#options.onFailed(reason);
   }
 }

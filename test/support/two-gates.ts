@@ -9,6 +9,7 @@ import { urlOf } from './counter-gate.ts';
 import { entriesOf } from './evidence.ts';
 import { type HttpReply, RawHttp } from './raw-mcp.ts';
 import { ScriptedAgent } from './scripted-agent.ts';
+import { TcpLine } from './tcp-line.ts';
 
 const ISSUER = 'https://issuer.example';
 const AUDIENCE = 'https://gates.example';
@@ -77,16 +78,16 @@ export class TwoGates {
   readonly identity: Identity;
   first: RunningCommand | undefined;
   second: RunningCommand | undefined;
-  #through: (url: string) => Promise<string> | string;
+  /** Between the gates. */
+  readonly line = new TcpLine();
+  #host = '';
 
-  private constructor(identity: Identity, through: (url: string) => Promise<string> | string) {
+  private constructor(identity: Identity) {
     this.identity = identity;
-    this.#through = through;
   }
 
-  /** `through`: the way that the first takes to the second, where that is not the direct one. */
-  static async open(through: (url: string) => Promise<string> | string = (url) => url): Promise<TwoGates> {
-    return new TwoGates(await agentIdentity('worker'), through);
+  static async open(): Promise<TwoGates> {
+    return new TwoGates(await agentIdentity('worker'));
   }
 
   /** Starts both, and waits until they are in session. */
@@ -97,6 +98,7 @@ export class TwoGates {
 
   async startSecond(more: object = {}): Promise<void> {
     const { other, identity } = this;
+    this.#host ||= `127.0.0.1:${await this.line.listen()}`;
     other.configure(
       {
         agents: { worker: { root: false, auth: { jwt: { sub: 'worker', proofKey: identity.proofKey } } } },
@@ -107,17 +109,18 @@ export class TwoGates {
           },
         },
         peers: { first: await asPeer(this.one) },
+        listen: { hosts: [this.#host] },
         ...more,
       },
       SECOND_RULES,
     );
     this.second = other.start(['serve', '--name', 'second', '--http', '127.0.0.1:0']);
     await this.second.says('open: 1 server(s)');
+    this.line.to = Number(new URL(await urlOf(this.second)).port);
   }
 
   async startFirst(more: object = {}): Promise<void> {
     const { one, identity } = this;
-    const direct = (await urlOf(this.running('second'))).replace(/^http/, 'ws').replace(/\/mcp$/, '/peer');
     one.configure(
       {
         agents: {
@@ -128,7 +131,7 @@ export class TwoGates {
         servers: {
           work: { ...(await this.agent.listen()), agent: 'worker' },
         },
-        peers: { second: { ...(await asPeer(this.other)), url: await this.#through(direct) } },
+        peers: { second: { ...(await asPeer(this.other)), url: `ws://${this.#host}/peer` } },
         ...more,
       },
       FIRST_RULES,
@@ -160,6 +163,7 @@ export class TwoGates {
     await this.first?.stop();
     await this.second?.stop();
     await this.agent.close();
+    await this.line.close();
   }
 
   #issuer(at: Installation): object {
