@@ -236,7 +236,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     audiences: [audience],
     ...(peers.elsewhere === undefined ? {} : { peers: peers.elsewhere }),
     terms: (principal) => termsOf(options.configuration?.manifest, principal),
-    callee: (server, process) => calleeOf(options.configuration?.manifest, server, process),
+    callee: (server, process) => {
+      const launch = launches.find(({ name }) => name === server);
+      const own = launch?.callee;
+      return own === undefined ? calleeOf(options.configuration?.manifest, server, process) : own();
+    },
   });
   const gate = new Gate({
     issuer,

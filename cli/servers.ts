@@ -11,8 +11,11 @@ import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { Callee } from '../proxy/call-tree.ts';
 import type { ApartServer } from '../proxy/server-pool.ts';
 import type { ToolServer } from '../proxy/tool-server.ts';
+import { EXIT } from './exit-codes.ts';
+import { CommandError } from './output.ts';
 
 export interface ServerLaunch {
   readonly name: string;
@@ -24,6 +27,8 @@ export interface ServerLaunch {
   /** How the server is reached, without secrets: part of its attestation. */
   readonly description: JsonObject;
   readonly start: (surroundings: ServerSurroundings) => ToolServer;
+  /** Whom its tokens are for, where it is part of this process; for every other server the manifest says that. */
+  readonly callee?: () => Callee | undefined;
 }
 
 export interface ServerSurroundings {
@@ -62,6 +67,11 @@ const APART: Readonly<Record<ManifestServer['isolation'], ServerLaunch['apart']>
 /** How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. */
 export async function launchOf(name: string, server: ManifestServer, baseFolder: string): Promise<ServerLaunch> {
   const { concurrency, ...limits } = server.limits;
+  if (server.inProcess !== undefined) {
+    throw new CommandError(`the tools of servers.${name} are functions of a program`, EXIT.usage, [
+      'that program opens the gate itself: see docs/in-process.md',
+    ]);
+  }
   const apart = APART[server.isolation];
   const common = { name, limits, concurrency, ...(apart === undefined ? {} : { apart }) };
   if (server.stdio !== undefined) {

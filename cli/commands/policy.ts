@@ -117,8 +117,13 @@ async function load(options: PolicyOptions, out: Output): Promise<Checked> {
   }
   const { manifest, file, source, policies } = configuration;
   const launches = await Promise.all(
-    Object.entries(manifest.servers).map(([name, server]) => launchOf(name, server, dirname(file))),
+    Object.entries(manifest.servers)
+      .filter(([, { inProcess }]) => inProcess === undefined)
+      .map(([name, server]) => launchOf(name, server, dirname(file))),
   );
+  // What a program serves is there when it runs: until then rules about it are read, and their names are not looked up.
+  for (const [name, { inProcess }] of Object.entries(manifest.servers))
+    if (inProcess !== undefined) out.note(`the tools of ${name} are functions of a program and are not looked at here`);
   const tools = await readTools(launches, out, existingCredentials(home));
   const assembled = assembleBundle({ manifest: source, policies, tools }, cedarLanguage, digestWith(sha256));
   if (!assembled.ok) {

@@ -7,7 +7,7 @@ import type { YamlDocument } from './yaml-document.ts';
 
 /** An agent behind a server gets tokens that nobody else can use, and starts nothing by itself. */
 export function checkCallees(manifest: Manifest, document: YamlDocument): Problem[] {
-  return Object.entries(manifest.servers).flatMap(([server, { agent: name }]) => {
+  return Object.entries(manifest.servers).flatMap(([server, { agent: name, inProcess }]) => {
     if (name === undefined) return [];
     const path = ['servers', server, 'agent'];
     const agent = Object.hasOwn(manifest.agents, name) ? manifest.agents[name] : undefined;
@@ -16,10 +16,14 @@ export function checkCallees(manifest: Manifest, document: YamlDocument): Proble
       return [document.problem(path, `there is no agent "${name}"`, { suggestion })];
     }
     const { auth, root } = agent;
+    if (inProcess !== undefined && auth !== 'local')
+      return [document.problem(path, `the agent "${name}" is in the process of the gate: say "auth: local" of it`)];
     return [
       ...(auth === 'process' ? notOneProcess(manifest, server, document) : []),
       ...(root ? [document.problem(path, `the agent "${name}" works for others: say "root: false" of it`)] : []),
-      ...(isBound(auth) ? [] : [document.problem(path, `the agent "${name}" needs ${BINDINGS}`)]),
+      ...(inProcess !== undefined || isBound(auth)
+        ? []
+        : [document.problem(path, `the agent "${name}" needs ${BINDINGS}`)]),
     ];
   });
 }

@@ -62,11 +62,15 @@ function checkListen({ listen: { publicUrl } }: Manifest, document: YamlDocument
 
 function checkServers(manifest: Manifest, document: YamlDocument): Problem[] {
   const problems: Problem[] = [];
-  for (const [server, { stdio, http, sse, ws, isolation }] of Object.entries(manifest.servers)) {
+  for (const [server, { stdio, http, sse, ws, inProcess, isolation }] of Object.entries(manifest.servers)) {
     const path = ['servers', server];
-    if ([stdio, http, sse, ws].filter((way) => way !== undefined).length !== 1) {
-      problems.push(document.problem(path, 'a server is reached in exactly one way: stdio, http, sse or ws'));
+    if ([stdio, http, sse, ws, inProcess].filter((way) => way !== undefined).length !== 1) {
+      problems.push(
+        document.problem(path, 'a server is reached in exactly one way: stdio, http, sse, ws or inProcess'),
+      );
     }
+    if (inProcess !== undefined && isolation !== 'shared')
+      problems.push(document.problem([...path, 'isolation'], 'functions of a program are shared by all conversations'));
     for (const variable of Object.keys(stdio?.env.set ?? {})) {
       if (SECRET_NAME.test(variable)) {
         const message = `"${variable}" looks like a secret, which must not be written here: pass it on with env.allow`;

@@ -207,6 +207,8 @@ const server = z.strictObject({
   http: remote.extend({ era }).optional(),
   sse: remote.optional(),
   ws: remote.extend({ era }).optional(),
+  /** Functions of the program that opens the gate. */
+  inProcess: z.strictObject({}).optional(),
   /** Whether all conversations share one process or connection, or each gets its own, or each chain of calls. */
   isolation: z.enum(['shared', 'per-session', 'per-chain']).default('shared'),
   /** The agent that it is: it calls others here, on behalf of whatever it is called for. */
@@ -261,7 +263,7 @@ export const MANIFEST_SCHEMA = z.strictObject({
   policies: z.array(text).min(1).default(['policy/*.cedar']),
 });
 
-/** A manifest in force. Each of `servers` has exactly one of `stdio`, `http`, `sse` and `ws`; every reference exists. */
+/** A manifest in force. Each of `servers` has exactly one of `stdio`, `http`, `sse`, `ws` and `inProcess`; every reference exists. */
 export type Manifest = z.output<typeof MANIFEST_SCHEMA>;
 export type ManifestServer = Manifest['servers'][string];
 /** A server somewhere else, whatever is spoken with it. */

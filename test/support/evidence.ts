@@ -35,7 +35,10 @@ export async function entriesOf(dir: string): Promise<Entry[]> {
 }
 
 /** Every call of a gate's ledger in the order of their first entries. */
-export async function callsOf(at: Installation, gate: string): Promise<readonly CallEvidence[]> {
+export async function callsOf(
+  at: Pick<Installation, 'home' | 'ledger'>,
+  gate: string,
+): Promise<readonly CallEvidence[]> {
   const entries = await entriesOf(at.ledger(gate));
   const byCall = new Map<string, Entry[]>();
   for (const entry of entries) {

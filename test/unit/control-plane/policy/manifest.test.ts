@@ -118,12 +118,28 @@ describe('a manifest', () => {
     [
       'a server that is reached in two ways',
       `${BASE}servers:\n  fs: { stdio: { command: a }, http: { url: "https://x" } }\n`,
-      ['p.yaml:3:7: a server is reached in exactly one way: stdio, http, sse or ws'],
+      ['p.yaml:3:7: a server is reached in exactly one way: stdio, http, sse, ws or inProcess'],
     ],
     [
       'a server that is reached by events and by WebSocket',
       `${BASE}servers:\n  a:\n    sse: { url: "https://a/sse" }\n    ws: { url: "wss://a/mcp" }\n`,
-      ['p.yaml:4:5: a server is reached in exactly one way: stdio, http, sse or ws'],
+      ['p.yaml:4:5: a server is reached in exactly one way: stdio, http, sse, ws or inProcess'],
+    ],
+    [
+      'functions of a program that each conversation gets its own of, and that are reached by a command too',
+      `${BASE}servers:\n  a:\n    inProcess: {}\n    isolation: per-session\n  b:\n    inProcess: {}\n    stdio: { command: b }\n`,
+      [
+        'p.yaml:5:16: functions of a program are shared by all conversations',
+        'p.yaml:7:5: a server is reached in exactly one way: stdio, http, sse, ws or inProcess',
+      ],
+    ],
+    [
+      'functions of a program that are an agent somewhere else, or one that starts chains',
+      `${BASE}agents:\n  a: { root: false, auth: { apiKey: "sha256:${'A'.repeat(43)}" } }\n  b: { auth: local }\nservers:\n  x: { inProcess: {}, agent: a }\n  y: { inProcess: {}, agent: b }\n`,
+      [
+        'p.yaml:6:30: the agent "a" is in the process of the gate: say "auth: local" of it',
+        'p.yaml:7:30: the agent "b" works for others: say "root: false" of it',
+      ],
     ],
     [
       'a WebSocket over http',

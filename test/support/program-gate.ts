@@ -1,0 +1,61 @@
+// A gate inside of the test's own process, in a home of its own, as a program opens it.
+
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openGate, type ProgramGate } from '../../cli/program.ts';
+import { type CallEvidence, callsOf } from './evidence.ts';
+
+export interface ProgramOptions {
+  readonly manifest: Readonly<Record<string, unknown>>;
+  readonly rules: string;
+  readonly name?: string;
+  /** Shared with another gate. */
+  readonly home?: string;
+}
+
+export interface OpenedProgram {
+  readonly gate: ProgramGate;
+  readonly home: string;
+  /** What its ledger says of its calls. */
+  calls(): Promise<readonly CallEvidence[]>;
+  /** The same of one of them. */
+  callOf(id: string): Promise<CallEvidence>;
+  readonly notes: string[];
+}
+
+const opened: OpenedProgram[] = [];
+const homes = new Set<string>();
+
+export function temporaryHome(): string {
+  const home = realpathSync(mkdtempSync(join(tmpdir(), 'portcullis-')));
+  homes.add(home);
+  return home;
+}
+
+export async function openProgram({ manifest, rules, name, home }: ProgramOptions): Promise<OpenedProgram> {
+  const at = home ?? temporaryHome();
+  const notes: string[] = [];
+  const gate = await openGate({
+    configuration: { manifest: { apiVersion: 'portcullis/v1', ...manifest }, rules },
+    name: name ?? 'program',
+    home: at,
+    onNote: (text) => notes.push(text),
+  });
+  const calls = (): Promise<readonly CallEvidence[]> =>
+    callsOf({ home: at, ledger: () => gate.ledger }, name ?? 'program');
+  const callOf = async (id: string): Promise<CallEvidence> => {
+    const found = (await calls()).find(({ call }) => call === id);
+    if (found === undefined) throw new Error(`the ledger has no call ${id}`);
+    return found;
+  };
+  const program = { gate, home: at, notes, calls, callOf };
+  opened.push(program);
+  return program;
+}
+
+export async function closePrograms(): Promise<void> {
+  for (const { gate } of opened.splice(0)) await gate.close();
+  for (const home of homes) rmSync(home, { recursive: true, force: true });
+  homes.clear();
+}
