@@ -42,7 +42,8 @@ export async function aiSdkTools<Schema>(
     },
   ]);
   return {
-    tools: Object.fromEntries(tools),
+    // The SDK looks tools up by whatever name the model says: nothing is inherited that could be one.
+    tools: Object.assign(Object.create(null) as Record<string, AiSdkTool<Schema>>, Object.fromEntries(tools)),
     recordRefused: async ({ error }) => {
       const isUnknown = error.name === 'AI_NoSuchToolError';
       await agent.refuse(isUnknown ? 'TOOL_UNKNOWN' : 'ARG_INVALID', error.name);

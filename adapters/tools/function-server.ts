@@ -174,7 +174,8 @@ function callOf(token: string): string {
 /** What was thrown can be anything, and looking at it can throw too. */
 function messageOf(thrown: unknown): string {
   try {
-    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+    if (!(thrown instanceof Error)) return String(thrown);
+    return thrown.name === 'Error' ? thrown.message : `${thrown.name}: ${thrown.message}`;
   } catch {
     return 'it threw something that cannot be read';
   }

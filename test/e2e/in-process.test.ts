@@ -330,7 +330,7 @@ describe('a governed function that fails', () => {
       },
       'RangeError: too far',
     ],
-    ['a rejection', () => Promise.reject(new Error('later')), 'Error: later'],
+    ['a rejection', () => Promise.reject(new Error('later')), 'later'],
     [
       'text',
       () => {
@@ -361,7 +361,7 @@ describe('a governed function that fails', () => {
       () => {
         throw new Error('\ud800');
       },
-      'Error: \ufffd',
+      '\ufffd',
     ],
     [
       'a promise that cannot be read',
