@@ -27,8 +27,8 @@ export function calleeOf(
   if (name === undefined || agent === undefined || agent.auth === 'local') return undefined;
   if (agent.auth === 'process')
     return process === undefined ? undefined : { agent: name, cnf: { conn: process.connection }, process: process.key };
-  const { apiKey, jwt } = agent.auth;
+  const { apiKey, jwt, proofKey = jwt?.proofKey } = agent.auth;
   if (apiKey !== undefined) return { agent: name, cnf: { conn: connectionDigest('api_key', apiKey) } };
   const peers = manifest === undefined ? [] : issuersOf(manifest, agent.peers ?? []);
-  return jwt?.proofKey === undefined ? undefined : { agent: name, cnf: { jkt: jwt.proofKey }, peers };
+  return proofKey === undefined ? undefined : { agent: name, cnf: { jkt: proofKey }, peers };
 }

@@ -268,6 +268,7 @@ program
   .command('keys')
   .summary('show the public keys of this installation, or make an API key')
   .option('--new-api-key', 'make an API key; only its digest is for the manifest')
+  .option('--of <file>', "what the manifest says of somebody's public key or certificate")
   .option(...JSON_OPTION)
   .action((options: Json & KeysOptions) =>
     run(options.json, async (out) => (await import('./commands/keys.ts')).keys(options, out)),

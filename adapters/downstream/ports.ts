@@ -10,6 +10,8 @@ export interface CredentialRequest {
   readonly authorization: string | undefined;
   /** The value of the `DPoP` header. */
   readonly proof?: string | undefined;
+  /** The token in the header that says which call it belongs to. A proof may be about it. */
+  readonly lineage?: string | undefined;
   readonly method: string;
   /** Where the client reached us: scheme, host and path. The configuration says so, or a `Host` that was found to be ours; never a stranger's. */
   readonly url: string;

@@ -1,5 +1,5 @@
-// The credential of a request over HTTP: an API key or an access token after `Bearer`, or a token after `DPoP` with a proof that its sender has
-// the key that it is bound to. Whose they are comes from the manifest (credentials.ts). None of it is passed on to anybody.
+// The credential of a request over HTTP: an API key or an access token after `Bearer`, a token after `DPoP` with a proof that its sender has
+// the key that it is bound to, or such a proof alone. Whose they are comes from the manifest (credentials.ts). None of it is passed on to anybody.
 
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { type Denial, deny } from '../../domain/denial.ts';
@@ -8,9 +8,10 @@ import { randomBytes } from '../crypto/node-crypto.ts';
 import type { Authenticator, CredentialRefusal, CredentialRequest, Proven } from '../downstream/ports.ts';
 import { API_KEY_PREFIX, authenticateApiKey } from './api-key.ts';
 import { type Credentials, credentialsOf, type IdentityConfiguration } from './credentials.ts';
-import { ProofChecks, type ProofRefusal } from './dpop.ts';
+import { keyOfProof, ProofChecks, type ProofRefusal } from './dpop.ts';
 import { endOf, holderOf, type VerifiedToken, verifyToken } from './jwt.ts';
 import { TOKEN_CHARACTERS_MAX } from './limits.ts';
+import { agentOfKey, proofKeyPrincipal } from './proof-key.ts';
 import { ProofNonces } from './proof-nonces.ts';
 import { challengeOf, metadataOf, type Problem } from './protected-resource.ts';
 
@@ -51,8 +52,9 @@ export class HttpAuthenticator implements Authenticator {
 
   readonly authenticate = async (request: CredentialRequest): Promise<Proven | CredentialRefusal> => {
     const { apiKeys, issuers, jwts, urlIsAudience } = this.#credentials;
-    const { authorization, url } = request;
+    const { authorization, proof, url } = request;
     if (authorization === undefined) {
+      if (proof !== undefined) return this.#byProof(proof, request);
       return this.#refuse(deny('ID_UNAUTHENTICATED', 'there is no credential'), url, { status: 401, scheme: 'Bearer' });
     }
     // The length first: no pattern runs over what is longer than any credential.
@@ -79,6 +81,21 @@ export class HttpAuthenticator implements Authenticator {
     }
     return 'code' in holder ? refuse(holder) : { ...holder, until: endOf(verified) };
   };
+
+  /** Where there is nothing but the proof, it says by which key it is, and only then whether it is. */
+  async #byProof(proof: string, { method, url, lineage }: CredentialRequest): Promise<Proven | CredentialRefusal> {
+    const refuse = (denial: Denial, error: ProofRefusal['error']) =>
+      this.#refuse(denial, url, { status: 401, scheme: 'DPoP', error });
+    const agent = agentOfKey(this.#credentials.proofKeys, await keyOfProof(proof));
+    if ('code' in agent) return refuse(agent, 'invalid_dpop_proof');
+    const { proofKey: key } = agent;
+    // Its own in the list of holders, where the others are pairs.
+    const subject = { method, url, shown: lineage, key, holder: canonicalJson([key]) };
+    const wrong = await this.#proofs.check(proof, subject, this.#now());
+    if (wrong === undefined) return proofKeyPrincipal(agent);
+    if ('code' in wrong) return refuse(wrong, 'invalid_dpop_proof');
+    return refuse(deny('ID_UNAUTHENTICATED', wrong.detail), wrong.error);
+  }
 
   async #checkProof(
     token: string,

@@ -6,6 +6,7 @@ import { isDigest } from '../../domain/digest.ts';
 import type { ApiKeyAgent } from './api-key.ts';
 import { type JwtAgent, type JwtIssuer, neededBy } from './jwt.ts';
 import { openKeySet } from './key-set.ts';
+import type { ProofKeyAgent } from './proof-key.ts';
 import type { ProtectedResource } from './protected-resource.ts';
 
 /** The part of a manifest that says who may come in over HTTP. */
@@ -18,6 +19,7 @@ export interface Credentials {
   readonly apiKeys: readonly ApiKeyAgent[];
   readonly issuers: readonly JwtIssuer[];
   readonly jwts: readonly JwtAgent[];
+  readonly proofKeys: readonly ProofKeyAgent[];
   readonly resource: ProtectedResource;
   /** Whether the URL of a request is a name under which tokens are issued for us: only a configured one is. */
   readonly urlIsAudience: boolean;
@@ -46,6 +48,7 @@ export function credentialsOf(
   }
   const apiKeys = apiKeyAgents(agents);
   const jwts = jwtAgents(agents);
+  const proofKeys = proofKeyAgents(agents);
   const resource: ProtectedResource = {
     servers: issuers.map(({ issuer }) => issuer).filter(isIssuerAddress),
     scopes: [...new Set(issuers.flatMap(({ scopes }) => scopes))],
@@ -53,10 +56,10 @@ export function credentialsOf(
       ...new Set(issuers.flatMap((issuer) => [...issuer.scopes, ...jwts.flatMap((agent) => neededBy(agent, issuer))])),
     ],
     bearer: apiKeys.length > 0 || issuers.some(({ dpopRequired }) => !dpopRequired),
-    dpop: identity.jwt.some(({ dpop }) => dpop !== undefined),
+    dpop: proofKeys.length > 0 || identity.jwt.some(({ dpop }) => dpop !== undefined),
   };
   const nonceRequired = identity.dpopNonce === 'required';
-  return { apiKeys, issuers, jwts, resource, urlIsAudience: publicUrl !== undefined, nonceRequired };
+  return { apiKeys, issuers, jwts, proofKeys, resource, urlIsAudience: publicUrl !== undefined, nonceRequired };
 }
 
 /** What clients can turn to: an issuer that is not an address is only a name. */
@@ -68,6 +71,13 @@ function apiKeyAgents(agents: Manifest['agents']): ApiKeyAgent[] {
   return Object.entries(agents).flatMap(([agent, { roles, root, auth }]) => {
     const apiKey = typeof auth === 'string' ? undefined : auth.apiKey;
     return apiKey !== undefined && isDigest(apiKey) ? [{ agent, roles, root, apiKey }] : [];
+  });
+}
+
+function proofKeyAgents(agents: Manifest['agents']): ProofKeyAgent[] {
+  return Object.entries(agents).flatMap(([agent, { roles, root, auth }]) => {
+    const proofKey = typeof auth === 'string' ? undefined : auth.proofKey;
+    return proofKey === undefined ? [] : [{ agent, roles, root, proofKey }];
   });
 }
 

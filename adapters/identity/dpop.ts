@@ -33,11 +33,13 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
 export interface ProofSubject {
   readonly method: string;
   readonly url: string;
-  /** The access token that came with it. */
-  readonly token: string;
-  /** Thumbprint of the key that the token is bound to. */
+  /** The access token that came with it, which it has to name. */
+  readonly token?: string;
+  /** Where there is none: what else was shown that it may name. */
+  readonly shown?: string | undefined;
+  /** Thumbprint of the key that it must be by. */
   readonly key: string;
-  /** Whose the token is: see spent-proofs.ts. */
+  /** Whose the key is: see spent-proofs.ts. */
   readonly holder: string;
 }
 
@@ -74,7 +76,7 @@ export class ProofChecks {
       const { payload } = await jwtVerify(proof, EmbeddedJWK, {
         algorithms: PROOF_ALGORITHMS,
         typ: 'dpop+jwt',
-        requiredClaims: ['jti', 'htm', 'htu', 'iat', 'ath'],
+        requiredClaims: ['jti', 'htm', 'htu', 'iat', ...(subject.token === undefined ? [] : ['ath'])],
         currentDate: new Date(nowMs),
       });
       return this.#judge(payload, subject, nowMs / 1000);
@@ -89,7 +91,10 @@ export class ProofChecks {
       return invalid('the proof has no usable identifier');
     if (htm !== subject.method) return invalid('the proof is for another method');
     if (typeof htu !== 'string' || !isSameTarget(htu, subject.url)) return invalid('the proof is for another address');
-    if (ath !== encodeBase64url(sha256(Buffer.from(subject.token)))) return invalid('the proof is for another token');
+    const shown = subject.token ?? subject.shown;
+    // Without an access token it may be about something or not, but not about something else.
+    const isFree = subject.token === undefined && ath === undefined;
+    if (!isFree && (shown === undefined || ath !== digestOf(shown))) return invalid('the proof is for another token');
     if (nonce === undefined) {
       if (this.#nonceRequired) return challenge('the proof has no nonce');
     } else if (typeof nonce !== 'string' || !this.#nonces.isFresh(nonce, now)) {
@@ -106,6 +111,21 @@ export class ProofChecks {
   }
 }
 
+/** The thumbprint of the key that a proof says it is by, unverified; undefined where it says none. */
+export async function keyOfProof(proof: string): Promise<string | undefined> {
+  if (proof.length > PROOF_CHARACTERS_MAX || !COMPACT.test(proof)) return undefined;
+  try {
+    const { jwk } = decodeProtectedHeader(proof);
+    return typeof jwk === 'object' && jwk !== null ? await calculateJwkThumbprint(jwk as JWK) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function digestOf(token: string): string {
+  return encodeBase64url(sha256(Buffer.from(token)));
+}
+
 /** Before any arithmetic: the key has to be the one that the token is bound to. */
 async function headerProblem(proof: string, key: string): Promise<string | undefined> {
   const { jwk, alg, typ } = decodeProtectedHeader(proof);
@@ -113,7 +133,7 @@ async function headerProblem(proof: string, key: string): Promise<string | undef
   if (alg === undefined || !PROOF_ALGORITHMS.includes(alg)) return 'the algorithm is not on the list';
   if (typeof jwk !== 'object' || jwk === null || Array.isArray(jwk)) return 'the proof shows no key';
   if (PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member))) return 'the proof shows a private key';
-  if ((await calculateJwkThumbprint(jwk as JWK)) !== key) return 'the token is bound to another key';
+  if ((await calculateJwkThumbprint(jwk as JWK)) !== key) return 'the proof is by another key';
   return undefined;
 }
 

@@ -1,19 +1,22 @@
-// portcullis keys: the public keys of this installation, and new API keys. Private keys are never printed.
+// portcullis keys: the public keys of this installation, new API keys, and what to say of somebody's public key. Private keys are never printed.
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { keyThumbprint } from '../../adapters/crypto/node-crypto.ts';
 import { generateApiKey } from '../../adapters/identity/api-key.ts';
+import { type KeyNames, namesOf } from '../../adapters/identity/public-key.ts';
 import { encodeBase64url } from '../../domain/base64url.ts';
 import { permitIssuer } from '../../domain/permit.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome, gateFolder } from '../home.ts';
 import { registerKeys } from '../key-registry.ts';
 import { openKeys, verifierKeyOf } from '../ledger.ts';
-import type { Output } from '../output.ts';
+import { CommandError, type Output, reasonOf } from '../output.ts';
 
 export interface KeysOptions {
   readonly newApiKey?: boolean;
+  /** A file with somebody's public key. */
+  readonly of?: string;
 }
 
 export async function keys(options: KeysOptions, out: Output): Promise<number> {
@@ -26,6 +29,7 @@ export async function keys(options: KeysOptions, out: Output): Promise<number> {
     out.note('the digest goes into the manifest:  agents: { NAME: { auth: { apiKey: "DIGEST" } } }');
     return EXIT.ok;
   }
+  if (options.of !== undefined) return namesOfKey(options.of, out);
   const home = findHome();
   const folder = gateFolder(home, 'any').keys;
   const own = openKeys(folder);
@@ -46,5 +50,19 @@ export async function keys(options: KeysOptions, out: Output): Promise<number> {
     out.line(`${state.padEnd(14)}${purpose.padEnd(8)}${kid}  since ${created}`);
   for (const { gate, vkey } of logs) out.line(`log ${gate.padEnd(10)}${vkey}`);
   if (logs.length === 0) out.note('no gate has run yet, so there are no logs');
+  return EXIT.ok;
+}
+
+async function namesOfKey(file: string, out: Output): Promise<number> {
+  let names: KeyNames;
+  try {
+    names = await namesOf(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new CommandError(`${file}: ${reasonOf(error)}`);
+  }
+  out.answer({ ...names });
+  out.line(`proofKey  ${names.thumbprint}`);
+  out.line(`spki      ${names.spki}`);
+  out.note('in the manifest:  agents: { NAME: { auth: { proofKey: "..." } } }');
   return EXIT.ok;
 }

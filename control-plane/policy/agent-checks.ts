@@ -5,6 +5,9 @@ import { nearest } from './nearest.ts';
 import type { Problem } from './source.ts';
 import type { YamlDocument } from './yaml-document.ts';
 
+/** Ways to prove oneself over HTTP. */
+const WAYS = ['apiKey', 'jwt', 'proofKey'] as const;
+
 /** An agent behind a server gets tokens that nobody else can use, and starts nothing by itself. */
 export function checkCallees(manifest: Manifest, document: YamlDocument): Problem[] {
   return Object.entries(manifest.servers).flatMap(([server, { agent: name, inProcess }]) => {
@@ -54,8 +57,10 @@ export function checkAgents(manifest: Manifest, document: YamlDocument): Problem
     }
     // Several agents may be local: which one a client is, its own command line says (`--agent`).
     if (typeof auth === 'string') continue;
-    if ((auth.apiKey === undefined) === (auth.jwt === undefined)) {
-      problems.push(document.problem([...path, 'auth'], 'an agent proves itself in exactly one way: apiKey or jwt'));
+    if (WAYS.filter((way) => auth[way] !== undefined).length !== 1) {
+      problems.push(
+        document.problem([...path, 'auth'], `an agent proves itself in exactly one way: ${WAYS.join(' or ')}`),
+      );
       continue;
     }
     const credential = credentialText(auth);
@@ -106,6 +111,7 @@ export function checkOperators({ agents, operators = {} }: Manifest, document: Y
 
 function credentialText(auth: Exclude<ManifestAgent['auth'], string>): string {
   if (auth.apiKey !== undefined) return auth.apiKey;
+  if (auth.proofKey !== undefined) return auth.proofKey;
   return JSON.stringify([
     'jwt',
     auth.jwt?.issuer ?? null,
@@ -115,11 +121,11 @@ function credentialText(auth: Exclude<ManifestAgent['auth'], string>): string {
 }
 
 /** What an agent can be told by that was given a token. */
-const BINDINGS = 'an apiKey, or a jwt with the thumbprint of its proofKey, or "auth: process"';
+const BINDINGS = 'an apiKey, a proofKey, a jwt with the thumbprint of its proofKey, or "auth: process"';
 
 function isBound(auth: ManifestAgent['auth']): boolean {
   if (typeof auth === 'string') return auth === 'process';
-  return auth.apiKey !== undefined || auth.jwt?.proofKey !== undefined;
+  return auth.apiKey !== undefined || (auth.proofKey ?? auth.jwt?.proofKey) !== undefined;
 }
 
 /** Which process a call goes to must be plain when its token is made. */

@@ -54,6 +54,9 @@ const apiKeyDigest = z
   .string()
   .refine(isDigest, 'not the digest of a key: write "sha256:" and 43 characters, never the key itself');
 
+/** RFC 7638. */
+const thumbprint = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'not the thumbprint of a key: 43 characters');
+
 const auth = z.union(
   [
     z.enum(['local', 'process']),
@@ -64,16 +67,15 @@ const auth = z.union(
           sub: text,
           issuer: text.optional(),
           claims: z.record(z.string().min(1), text).optional(),
-          /** RFC 7638 thumbprint of the key that its tokens are bound to. */
-          proofKey: z
-            .string()
-            .regex(/^[A-Za-z0-9_-]{43}$/, 'not the thumbprint of a key')
-            .optional(),
+          /** The key that its tokens are bound to. */
+          proofKey: thumbprint.optional(),
         })
         .optional(),
+      /** A key that is proved by itself, without a token. */
+      proofKey: thumbprint.optional(),
     }),
   ],
-  { error: 'an agent proves itself with local, process, { apiKey: "sha256:..." } or { jwt: { sub: ... } }' },
+  { error: 'an agent proves itself with local, process, or one of { apiKey }, { jwt } and { proofKey }' },
 );
 
 const limitsOf = <T extends z.ZodType>(limit: T) =>

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateApiKey } from '../../adapters/identity/api-key.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { proves } from '../guarantees.ts';
+import { generateProofKey } from '../support/authorization-server.ts';
 import { closeInstallations, type Installation, installation, type RunningCommand } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
 import { callsOf } from '../support/evidence.ts';
@@ -22,11 +23,13 @@ permit (principal, action, resource);
 
 const planner = generateApiKey();
 const working = generateApiKey();
+const key = await generateProofKey();
 const agents = {
   legacy: new ScriptedAgent('legacy'),
   modern: new ScriptedAgent('modern'),
   sse: new ScriptedAgent('sse'),
   tool: new ScriptedAgent('legacy'),
+  proving: new ScriptedAgent('legacy'),
 };
 let at: Installation;
 let gate: RunningCommand;
@@ -39,7 +42,7 @@ beforeAll(async () => {
     Object.entries(agents).map(
       async ([name, agent]): Promise<[string, JsonObject]> => [
         name,
-        { ...(await agent.listen()), ...(name === 'tool' ? {} : { agent: 'worker' }) },
+        { ...(await agent.listen()), ...(name === 'tool' ? {} : { agent: name === 'proving' ? 'prover' : 'worker' }) },
       ],
     ),
   );
@@ -48,13 +51,14 @@ beforeAll(async () => {
       agents: {
         planner: { auth: { apiKey: planner.digest } },
         worker: { root: false, auth: { apiKey: working.digest } },
+        prover: { root: false, auth: { proofKey: key.jkt } },
       },
       servers: Object.fromEntries(places),
     },
     RULES,
   );
   gate = at.start(['serve', '--name', 'header', '--http', '127.0.0.1:0']);
-  await gate.says('open: 4 server(s)');
+  await gate.says('open: 5 server(s)');
   url = await urlOf(gate);
   asPlanner = new RawHttp(url, { authorization: `Bearer ${planner.key}` });
   await asPlanner.initialize();
@@ -133,6 +137,20 @@ describe.each(['legacy', 'modern'])('a lineage token in a header, in the %s era'
     },
     60_000,
   );
+});
+
+proves('G11', 'a token is bound to the key that its agent proves, and to nothing else that it could show', async () => {
+  const outcomes: string[] = [];
+  agents.proving.work = async ({ headers }) => {
+    const token = String(headers[HEADER]);
+    outcomes.push(await tried('legacy', { [HEADER]: token }), await tried('modern', { [HEADER]: token }));
+    const dpop = await key.prove({ method: 'POST', url, token });
+    const reply = await new RawModern(url, { dpop, [HEADER]: token }).call('tool__work', {});
+    outcomes.push(denialOf(reply) ?? textOf(reply));
+    return 'done';
+  };
+  expect(textOf(await asPlanner.call('proving__work', {}))).toBe('done');
+  expect(outcomes).toEqual(['LINEAGE_BEARER', 'LINEAGE_BEARER', 'done']);
 });
 
 describe('a server', () => {

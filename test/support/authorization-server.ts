@@ -73,7 +73,8 @@ export interface ProofKey {
 export interface ProofAbout {
   readonly method: string;
   readonly url: string;
-  readonly token: string;
+  /** None where the proof stands by itself. */
+  readonly token?: string;
   readonly nowSeconds?: number;
 }
 
@@ -86,7 +87,7 @@ export async function generateProofKey(alg = 'ES256'): Promise<ProofKey> {
     privateJwk: await exportJWK(privateKey),
     jkt: await calculateJwkThumbprint(publicJwk),
     prove: ({ method, url, token, nowSeconds = Math.floor(Date.now() / 1000) }, claims = {}, header = {}) => {
-      const ath = createHash('sha256').update(token).digest('base64url');
+      const ath = token === undefined ? undefined : createHash('sha256').update(token).digest('base64url');
       const all = { jti: randomUUID(), htm: method, htu: url, iat: nowSeconds, ath, ...claims };
       return new SignJWT(JSON.parse(JSON.stringify(all)) as JWTPayload)
         .setProtectedHeader(

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DENIALS, type Denial } from '../../../domain/denial.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { Principal } from '../../../domain/principal.ts';
+import { LINEAGE_HEADER } from '../../../proxy/own-name.ts';
 import type { Authenticator, CredentialRefusal, CredentialRequest, Proven } from '../ports.ts';
 import { hostsOf, originsOf } from './addresses.ts';
 import { checkHost, checkOrigin, checkRepeatedHeaders, type HttpRefusal } from './request-checks.ts';
@@ -98,10 +99,11 @@ export class Access {
 
   #credentialOf(request: IncomingMessage): CredentialRequest {
     const { headers, method = '', url = '' } = request;
-    const { authorization, dpop } = headers;
+    const { authorization, dpop, [LINEAGE_HEADER]: lineage } = headers;
     return {
       authorization,
       proof: typeof dpop === 'string' ? dpop : undefined,
+      lineage: typeof lineage === 'string' ? lineage : undefined,
       method,
       url: this.#origin(request) + url,
     };

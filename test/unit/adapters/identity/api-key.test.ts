@@ -20,7 +20,7 @@ const POST = { method: 'POST', url: 'https://gate.example/mcp' };
 const now = () => 0;
 const resource = { servers: [], scopes: [], scopesSupported: [], bearer: true, dpop: false };
 const { authenticate } = new HttpAuthenticator(
-  { apiKeys: agents, issuers: [], jwts: [], resource, urlIsAudience: false, nonceRequired: false },
+  { apiKeys: agents, issuers: [], jwts: [], proofKeys: [], resource, urlIsAudience: false, nonceRequired: false },
   now,
 );
 

@@ -240,8 +240,23 @@ describe('a manifest', () => {
       'a way to prove oneself that there is not',
       `${BASE}agents:\n  a: { auth: spawned }\n`,
       [
-        'p.yaml:3:14: "auth": an agent proves itself with local, process, { apiKey: "sha256:..." } or { jwt: { sub: ... } }',
+        'p.yaml:3:14: "auth": an agent proves itself with local, process, or one of { apiKey }, { jwt } and { proofKey }',
       ],
+    ],
+    [
+      'a key that is no thumbprint',
+      `${BASE}agents:\n  a: { auth: { proofKey: "sha256:abc" } }\n`,
+      ['p.yaml:3:26: "proofKey": not the thumbprint of a key: 43 characters'],
+    ],
+    [
+      'two ways to prove oneself',
+      `${BASE}agents:\n  a: { auth: { proofKey: ${'A'.repeat(43)}, apiKey: "sha256:${'A'.repeat(43)}" } }\n`,
+      ['p.yaml:3:14: an agent proves itself in exactly one way: apiKey or jwt or proofKey'],
+    ],
+    [
+      'two agents with one key',
+      `${BASE}agents:\n  a: { auth: { proofKey: ${'A'.repeat(43)} } }\n  b: { auth: { proofKey: ${'A'.repeat(43)} } }\n`,
+      ['p.yaml:4:14: the agents "a" and "b" have the same credential'],
     ],
     [
       'a token of nobody',
