@@ -9,7 +9,7 @@ import type { Home } from './home.ts';
 import { orderedJson, orderGates } from './operated-gates.ts';
 import { type Order, standingOrders } from './orders.ts';
 import { CommandError } from './output.ts';
-import { REVOCABLE } from './revocable.ts';
+import { isRevocable, REVOCABLE } from './revocable.ts';
 
 /** RFC 6750: the scheme in any case, one space, a token. */
 const BEARER = /^bearer ([A-Za-z0-9_-]{1,64})$/i;
@@ -50,10 +50,9 @@ function orderOf({ order, gate, ...rest }: JsonObject): { readonly order: Order 
   const { kind, id, reason } = rest;
   switch (order) {
     case 'revoke': {
-      const meant = typeof kind === 'string' && Object.hasOwn(REVOCABLE, kind) ? REVOCABLE[kind] : undefined;
-      if (meant === undefined) return { order: `kind is one of ${Object.keys(REVOCABLE).join(', ')}` };
+      if (!isRevocable(kind)) return { order: `kind is one of ${Object.keys(REVOCABLE).join(', ')}` };
       if (typeof id !== 'string' || id === '' || id.length > 1_024) return { order: 'id has 1 to 1,024 characters' };
-      return only('kind', 'id') ? { order: { what: 'revoke', kind: meant, id }, ...named } : UNKNOWN_MEMBER;
+      return only('kind', 'id') ? { order: { what: 'revoke', kind: REVOCABLE[kind], id }, ...named } : UNKNOWN_MEMBER;
     }
     case 'halt':
       if (typeof reason !== 'string' || reason === '' || reason.length > 200)

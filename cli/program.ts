@@ -5,7 +5,6 @@ import { dirname } from 'node:path';
 import { FunctionServer } from '../adapters/tools/function-server.ts';
 import { keepAlive } from '../adapters/tools/keep-alive.ts';
 import type { ToolGate } from '../adapters/tools/ports.ts';
-import type { RevocationKind } from '../control-plane/permits/revocations.ts';
 import type { Manifest } from '../control-plane/policy/manifest.ts';
 import { parseManifest } from '../control-plane/policy/parse-manifest.ts';
 import { visibleText } from '../domain/visible-text.ts';
@@ -17,6 +16,7 @@ import { findHome } from './home.ts';
 import { localPrincipal } from './identity.ts';
 import { openGate as openNamedGate } from './open-gate.ts';
 import { CommandError, type Output, output } from './output.ts';
+import { isRevocable, REVOCABLE, type Revocable } from './revocable.ts';
 import { launchOf, type ServerLaunch } from './servers.ts';
 
 export interface OpenOptions {
@@ -40,8 +40,8 @@ export interface ProgramGate {
   readonly ledger: string;
   /** For `govern`. */
   readonly inProcess: ToolGate;
-  /** As `portcullis revoke` for this gate: resolves with the number of calls that were stopped by it. */
-  revoke(kind: RevocationKind, id: string): Promise<number>;
+  /** As `portcullis revoke`, for this gate alone: resolves with the number of calls that were stopped by it. Rejects for what cannot be revoked. */
+  revoke(what: Revocable, id: string): Promise<number>;
   /** Stops what runs and refuses what comes, until `resume`, in later runs too. */
   halt(reason: string): Promise<number>;
   resume(): Promise<void>;
@@ -70,7 +70,10 @@ export async function openGate(options: OpenOptions): Promise<ProgramGate> {
     ledger: folder.ledger,
     inProcess: tools,
     ready: () => keepAlive(whenReady(gate)),
-    revoke: async (kind: RevocationKind, id: string) => (await gate.revoke(kind, id)).stopped,
+    revoke: async (what: Revocable, id: string) => {
+      if (!isRevocable(what)) throw new CommandError(`"${visibleText(String(what), 40)}" cannot be revoked`);
+      return (await gate.revoke(REVOCABLE[what], id)).stopped;
+    },
     halt: (reason: string) => gate.haltFor(reason),
     resume: () => gate.resume(),
     close: () => keepAlive(tools.close(gate)),

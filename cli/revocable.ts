@@ -2,7 +2,9 @@
 
 import type { RevocationKind } from '../control-plane/permits/revocations.ts';
 
-export const REVOCABLE: Readonly<Record<string, RevocationKind>> = {
+export type Revocable = 'permit' | 'execution' | 'root' | 'agent' | 'server' | 'tool' | 'policy' | 'key';
+
+export const REVOCABLE: Readonly<Record<Revocable, RevocationKind>> = {
   permit: 'jti',
   execution: 'node',
   root: 'root',
@@ -12,3 +14,7 @@ export const REVOCABLE: Readonly<Record<string, RevocationKind>> = {
   policy: 'policy',
   key: 'key',
 };
+
+export function isRevocable(what: unknown): what is Revocable {
+  return typeof what === 'string' && Object.hasOwn(REVOCABLE, what);
+}

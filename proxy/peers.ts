@@ -45,6 +45,8 @@ export interface Handed extends Pick<Announced, 'root' | 'node' | 'token'> {
 interface Own extends Handed {
   /** The gates at which it may be, each as it was started then. */
   readonly boots: ReadonlyMap<string, string>;
+  /** Then no new session is told of it: a peer that never heard of it lets nothing in under it. */
+  revoked: boolean;
 }
 
 export class Peers implements PeerLiveness {
@@ -129,7 +131,7 @@ export class Peers implements PeerLiveness {
       const session = this.#live(issuer);
       if (session !== undefined) boots.set(issuer, session.boot);
     }
-    const own = { ...handed, boots };
+    const own: Own = { ...handed, boots, revoked: false };
     this.#own.set(handed.node, own);
     for (const issuer of boots.keys()) {
       const session = this.#live(issuer);
@@ -148,7 +150,10 @@ export class Peers implements PeerLiveness {
 
   /** One of ours was revoked: said in the same tick, before it ends. */
   revoked(node: CallId): void {
-    for (const issuer of this.#own.get(node)?.boots.keys() ?? []) {
+    const own = this.#own.get(node);
+    if (own === undefined) return;
+    own.revoked = true;
+    for (const issuer of own.boots.keys()) {
       const session = this.#live(issuer);
       session?.say(session.dealings.revoked(node));
     }
@@ -182,7 +187,7 @@ export class Peers implements PeerLiveness {
   }
 
   #running(issuer: string): readonly Announced[] {
-    return [...this.#own.values()].filter(({ boots }) => boots.has(issuer)).map((own) => this.#announce(own));
+    return [...this.#own.values()].filter(({ boots, revoked }) => boots.has(issuer) && !revoked).map((own) => this.#announce(own));
   }
 
   #adopt(session: PeerSession): void {

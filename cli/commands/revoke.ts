@@ -5,18 +5,22 @@ import { visibleText } from '../../domain/visible-text.ts';
 import { EXIT } from '../exit-codes.ts';
 import { operate } from '../operated-gates.ts';
 import { CommandError, type Output } from '../output.ts';
-import { REVOCABLE } from '../revocable.ts';
+import { isRevocable, REVOCABLE } from '../revocable.ts';
 
 export interface RevokeOptions {
   readonly name?: string;
 }
 
 export async function revoke(what: string, id: string, { name }: RevokeOptions, out: Output): Promise<number> {
-  const kind = Object.hasOwn(REVOCABLE, what) ? REVOCABLE[what] : undefined;
-  if (kind === undefined)
+  if (!isRevocable(what))
     throw new CommandError(`"${visibleText(what, 40)}" cannot be revoked`, EXIT.usage, [
       `one of: ${Object.keys(REVOCABLE).join(', ')}`,
     ]);
   if (id === '' || id.length > 1_024) throw new CommandError('an id has 1 to 1,024 characters', EXIT.usage, []);
-  return operate(name, { what: 'revoke', kind, id }, (stopped) => `revoked  ${stopped} running call(s) stopped`, out);
+  return operate(
+    name,
+    { what: 'revoke', kind: REVOCABLE[what], id },
+    (stopped) => `revoked  ${stopped} running call(s) stopped`,
+    out,
+  );
 }

@@ -30,9 +30,16 @@ export type Consequence =
   | { readonly type: 'closed'; readonly node: CallId }
   | { readonly type: 'stop'; readonly kind: 'root' | 'node'; readonly id: CallId };
 
+/** An execution of ours that the peer knows. */
+interface Told {
+  readonly root: CallId;
+  revoked: boolean;
+  ended: boolean;
+}
+
 export class Dealings {
   /** Ours. */
-  readonly #told = new Map<CallId, { readonly root: CallId; ended: boolean }>();
+  readonly #told = new Map<CallId, Told>();
   /** Theirs. */
   readonly #heard = new Map<CallId, Heard>();
   readonly #ended = new Set<CallId>();
@@ -42,13 +49,13 @@ export class Dealings {
   /** One of ours may be shown over there. Undefined where it cannot be: too many are. */
   running(announced: Announced): FeedEvent | undefined {
     if (this.#told.size >= EXECUTIONS_MAX || this.#told.has(announced.node)) return undefined;
-    this.#told.set(announced.node, { root: announced.root, ended: false });
+    this.#told.set(announced.node, { root: announced.root, revoked: false, ended: false });
     return { type: 'running', ...announced };
   }
 
   /** What is said first: everything of ours that runs. */
   snapshot(running: readonly Announced[]): FeedEvent {
-    for (const { node, root } of running) this.#told.set(node, { root, ended: false });
+    for (const { node, root } of running) this.#told.set(node, { root, revoked: false, ended: false });
     return { type: 'snapshot', running };
   }
 
@@ -75,7 +82,10 @@ export class Dealings {
 
   revoked(node: CallId): FeedEvent | undefined {
     const told = this.#told.get(node);
-    return told === undefined || told.ended ? undefined : { type: 'revoked', node };
+    // It may be revoked in several ways before it has ended.
+    if (told === undefined || told.ended || told.revoked) return undefined;
+    told.revoked = true;
+    return { type: 'revoked', node };
   }
 
   /** A call of ours is about to be made under one of theirs. */

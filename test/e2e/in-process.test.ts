@@ -440,7 +440,7 @@ describe('a governed function that does not end', () => {
     });
     const waiting = refused(planner.tools.give({}));
     const call = await began;
-    await expect(program.gate.revoke('node', call)).resolves.toBe(1);
+    await expect(program.gate.revoke('execution', call)).resolves.toBe(1);
     const denied = await waiting;
     late('too late');
     expect(denied).toMatchObject({ code: 'LINEAGE_REVOKED', executed: 'perhaps', call });

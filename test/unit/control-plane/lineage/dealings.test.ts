@@ -84,6 +84,7 @@ describe('an execution of a peer', () => {
     expect(pair.other.find(N1)).toMatchObject({ root: ROOT, deadline: 10_000, entry: announced(1).entry });
     expect(pair.say(pair.one.revoked(N1))).toEqual([{ type: 'gone', node: N1, revoked: true, close: false }]);
     expect(pair.other.state(N1)).toBe('revoked');
+    expect(pair.one.revoked(N1)).toBeUndefined();
     expect(pair.say(pair.one.ended(N1))).toEqual([{ type: 'gone', node: N1, revoked: false, close: true }]);
     expect(pair.other.state(N1)).toBe('ended');
     expect(pair.say(pair.other.closed(N1), 'other')).toEqual([{ type: 'closed', node: N1 }]);
