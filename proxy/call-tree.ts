@@ -130,8 +130,7 @@ export class CallTree {
    */
   expected(token: string, principal: Principal): Promise<void> | undefined {
     const { peers, issuer } = this.#ports;
-    const { iss } = readLineageToken(token).payload().claims ?? {};
-    if (peers === undefined || iss === issuer) return undefined;
+    if (peers === undefined || readLineageToken(token).payload().claims?.iss === issuer) return undefined;
     const checked = this.#check(token, principal);
     return 'code' in checked ? undefined : peers.expect(checked.claims.iss, checked.claims.lin.node);
   }

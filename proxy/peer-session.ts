@@ -64,7 +64,9 @@ export class PeerSession implements PeerLine {
   #feed: Feed | undefined;
   #boot = '';
   #over: StaleReason | undefined;
+  /** Timers: until it is live that of the handshake, then those of our beat and of its silence. */
   #callOff: () => void;
+  #unwatch: () => void = () => {};
 
   /** `dialled`: whom we have dialled. */
   constructor(ports: PeerSessionPorts, channel: PeerChannel, dialled?: TrustedPeer) {
@@ -110,6 +112,7 @@ export class PeerSession implements PeerLine {
     if (!wasLive) {
       this.#callOff();
       this.#beat();
+      this.#watch(this.#feed);
       this.#ports.onLive(this);
     }
     for (const one of consequences) if (this.#over === undefined) this.#ports.onHeard(this, one);
@@ -124,6 +127,7 @@ export class PeerSession implements PeerLine {
     this.#over = reason;
     this.#feed?.end(reason);
     this.#callOff();
+    this.#unwatch();
     this.#channel.close();
     this.#ports.onOver(this, reason);
   }
@@ -169,10 +173,18 @@ export class PeerSession implements PeerLine {
 
   #beat(): void {
     this.#callOff = this.#ports.clock.timer(BEAT_MS, () => {
-      const stale = this.stale();
-      if (stale !== undefined) return this.end(stale);
       this.say({ type: 'beat' });
       this.#beat();
+    });
+  }
+
+  /** Wakes when it would be stale if nothing were heard until then. */
+  #watch(feed: Feed): void {
+    const { clock } = this.#ports;
+    this.#unwatch = clock.timer(feed.left(clock.monotonic()) + 1, () => {
+      const stale = feed.stale(clock.monotonic());
+      if (stale === undefined) this.#watch(feed);
+      else this.end(stale);
     });
   }
 }

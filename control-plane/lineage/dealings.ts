@@ -8,6 +8,8 @@ import type { CallId } from '../../domain/ids.ts';
 
 /** Executions that were said to be running and have no `closed` yet, in each direction. As many as a gate has calls in flight. */
 export const EXECUTIONS_MAX = 1_024;
+/** Calls that join one execution in its life. More than any gate lets a tree have. */
+const JOINED_MAX = 1_000;
 /** Executions of which it is remembered that they ended, and chains of which it is that they were stopped. */
 const REMEMBERED_MAX = 4_096;
 
@@ -35,6 +37,8 @@ interface Told {
   readonly root: CallId;
   revoked: boolean;
   ended: boolean;
+  /** The peer's calls under it. */
+  readonly joined: Set<CallId>;
 }
 
 export class Dealings {
@@ -49,13 +53,14 @@ export class Dealings {
   /** One of ours may be shown over there. Undefined where it cannot be: too many are. */
   running(announced: Announced): FeedEvent | undefined {
     if (this.#told.size >= EXECUTIONS_MAX || this.#told.has(announced.node)) return undefined;
-    this.#told.set(announced.node, { root: announced.root, revoked: false, ended: false });
+    this.#told.set(announced.node, { root: announced.root, revoked: false, ended: false, joined: new Set() });
     return { type: 'running', ...announced };
   }
 
   /** What is said first: everything of ours that runs. */
   snapshot(running: readonly Announced[]): FeedEvent {
-    for (const { node, root } of running) this.#told.set(node, { root, revoked: false, ended: false });
+    for (const { node, root } of running)
+      this.#told.set(node, { root, revoked: false, ended: false, joined: new Set() });
     return { type: 'snapshot', running };
   }
 
@@ -140,7 +145,10 @@ export class Dealings {
       }
       case 'joined': {
         const { node, child, entry } = event;
-        return this.#told.has(node) ? [{ type: 'joined', node, child, entry }] : undefined;
+        const joined = this.#told.get(node)?.joined;
+        if (joined === undefined || joined.has(child) || joined.size >= JOINED_MAX) return undefined;
+        joined.add(child);
+        return [{ type: 'joined', node, child, entry }];
       }
       case 'closed':
         if (this.#told.get(event.node)?.ended !== true) return undefined;

@@ -157,6 +157,11 @@ export class Feed {
     return heard.ev;
   }
 
+  /** For how long, in milliseconds, what was heard still counts if nothing else is. */
+  left(monotonic: number): number {
+    return Math.max(0, this.#freshAt + STALE_AFTER_MS - monotonic);
+  }
+
   /** Why nothing that was heard counts any more; undefined while it does. */
   stale(monotonic: number): StaleReason | undefined {
     if (this.#over === undefined && monotonic - this.#freshAt > STALE_AFTER_MS) this.#over = 'silent';

@@ -1,9 +1,16 @@
 // A whole enforcement point for tests: the real gate, runner, governance, catalogue and ledger, with real keys and real permits. Only the
 // edges are fake: the clock is moved by hand, the disk is memory, and the deciding side and the tools do what the test says.
 
-import { generateSigningKey, randomBytes, sha256, Verifier } from '../../adapters/crypto/node-crypto.ts';
+import {
+  generateSigningKey,
+  randomBytes,
+  type SigningKey,
+  sha256,
+  Verifier,
+} from '../../adapters/crypto/node-crypto.ts';
 import { type Faults, MemoryStore } from '../../adapters/storage/memory-store.ts';
 import type { Authorization, AuthorizationRequest, CallLimits } from '../../control-plane/authorization.ts';
+import { CLOCKS_APART_MS_MAX } from '../../control-plane/lineage/feed.ts';
 import { LineageRegistry } from '../../control-plane/lineage/registry.ts';
 import { mintPermit, type PermitIssuer, permitSigner } from '../../control-plane/permits/mint.ts';
 import { Revocations } from '../../control-plane/permits/revocations.ts';
@@ -29,6 +36,8 @@ import { Gate, type GatePorts, type RecordedCall, type VerifiedPermit } from '..
 import { Governance } from '../../proxy/governance.ts';
 import { type LedgerGeneration, LedgerKeeper } from '../../proxy/ledger-keeper.ts';
 import { outputCheck } from '../../proxy/output-check.ts';
+import type { TrustedPeer } from '../../proxy/peer-session.ts';
+import { Peers } from '../../proxy/peers.ts';
 import type { PolicyTurnover } from '../../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto, InstallResult } from '../../proxy/ports.ts';
 import type { RunningCall } from '../../proxy/runner.ts';
@@ -194,6 +203,10 @@ export interface WorldOptions {
   /** Who may start chains, and which servers are agents. */
   readonly terms?: CallTreePorts['terms'];
   readonly callee?: CallTreePorts['callee'];
+  /** The name of the installation, its key, and other gates that it trusts. */
+  readonly instance?: string;
+  readonly key?: SigningKey;
+  readonly trusted?: readonly TrustedPeer[];
   /** What is done when an ending could not be written, instead of giving the ledger up. */
   readonly onUnrecorded?: () => void;
 }
@@ -222,10 +235,16 @@ export class World {
   policy: Digest | undefined = POLICY;
   serverIsThere = true;
   #head: Head = emptyHead(ORIGIN);
-  readonly #permitKey = generateSigningKey();
+  readonly #permitKey: SigningKey;
+  readonly #instance: string;
+  readonly peers: Peers;
+  /** What the other gates were about, in the order in which it happened. */
+  readonly ofPeers: EntryBody[] = [];
 
   constructor(options: WorldOptions = {}) {
     const { clock, governance, catalogue } = this;
+    this.#permitKey = options.key ?? generateSigningKey();
+    this.#instance = options.instance ?? INSTANCE;
     const tools = options.tools ?? TOOLS;
     const verifier = new Verifier();
     const kid = verifier.register(this.#permitKey.publicKey) as string;
@@ -241,24 +260,44 @@ export class World {
       onFailure: () => void this.enforcement.stopAll({ type: 'fault.occurred', code: 'GOV_LEDGER_UNWRITABLE' }),
     });
     const channels = new Channels();
-    const issuer = permitIssuer(INSTANCE);
-    const audience = permitAudience(INSTANCE, this.boot);
-    this.registry = new LineageRegistry({ revocations: this.revocations, peers: { state: () => 'unknown' } });
+    const issuer = permitIssuer(this.#instance);
+    const audience = permitAudience(this.#instance, this.boot);
+    this.peers = new Peers({
+      clock,
+      crypto: this.crypto,
+      signer: { kid, sign: this.#permitKey.sign, sha256 },
+      issuer,
+      boot: this.boot,
+      log: ORIGIN,
+      trusted: options.trusted ?? [],
+      stopUnder: (...meant) => this.tree.stopUnder(...meant),
+      stopChain: (what, id) => void this.tree.revoke(what, id),
+      record: (entry) => {
+        this.ofPeers.push(entry);
+        void this.keeper.append(entry, []);
+      },
+      note: () => {},
+    });
+    this.registry = new LineageRegistry({
+      revocations: this.revocations,
+      peers: options.trusted === undefined ? { state: () => 'unknown' } : this.peers,
+    });
     this.tree = new CallTree({
       registry: this.registry,
       clock,
       crypto: this.crypto,
       signer: { kid, sign: this.#permitKey.sign, sha256 },
       reader: {
-        audience: () => audience,
-        verify: (by, ...signed) => (by === issuer ? verifier.verify(...signed) : undefined),
+        audience: (by) => (by === issuer ? audience : issuer),
+        verify: (by, ...signed) => (by === issuer ? verifier.verify(...signed) : this.peers.verify(by, ...signed)),
         sha256,
-        clockDriftMs: () => 0,
+        clockDriftMs: (by) => (by === issuer ? 0 : CLOCKS_APART_MS_MAX),
       },
       issuer,
       audiences: [audience],
       terms: options.terms ?? (({ root }) => ({ root, unsaid: root ? 'root' : 'deny' })),
       callee: options.callee ?? (() => undefined),
+      ...(options.trusted === undefined ? {} : { peers: this.peers }),
     });
     const serverNamed = (name: string) => (name === 'fs' && this.serverIsThere ? this.server : undefined);
     const apart = (name: string) => (name === 'fs' ? options.apart : undefined);
@@ -372,7 +411,7 @@ export class World {
       obligations: [],
       limits,
     };
-    const issuer: PermitIssuer = { instance: INSTANCE, gateway: this.boot, ttlMs };
+    const issuer: PermitIssuer = { instance: this.#instance, gateway: this.boot, ttlMs };
     const signer = permitSigner(this.#permitKey.kid, this.#permitKey.sign, sha256);
     return mintPermit(request, decision, issuer, signer, ulid(this.clock.now(), randomBytes(10)));
   }

@@ -104,6 +104,8 @@ describe('an execution of a peer', () => {
     const joined = pair.other.joined(N1, N2, entry);
     pair.say(pair.one.ended(N1));
     expect(pair.say(joined, 'other')).toEqual([{ type: 'joined', node: N1, child: N2, entry }]);
+    // The same call joins once.
+    expect(pair.say(joined, 'other')).toBeUndefined();
   });
 
   it('is closed only when it is over', () => {

@@ -1,0 +1,455 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { generateSigningKey, randomBytes, type SigningKey, Verifier } from '../../../adapters/crypto/node-crypto.ts';
+import { CLOCKS_APART_MS_MAX, STALE_AFTER_MS } from '../../../control-plane/lineage/feed.ts';
+import { ulid } from '../../../domain/ids.ts';
+import { permitIssuer } from '../../../domain/permit.ts';
+import type { Principal } from '../../../domain/principal.ts';
+import { captureCall } from '../../../proxy/captured-call.ts';
+import { LINEAGE_KEY } from '../../../proxy/own-name.ts';
+import { HANDSHAKE_MS_MAX, type PeerLine, type TrustedPeer } from '../../../proxy/peer-session.ts';
+import { EXPECTED_WITHIN_MS } from '../../../proxy/peers.ts';
+import { PLAIN_MANNER } from '../../../proxy/tool-server.ts';
+import { proves } from '../../guarantees.ts';
+import { commitmentOf } from '../../support/commitments.ts';
+import { LIMITS, PRINCIPAL, resultOf, settled, World } from '../../support/gate-world.ts';
+import { until } from '../../support/legacy-client.ts';
+
+const PROOF_KEY = 'k'.repeat(43);
+/** The agent behind the first gate, as the other knows it. */
+const WORKER: Principal = {
+  agent: 'worker',
+  roles: [],
+  root: false,
+  authentication: 'jwt',
+  connection: commitmentOf('worker'),
+  proofKey: PROOF_KEY,
+};
+
+type Direction = 'there' | 'back';
+
+/** A connection between two gates. What passes, the test may see, hold and change. */
+class Line {
+  readonly passed: string[] = [];
+  /** What arrives for a text; as it is when absent. */
+  change: (text: string, direction: Direction) => readonly string[] = (text) => [text];
+  readonly #held: (() => void)[] = [];
+  #isHeld = false;
+  #ends: PeerLine[] = [];
+
+  constructor(from: World, to: World) {
+    const ends: { from?: PeerLine; to?: PeerLine } = {};
+    const channel = (direction: Direction) => ({
+      send: (text: string) => {
+        this.passed.push(text);
+        for (const one of this.change(text, direction)) {
+          this.#deliver(() => (direction === 'there' ? ends.to : ends.from)?.receive(one));
+        }
+      },
+      close: () => this.cut(),
+    });
+    ends.to = to.peers.connect(channel('back'));
+    ends.from = from.peers.connect(channel('there'), permitIssuer('b'));
+    this.#ends = [ends.to, ends.from];
+  }
+
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    for (const deliver of this.#held.splice(0)) queueMicrotask(deliver);
+  }
+
+  cut(): void {
+    for (const end of this.#ends.splice(0)) queueMicrotask(() => end.gone());
+  }
+
+  #deliver(deliver: () => void): void {
+    if (this.#isHeld) this.#held.push(deliver);
+    else queueMicrotask(deliver);
+  }
+}
+
+const trust = (instance: string, { publicKey }: SigningKey, dialled = false): TrustedPeer => {
+  const verifier = new Verifier();
+  verifier.register(publicKey);
+  return { name: instance, issuer: permitIssuer(instance), verify: verifier.verify, dialled };
+};
+
+/** The first gate, with the agent; the other one, which it dials; and a third, which trusts the first. */
+class Gates {
+  readonly first: World;
+  readonly other: World;
+  readonly third: World;
+  line: Line;
+
+  private constructor(first: World, other: World, third: World) {
+    this.first = first;
+    this.other = other;
+    this.third = third;
+    this.line = new Line(first, other);
+  }
+
+  static async open(): Promise<Gates> {
+    const [a, b] = [generateSigningKey(), generateSigningKey()];
+    const first = await World.open({
+      instance: 'a',
+      key: a,
+      trusted: [trust('b', b, true)],
+      callee: () => ({ agent: 'worker', cnf: { jkt: PROOF_KEY }, peers: [permitIssuer('b')] }),
+    });
+    const other = await World.open({ instance: 'b', key: b, trusted: [trust('a', a)] });
+    const third = await World.open({ instance: 'c', trusted: [trust('a', a)] });
+    for (const world of [first, other, third]) world.server.respond = () => undefined;
+    const gates = new Gates(first, other, third);
+    opened.push(gates);
+    await settled();
+    return gates;
+  }
+
+  /** Time passes at every gate, as it does: in small steps, in which what was said arrives. */
+  async wait(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 250) {
+      for (const world of [this.first, this.other, this.third]) world.clock.advance(Math.min(left, 250));
+      await settled();
+    }
+  }
+
+  start(
+    world: World,
+    { token, by = PRINCIPAL, path = '/w/a' }: { token?: string; by?: Principal; path?: string } = {},
+  ) {
+    const args = { path };
+    return world.start(
+      captureCall(world.crypto, {
+        call: ulid(world.clock.now(), randomBytes(10)),
+        at: world.clock.now(),
+        atMonotonic: world.clock.monotonic(),
+        principal: by,
+        method: 'tools/call',
+        server: 'fs',
+        tool: 'write_file',
+        arguments: args,
+        rest: {},
+        meta: {},
+        manner: PLAIN_MANNER,
+        place: (placing) => world.enforcement.place({ ...placing, arguments: args, token }),
+      }),
+    );
+  }
+
+  async running(world: World, calling: { token?: string; by?: Principal; path?: string } = {}) {
+    const { heard } = world.server;
+    const before = heard.length;
+    const call = this.start(world, calling);
+    await until(() => heard.length > before);
+    await settled();
+    const at = heard[before] as (typeof heard)[number];
+    return { call, token: String(at.dispatch.meta[LINEAGE_KEY]), heard: at };
+  }
+
+  /** A call at the first gate, and one of the worker under it at the other. */
+  async chain() {
+    const above = await this.running(this.first);
+    const below = await this.running(this.other, { by: WORKER, token: above.token, path: '/w/b' });
+    return { above, below };
+  }
+
+  /** Why a call of the worker with this token is denied at a gate. */
+  async denied(token: string, world = this.other, by = WORKER): Promise<string | undefined> {
+    const end = await this.start(world, { by, token, path: `/w/${world.server.heard.length}/x` }).end;
+    return end.kind === 'denied' ? end.code : undefined;
+  }
+
+  reasons(world: World): unknown[] {
+    return world.ofPeers.filter(({ type }) => type === 'peer.stale').map(({ reason }) => reason);
+  }
+}
+
+const opened: Gates[] = [];
+afterEach(() => {
+  for (const { first, other, third } of opened.splice(0))
+    for (const world of [first, other, third]) world.peers.close();
+});
+
+describe('a token of another gate is refused', () => {
+  proves('G11', 'by a gate that is not named in it, by another agent, and with another key', async () => {
+    const gates = await Gates.open();
+    const { token } = await gates.running(gates.first);
+    expect(await gates.denied(token, gates.third)).toBe('LINEAGE_AUDIENCE');
+    expect(await gates.denied(token, gates.other, { ...WORKER, agent: 'else' })).toBe('LINEAGE_BEARER');
+    expect(await gates.denied(token, gates.other, { ...WORKER, proofKey: 'x'.repeat(43) })).toBe('LINEAGE_BEARER');
+    const { proofKey: _, ...unproven } = WORKER;
+    expect(await gates.denied(token, gates.other, unproven)).toBe('LINEAGE_BEARER');
+    expect(await gates.denied(token, await World.open({ instance: 'd' }))).toBe('LINEAGE_ISSUER_UNTRUSTED');
+    expect(gates.other.server.heard).toHaveLength(0);
+  });
+
+  proves('G11', 'once its call has ended, and never before its gate has said that it runs', async () => {
+    const gates = await Gates.open();
+    const { call, token, heard } = await gates.running(gates.first);
+    heard.answer(resultOf('done'));
+    expect(await call.end).toMatchObject({ kind: 'result' });
+    expect(await gates.denied(token)).toBe('LINEAGE_PARENT_NOT_EXECUTING');
+    gates.line.hold();
+    const second = await gates.running(gates.first, { path: '/w/2' });
+    expect(await gates.denied(second.token)).toBe('LINEAGE_UNKNOWN_PARENT');
+    gates.line.release();
+    await settled();
+    expect(await gates.running(gates.other, { by: WORKER, token: second.token })).toBeDefined();
+  });
+
+  proves('G11', 'when its gate is silent', async () => {
+    const gates = await Gates.open();
+    const { token } = await gates.running(gates.first);
+    gates.line.hold();
+    await gates.wait(STALE_AFTER_MS + 1);
+    expect(await gates.denied(token)).toBe('LINEAGE_PEER_STALE');
+    expect(gates.reasons(gates.other)).toEqual(['silent']);
+  });
+
+  it('without a session that its gate would say anything in', async () => {
+    const gates = await Gates.open();
+    const { token } = await gates.running(gates.first);
+    gates.line.cut();
+    await settled();
+    expect(await gates.denied(token)).toBe('LINEAGE_PEER_STALE');
+  });
+});
+
+describe('a call that comes sooner than the news of what it belongs to', () => {
+  it('waits for that', async () => {
+    const gates = await Gates.open();
+    gates.line.hold();
+    const { token } = await gates.running(gates.first);
+    const waited = gates.other.enforcement.expected(token, WORKER);
+    expect(waited).toBeInstanceOf(Promise);
+    gates.line.release();
+    await waited;
+    expect(await gates.running(gates.other, { by: WORKER, token })).toBeDefined();
+  });
+
+  it('waits no longer than a moment, and only with a token that is good in all else', async () => {
+    const gates = await Gates.open();
+    gates.line.hold();
+    const { token } = await gates.running(gates.first);
+    expect(gates.other.enforcement.expected(token, { ...WORKER, agent: 'else' })).toBeUndefined();
+    expect(gates.other.enforcement.expected(`${token}A`, WORKER)).toBeUndefined();
+    expect(gates.other.enforcement.expected('x', WORKER)).toBeUndefined();
+    expect(gates.third.enforcement.expected(token, WORKER)).toBeUndefined();
+    let waited = false;
+    void gates.other.enforcement.expected(token, WORKER)?.then(() => {
+      waited = true;
+    });
+    await gates.wait(EXPECTED_WITHIN_MS - 1);
+    expect(waited).toBe(false);
+    await gates.wait(1);
+    expect(waited).toBe(true);
+    expect(await gates.denied(token)).toBe('LINEAGE_UNKNOWN_PARENT');
+  });
+
+  it('does not wait where its call is known, or over', async () => {
+    const gates = await Gates.open();
+    const { call, token, heard } = await gates.running(gates.first);
+    expect(gates.other.enforcement.expected(token, WORKER)).toBeUndefined();
+    heard.answer(resultOf('done'));
+    await call.end;
+    expect(gates.other.enforcement.expected(token, WORKER)).toBeUndefined();
+    expect(gates.first.enforcement.expected(token, WORKER)).toBeUndefined();
+  });
+});
+
+describe('when a call ends that has others under it at another gate', () => {
+  proves('G11', 'by its answer, they are stopped and recorded before that is released', async () => {
+    const gates = await Gates.open();
+    const { above, below } = await gates.chain();
+    gates.line.hold();
+    above.heard.answer(resultOf('done'));
+    await settled();
+    let released = false;
+    void above.call.end.then(() => {
+      released = true;
+    });
+    await settled();
+    expect(released).toBe(false);
+    gates.line.release();
+    expect(await below.call.end).toMatchObject({ kind: 'denied', code: 'LINEAGE_PARENT_ENDED' });
+    expect(below.heard.cancelled).toBe('LINEAGE_PARENT_ENDED');
+    expect(await above.call.end).toMatchObject({ kind: 'result' });
+    const [joined] = gates.first.ofPeers.filter(({ type }) => type === 'peer.joined');
+    expect(joined).toMatchObject({ peer: 'b', node: above.call.call, child: below.call.call });
+    expect(gates.other.registry.size).toBe(0);
+  });
+
+  proves('G11', 'its result is withheld where the other gate does not say that they are over', async () => {
+    const gates = await Gates.open();
+    const { above, below } = await gates.chain();
+    gates.line.hold();
+    above.heard.answer(resultOf('done'));
+    await gates.wait(STALE_AFTER_MS + 250);
+    expect(await above.call.end).toMatchObject({ kind: 'denied', code: 'LINEAGE_PEER_STALE', executed: 'yes' });
+    expect(await below.call.end).toMatchObject({ kind: 'denied', code: 'LINEAGE_PEER_STALE' });
+  });
+
+  proves('G11', 'an error that it answers with is withheld as well', async () => {
+    const gates = await Gates.open();
+    const { above } = await gates.chain();
+    gates.line.cut();
+    await settled();
+    above.heard.answer({ kind: 'error', error: { code: -32_000, message: 'no' }, bytes: 2 });
+    expect(await above.call.end).toMatchObject({ kind: 'denied', code: 'LINEAGE_PEER_STALE' });
+  });
+
+  proves('G11', 'because it was cancelled, so do they', async () => {
+    const gates = await Gates.open();
+    const { above, below } = await gates.chain();
+    above.call.stop({ type: 'call.cancelled', by: 'client' });
+    expect(await below.call.end).toMatchObject({ code: 'LINEAGE_PARENT_ENDED' });
+    expect(await above.call.end).toMatchObject({ code: 'CANCELLED' });
+  });
+
+  proves('G11', 'by its deadline, they have had no more time, whatever the clocks say', async () => {
+    const gates = await Gates.open();
+    gates.other.clock.wall -= CLOCKS_APART_MS_MAX - 1_000;
+    gates.line.cut();
+    await settled();
+    gates.line = new Line(gates.first, gates.other);
+    await settled();
+    await gates.wait(2_000);
+    const above = await gates.running(gates.first);
+    await gates.wait(LIMITS.timeoutMs - 500);
+    const below = await gates.running(gates.other, { by: WORKER, token: above.token, path: '/w/b' });
+    gates.line.hold();
+    gates.other.clock.advance(500);
+    expect(await below.call.end).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  });
+});
+
+describe('a revocation', () => {
+  proves('G12', 'at either gate stops the chain at both', async () => {
+    for (const at of ['first', 'other'] as const) {
+      const gates = await Gates.open();
+      const { above, below } = await gates.chain();
+      const root = above.call.call;
+      gates[at].revocations.apply({ number: 1, kind: 'root', id: root, at: 0 });
+      void gates[at].enforcement.revoke('root', root);
+      await settled();
+      above.heard.answer(resultOf('late'));
+      below.heard.answer(resultOf('late'));
+      expect(await below.call.end).toMatchObject({ code: 'LINEAGE_REVOKED' });
+      expect(await above.call.end).toMatchObject({ code: 'LINEAGE_REVOKED' });
+      expect(await gates.denied(above.token)).toMatch(/^LINEAGE_/);
+      const stopped = gates.first.ofPeers.filter(({ type }) => type === 'peer.stopped');
+      expect(stopped).toHaveLength(at === 'other' ? 1 : 0);
+    }
+  });
+
+  proves('G12', 'of what is above at the other gate reaches it, of what is not stays here', async () => {
+    const gates = await Gates.open();
+    const { above, below } = await gates.chain();
+    void gates.other.enforcement.revoke('agent', 'worker');
+    expect(await below.call.end).toMatchObject({ code: 'LINEAGE_REVOKED' });
+    expect(gates.first.ofPeers.some(({ type }) => type === 'peer.stopped')).toBe(false);
+    void gates.other.enforcement.revoke('node', above.call.call);
+    expect(await above.call.end).toMatchObject({ code: 'LINEAGE_REVOKED' });
+  });
+});
+
+describe('a peer', () => {
+  it('that says what cannot be is believed in nothing', async () => {
+    const gates = await Gates.open();
+    const { below } = await gates.chain();
+    gates.line.change = (text, direction) => (direction === 'there' ? [text, text] : [text]);
+    await gates.wait(1_500);
+    expect(gates.reasons(gates.other)).toEqual(['sequence']);
+    expect(await below.call.end).toMatchObject({ code: 'LINEAGE_PEER_STALE' });
+  });
+
+  it('whose clock is too far from ours is believed in nothing', async () => {
+    const gates = await Gates.open();
+    gates.line.cut();
+    await settled();
+    gates.other.clock.wall += CLOCKS_APART_MS_MAX + 1_000;
+    gates.line = new Line(gates.first, gates.other);
+    await settled();
+    const { call, token, heard } = await gates.running(gates.first);
+    expect(await gates.denied(token)).toBe('LINEAGE_AUDIENCE');
+    heard.answer(resultOf('alone'));
+    expect(await call.end).toMatchObject({ kind: 'result' });
+  });
+
+  it('that was not in session when a call was handed out is not named in its token, and not waited for', async () => {
+    const gates = await Gates.open();
+    gates.line.cut();
+    await settled();
+    const { call, token, heard } = await gates.running(gates.first);
+    gates.line = new Line(gates.first, gates.other);
+    await settled();
+    expect(await gates.denied(token)).toBe('LINEAGE_AUDIENCE');
+    heard.answer(resultOf('done'));
+    expect(await call.end).toMatchObject({ kind: 'result' });
+  });
+
+  proves('G11', 'that comes back hears what runs, and has stopped what ran there before', async () => {
+    const gates = await Gates.open();
+    const { above, below } = await gates.chain();
+    gates.line.cut();
+    expect(await below.call.end).toMatchObject({ code: 'LINEAGE_PEER_STALE' });
+    gates.line = new Line(gates.first, gates.other);
+    await settled();
+    const again = await gates.running(gates.other, { by: WORKER, token: above.token, path: '/w/c' });
+    above.heard.answer(resultOf('done'));
+    expect(await again.call.end).toMatchObject({ code: 'LINEAGE_PARENT_ENDED' });
+    expect(await above.call.end).toMatchObject({ kind: 'result' });
+  });
+
+  it('that connects anew takes the place of what it was before, and what ran is stopped', async () => {
+    const gates = await Gates.open();
+    const { below } = await gates.chain();
+    const anew = new Line(gates.first, gates.other);
+    await settled();
+    expect(await below.call.end).toMatchObject({ code: 'LINEAGE_PEER_STALE' });
+    expect(gates.reasons(gates.other)).toEqual(['replaced']);
+    gates.line = anew;
+    const { token } = await gates.running(gates.first, { path: '/w/9' });
+    expect(await gates.running(gates.other, { by: WORKER, token, path: '/w/10' })).toBeDefined();
+  });
+
+  it('is not put aside by an old hello that somebody repeats', async () => {
+    const gates = await Gates.open();
+    const { below } = await gates.chain();
+    const answers: string[] = [];
+    let closed = false;
+    const somebody = gates.other.peers.connect({
+      send: (text) => answers.push(text),
+      close: () => {
+        closed = true;
+      },
+    });
+    const [hello = ''] = gates.line.passed;
+    somebody.receive(hello);
+    expect(answers).not.toHaveLength(0);
+    const [, , first = ''] = gates.line.passed;
+    somebody.receive(first);
+    expect(closed).toBe(true);
+    await settled();
+    expect(below.heard.cancelled).toBeUndefined();
+    expect(gates.reasons(gates.other)).toEqual([]);
+  });
+
+  it('that says nothing, or dials whom it should not, has no session', async () => {
+    const gates = await Gates.open();
+    const closed: string[] = [];
+    const silent = gates.other.peers.connect({ send: () => {}, close: () => closed.push('silent') });
+    expect(silent).toBeDefined();
+    // The first dials the other, so the other does not dial the first.
+    const dialling = gates.first.peers.connect({ send: () => {}, close: () => closed.push('dialling') });
+    const hello: string[] = [];
+    gates.other.peers.connect({ send: (text) => hello.push(text), close: () => {} }, permitIssuer('a'));
+    dialling.receive(hello[0] ?? '');
+    expect(closed).toEqual(['dialling']);
+    await gates.wait(HANDSHAKE_MS_MAX);
+    expect(closed).toEqual(['dialling', 'silent']);
+  });
+});
