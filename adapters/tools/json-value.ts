@@ -50,7 +50,8 @@ class Copy {
         return value;
       case 'number':
         if (!Number.isFinite(value)) throw new NotJson('a number that is not finite');
-        return value;
+        // JSON has one zero.
+        return value === 0 ? 0 : value;
       case 'string':
         return this.#text(value);
       case 'object':

@@ -125,6 +125,23 @@ describe('the page about in-process tools', () => {
     );
   });
 
+  it('says what the commands do with its configuration', () => {
+    const command = (...args: readonly string[]) =>
+      spawnSync(process.execPath, [PORTCULLIS, ...args, '--config', 'portcullis.yaml'], {
+        cwd: folder,
+        env,
+        encoding: 'utf8',
+      });
+    const checked = command('policy', 'check');
+    expect(checked.status).toBe(0);
+    expect(checked.stderr).toBe(
+      'portcullis: the tools of notes are functions of a program and are not looked at here\n',
+    );
+    const served = command('serve', '--http', '127.0.0.1:0');
+    expect(served.status).toBe(2);
+    expect(served.stderr).toContain('the tools of servers.notes are functions of a program');
+  });
+
   it('shows the Chat Completions API', async () => {
     const call = { id: 'one', type: 'function', function: { name: 'notes__count', arguments: '{"path":"hello.txt"}' } };
     model.script.push(chatCompletion({ tool_calls: [call] }), chatCompletion({ content: 'two words' }));
