@@ -53,7 +53,10 @@ export async function policyCheck(options: PolicyOptions, out: Output): Promise<
   });
   out.line(`${out.style('green', 'valid')}  ${file}: ${rules.length} rules about ${tools} tools`);
   for (const { id, effect, reason } of rules) out.line(`  ${effect.padEnd(6)}  ${id}  ${visibleText(reason, 120)}`);
-  if (!rules.some(({ effect }) => effect === 'permit')) out.note('no rule permits anything, so every call is denied');
+  // Rules that name functions of a program alone are not among these.
+  const all = Object.values(manifest.servers).every(({ inProcess }) => inProcess === undefined);
+  if (all && !rules.some(({ effect }) => effect === 'permit'))
+    out.note('no rule permits anything, so every call is denied');
   return EXIT.ok;
 }
 

@@ -46,7 +46,7 @@ const { tools, agent } = govern(
 // A caller gives what the schema takes and gets what the function returns.
 const read: { path: string; line: number; aborted: boolean; by: string } = await tools.read({ path: 'x' });
 const length: number = await tools.plain({ a: 'x' }, { signal: AbortSignal.timeout(1) });
-const nothing: void = await tools.none({});
+const nothing: Promise<void> = tools.none({});
 const own: GovernedAgent = agent;
 
 // @ts-expect-error
