@@ -68,15 +68,15 @@ function nodeOf(gate: string, entry: Entry, requested: JsonObject): CallNode {
     gate,
     call: String(entry.call),
     root: text(lineage.root) ?? String(entry.call),
-    above: parent ?? related,
+    above: related ?? parent,
     link:
-      parent !== undefined
-        ? 'calls'
-        : related === undefined
+      related !== undefined
+        ? relation.kind === 'within'
+          ? 'asks'
+          : 'continues'
+        : parent === undefined
           ? 'root'
-          : relation.kind === 'within'
-            ? 'asks'
-            : 'continues',
+          : 'calls',
     agent: text(principal.agent) ?? '?',
     method: text(requested.method) ?? '?',
     target: tool === undefined ? (text(requested.method) ?? '?') : `${server}/${tool}`,

@@ -175,6 +175,7 @@ export const DENIALS = {
     'lineage_discontinuity',
     'the message and its header show different lineage tokens',
   ),
+  LINEAGE_ROUND: row(122, 'requested', 'lineage_discontinuity', 'the call that this one goes on with stood elsewhere'),
   LINEAGE_PARENT_ENDED: row(120, 'any', 'lineage_discontinuity', 'the call that this one belongs to has ended'),
 
   // After the intent. The tool may have run; the client is denied its result.

@@ -26,10 +26,30 @@ export interface Lineage {
   readonly agents?: readonly string[];
   /** Each of them must permit the call. Absent where only the policy limits it. */
   readonly scopes?: readonly Scope[];
+  /** What it hands on at most, besides, where its caller narrows that. */
+  readonly narrowed?: Scope;
 }
 
 export function rootLineage(call: CallId): Lineage {
   return { root: call, node: call, parent: null, depth: 0 };
+}
+
+/** What is asked within a call stands where that call stands. It hands nothing on, and rules alone say whether it may be asked. */
+export function lineageBeside(
+  { root, parent, depth, origin, issuer, entry, above, agents }: Lineage,
+  node: CallId,
+): Lineage {
+  return {
+    root,
+    node,
+    parent,
+    depth,
+    ...(origin === undefined ? {} : { origin }),
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(entry === undefined ? {} : { entry }),
+    ...(above === undefined ? {} : { above }),
+    ...(agents === undefined ? {} : { agents }),
+  };
 }
 
 const encoder = new TextEncoder();

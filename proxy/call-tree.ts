@@ -1,9 +1,10 @@
 // Calls as parts of chains, on the enforcing side: finds the place of a call from what its sender presents, gives whoever carries it out something to
 // present in turn, and when something ends or is revoked, stops everything under it. What may join is the registry's to decide.
 
-import type { AgentTerms, Place, Presented } from '../control-plane/lineage/place.ts';
+import type { AgentTerms, EarlierRound, Place, Presented } from '../control-plane/lineage/place.ts';
 import type { RevokedThing } from '../control-plane/lineage/ports.ts';
 import type { LineageRegistry } from '../control-plane/lineage/registry.ts';
+import { isWithin } from '../control-plane/lineage/scope.ts';
 import {
   type CheckedToken,
   checkLineageToken,
@@ -15,12 +16,13 @@ import { encodeBase64url } from '../domain/base64url.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import { type Denial, type DenialCode, deny } from '../domain/denial.ts';
 import { type CallId, ulid } from '../domain/ids.ts';
-import type { JsonObject } from '../domain/json.ts';
+import type { Json, JsonObject } from '../domain/json.ts';
 import { chainLink, type Lineage, rootLineage } from '../domain/lineage.ts';
 import { type LineageTokenClaims, readLineageToken } from '../domain/lineage-token.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Scope } from '../domain/scope.ts';
 import type { Placing } from './captured-call.ts';
+import { NARROWING_BYTES_MAX } from './limits.ts';
 import { LINEAGE_KEY } from './own-name.ts';
 import type { Intent, Peers } from './peers.ts';
 import type { Clock, GateCrypto } from './ports.ts';
@@ -61,6 +63,8 @@ export interface CallTreePorts {
 export interface Arriving extends Placing {
   readonly arguments: JsonObject;
   readonly token: string | undefined;
+  /** The round that it goes on with. */
+  readonly continues?: EarlierRound | undefined;
   readonly timeoutMs: number;
 }
 
@@ -70,6 +74,8 @@ export interface Placed {
   readonly refused: Denial | undefined;
   /** The most that it may take because of what it belongs to; infinite for a root. */
   readonly timeoutMs: number;
+  /** What it hands on at most: as its sender says, or as the round said that it goes on with. */
+  readonly narrowing: Scope | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -89,12 +95,22 @@ export class CallTree {
 
   /** Finds the place of a call. Once placed it must be ended, whatever becomes of it. */
   place(arriving: Arriving): Placed {
-    const { call, principal, timeoutMs, atMonotonic: now } = arriving;
+    const { call, principal, timeoutMs, atMonotonic: now, continues } = arriving;
     const refuse = (refused: Denial): Placed => ({
       lineage: rootLineage(call),
       refused,
       timeoutMs: Number.POSITIVE_INFINITY,
+      narrowing: undefined,
     });
+    const { narrowing = continues?.narrowed } = arriving;
+    if (
+      narrowing !== undefined &&
+      encoder.encode(canonicalJson(narrowing as unknown as Json)).length > NARROWING_BYTES_MAX
+    )
+      return refuse(deny('LINEAGE_SCOPE_WIDENING', 'too much to be recorded'));
+    // What was handed on with an earlier round is not handed on wider with a later one.
+    if (narrowing !== undefined && continues?.narrowed !== undefined && !isWithin(narrowing, continues.narrowed))
+      return refuse(deny('LINEAGE_SCOPE_WIDENING', continues.call));
     const presented = arriving.token === undefined ? undefined : this.#read(arriving.token, principal, now);
     if (presented !== undefined && 'code' in presented) return refuse(presented);
     const { sha256 } = this.#ports.crypto;
@@ -112,6 +128,7 @@ export class CallTree {
       link: (above) => chainLink(sha256, above, { agent, server, tool, args }),
       ...(presented === undefined ? {} : { presented }),
       ...(principal.process === undefined ? {} : { process: principal.process }),
+      ...(continues === undefined ? {} : { continues }),
       now,
       timeoutMs,
     });
@@ -120,8 +137,12 @@ export class CallTree {
     const isRemote = issuer !== undefined && node !== null;
     if (isRemote) this.#remote.set(call, { issuer, node });
     const entry = isRemote ? this.#ports.peers?.find(issuer, node)?.entry : undefined;
-    const lineage = { ...lineageOf(place), ...(entry === undefined ? {} : { entry }) };
-    return { lineage, refused: undefined, timeoutMs: Math.floor(place.deadline - now) };
+    const lineage = {
+      ...lineageOf(place),
+      ...(entry === undefined ? {} : { entry }),
+      ...(narrowing === undefined ? {} : { narrowed: narrowing }),
+    };
+    return { lineage, refused: undefined, timeoutMs: Math.floor(place.deadline - now), narrowing };
   }
 
   /**

@@ -79,7 +79,7 @@ export interface CallParts {
 /** What a place is found for. */
 export type Placing = Pick<
   CapturedCall,
-  'call' | 'atMonotonic' | 'principal' | 'method' | 'server' | 'tool' | 'argumentsJson' | 'args'
+  'call' | 'atMonotonic' | 'principal' | 'method' | 'server' | 'tool' | 'argumentsJson' | 'args' | 'narrowing'
 >;
 
 /** Commitment to the request as a whole: method, params and forwarded `_meta`. */
@@ -100,10 +100,10 @@ export function captureCall(crypto: GateCrypto, parts: CallParts): CapturedCall 
   const body = bodyOf(parts, argumentsJson);
   const salt = crypto.randomBytes(32);
   const bytes = UTF8.encode(argumentsJson);
-  const { call, atMonotonic, principal, server } = parts;
+  const { call, atMonotonic, principal, server, narrowing } = parts;
   const tool = method === TOOL_METHOD ? parts.tool : method;
   const args = commit(crypto.sha256, salt, bytes);
-  const placed = parts.place?.({ call, atMonotonic, principal, method, server, tool, argumentsJson, args });
+  const placed = parts.place?.({ call, atMonotonic, principal, method, server, tool, argumentsJson, args, narrowing });
   return Object.freeze({
     call,
     at: parts.at,
@@ -115,7 +115,7 @@ export function captureCall(crypto: GateCrypto, parts: CallParts): CapturedCall 
     lineage: placed?.lineage ?? rootLineage(call),
     unplaced: placed?.refused,
     timeoutMsMax: placed?.timeoutMs,
-    narrowing: parts.narrowing,
+    narrowing: placed === undefined ? narrowing : placed.narrowing,
     relation: parts.relation,
     askedThrough: parts.askedThrough,
     resultOf: parts.resultOf,

@@ -4,7 +4,9 @@
 import { DENIALS, type Denial, type DenialCode, deny, rpcCode } from '../domain/denial.ts';
 import { type CallId, ulid } from '../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { type Lineage, lineageBeside } from '../domain/lineage.ts';
 import type { Principal } from '../domain/principal.ts';
+import type { Placed } from './call-tree.ts';
 import { captureCall } from './captured-call.ts';
 import { canBeAsked } from './client-capabilities.ts';
 import { type CallEnd, denialData } from './client-view.ts';
@@ -22,6 +24,8 @@ export interface Within {
   readonly call: CallId | undefined;
   readonly server: string;
   readonly manner: Manner;
+  /** Where the call stands, and with it whatever is asked within it. */
+  readonly lineage: Lineage | undefined;
 }
 
 export interface ClientQuestionsPorts {
@@ -45,7 +49,7 @@ export class ClientQuestions {
   ask(within: Within, question: Question, client: Peer | undefined): Asking {
     const gate = this.#gate;
     const { principal } = this.#ports;
-    const { server, manner } = within;
+    const { server, manner, lineage } = within;
     if (client === undefined || !canBeAsked(manner.capabilities, question)) {
       const detail = 'the client did not say that it can be asked this';
       return this.refuse(within, question, deny('CLIENT_CANNOT_BE_ASKED', detail));
@@ -70,6 +74,7 @@ export class ClientQuestions {
       manner,
       relation: within.call === undefined ? undefined : { kind: 'within', call: within.call },
       askedThrough,
+      ...(lineage === undefined ? {} : { place: ({ call }) => placeBeside(lineage, call) }),
     });
     const withdraw = gate.channels.open(askedThrough, client);
     const onProgress = (progress: JsonObject) => question.onProgress?.(forwarded(progress));
@@ -115,6 +120,11 @@ export function momentOf({ clock, crypto }: Pick<Enforcement, 'clock' | 'crypto'
 } {
   const at = clock.now();
   return { call: ulid(at, crypto.randomBytes(10)), at, atMonotonic: clock.monotonic() };
+}
+
+function placeBeside(lineage: Lineage, call: CallId): Placed {
+  const unlimited = { timeoutMs: Number.POSITIVE_INFINITY, narrowing: undefined };
+  return { lineage: lineageBeside(lineage, call), refused: undefined, ...unlimited };
 }
 
 const NOBODY: Asking = {

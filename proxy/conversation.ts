@@ -1,11 +1,12 @@
 // What one client may do here, in the neutral form: see what is offered to it, have a message governed, and be asked in turn. The eras are
 // wrapped around it (adapters/downstream): they know the words on the wire, this knows the principal, the view and what belongs to whom.
 
+import type { EarlierRound } from '../control-plane/lineage/place.ts';
 import { actionId, type GovernedMethod } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
 import type { CallId } from '../domain/ids.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
-import { rootLineage } from '../domain/lineage.ts';
+import { type Lineage, lineageBeside, rootLineage } from '../domain/lineage.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Scope } from '../domain/scope.ts';
 import type { CallRelation, CallRequested } from '../state-machines/execution-events.ts';
@@ -42,6 +43,8 @@ export interface Operation {
   readonly token?: string | undefined;
   /** What it hands on at most, where its sender narrows that. */
   readonly narrowing?: Scope | undefined;
+  /** The round that it goes on with. */
+  readonly continues?: EarlierRound | undefined;
   readonly relation?: CallRelation | undefined;
   /** The tool whose result the answer may hold, where a message asks for that later. */
   readonly resultOf?: string | undefined;
@@ -105,8 +108,8 @@ export class Conversation implements Listener {
     this.#onNotice = onNotice;
     this.#questions = new ClientQuestions(gate, {
       principal,
-      refuse: (denial, method, { call, server }) =>
-        this.refuse(denial, method, server, call === undefined ? undefined : { kind: 'within', call }),
+      refuse: (denial, method, { call, server, lineage }) =>
+        this.refuse(denial, method, server, call === undefined ? undefined : { kind: 'within', call }, lineage),
     });
     this.#tasks = new TaskNotices({
       agent: principal.agent,
@@ -290,13 +293,14 @@ export class Conversation implements Listener {
     const { gate } = this;
     const { client, admitQuestions = CONTINUING.has(operation.method) ? PASS : WITHHOLD } = participation;
     const manner = { ...operation.manner, sender: this };
-    const { token, arguments: args } = operation;
+    const { token, arguments: args, continues } = operation;
     const captured = captureCall(gate.crypto, {
       ...operation,
       ...momentOf(gate),
       principal: this.principal,
       manner,
-      place: (placing) => gate.place({ ...placing, arguments: args, token }),
+      relation: continues === undefined ? operation.relation : { kind: 'continues', call: continues.call },
+      place: (placing) => gate.place({ ...placing, arguments: args, token, continues }),
     });
     const within: Within = captured;
     const hooks = {
@@ -321,7 +325,7 @@ export class Conversation implements Listener {
     const client = this.isClosed ? undefined : this.#client();
     if (client === undefined) return undefined;
     const manner = { ...client.manner, sender: this };
-    return this.#questions.ask({ call: undefined, server, manner }, question, client.peer);
+    return this.#questions.ask({ call: undefined, server, manner, lineage: undefined }, question, client.peer);
   }
 
   /** The roots of its client are others now: so hears every server that has no other client. What they are is asked, and governed. */
@@ -347,8 +351,14 @@ export class Conversation implements Listener {
     if (this.#closedBy !== undefined) running.stop({ type: 'call.cancelled', by: this.#closedBy });
   }
 
-  /** Records that something was refused which was never governed. Resolves with the id under which it is found in the ledger. */
-  async refuse(denial: Denial, method: string, server?: string, relation?: CallRelation): Promise<CallId> {
+  /** Records that something was refused which was never governed; it stands beside the call that it is about. Resolves with the id under which it is found in the ledger. */
+  async refuse(
+    denial: Denial,
+    method: string,
+    server?: string,
+    relation?: CallRelation,
+    beside?: Lineage,
+  ): Promise<CallId> {
     const { call, at } = momentOf(this.gate);
     const requested: CallRequested = {
       type: 'call.requested',
@@ -359,7 +369,7 @@ export class Conversation implements Listener {
       tool: null,
       principal: this.principal,
       args: null,
-      lineage: rootLineage(call),
+      lineage: beside === undefined ? rootLineage(call) : lineageBeside(beside, call),
       ...(relation === undefined ? {} : { relation }),
     };
     await this.gate.refuse({ requested, denial }).end;

@@ -101,6 +101,9 @@ export const RECORDED_DETAIL_CHARACTERS_MAX = 500;
 /** Permit and deciding rules of one decision as they are recorded. A permit takes about 2 KiB; the rest of an entry needs less than 8. */
 export const RECORDED_DECISION_BYTES_MAX = 24 * KiB;
 
+/** What a call hands on at most, as its sender says: it is recorded with the call. A dozen folders with their tools take a tenth. */
+export const NARROWING_BYTES_MAX = 4 * KiB;
+
 /** Questions that a server may put to the client within one call. A dialogue of a few steps; more is a server that asks in a loop. */
 export const QUESTIONS_PER_CALL_MAX = 64;
 

@@ -7,6 +7,7 @@ import { Defect } from '../domain/defect.ts';
 import type { Denial, DenialCode } from '../domain/denial.ts';
 import type { CallId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { Lineage } from '../domain/lineage.ts';
 import type { CallRequested, ExecutionEvent } from '../state-machines/execution-events.ts';
 import { begin, can, type Effect, type Execution, step } from '../state-machines/step.ts';
 import type { CallTree } from './call-tree.ts';
@@ -60,6 +61,8 @@ export interface RunningCall {
   readonly end: Promise<CallEnd>;
   /** Of the permit that it was verified with; empty before that. */
   readonly permit: string;
+  /** Where it stands. */
+  readonly lineage: Lineage;
   /** Stops what can be stopped. A call that has ended is left as it is. */
   stop(event: Extract<ExecutionEvent, { type: 'call.cancelled' | 'authority.withdrawn' | 'fault.occurred' }>): void;
 }
@@ -85,6 +88,7 @@ export function refuseRequest(ports: RunnerPorts, refused: RefusedRequest): Runn
 
 class Run implements RunningCall {
   readonly call: CallId;
+  readonly lineage: Lineage;
   readonly end: Promise<CallEnd>;
   readonly #ports: RunnerPorts;
   #captured: CapturedCall | undefined;
@@ -116,6 +120,7 @@ class Run implements RunningCall {
     options: CallOptions | undefined,
   ) {
     this.call = requested.call;
+    this.lineage = requested.lineage;
     this.#ports = ports;
     this.#captured = captured;
     this.#options = options;

@@ -14,6 +14,8 @@ export interface Revocable {
   readonly method: string;
   readonly server: string;
   readonly tool: string;
+  /** The rounds that it goes on with. */
+  readonly rounds: readonly string[];
 }
 
 export class RecordedAuthority {
@@ -33,12 +35,12 @@ export class RecordedAuthority {
   }
 
   /** Why nothing that is one of these, or below them, may begin now; undefined when nothing recorded speaks against it. */
-  againstAny(executions: readonly Revocable[]): string | undefined {
+  againstAny(executions: () => readonly Revocable[]): string | undefined {
     if (this.#revoked.size === 0) return undefined;
     return this.#first(
-      executions.flatMap(({ call, root, agent, method, server, tool }): [string, string][] => [
+      executions().flatMap(({ call, root, agent, method, server, tool, rounds }): [string, string][] => [
         ['root', root],
-        ['node', call],
+        ...[call, ...rounds].map((node): [string, string] => ['node', node]),
         ['agent', agent],
         ['server', server],
         ['tool', actionId(method, server, tool)],

@@ -6,7 +6,7 @@ import type { Digest, Sha256 } from '../../domain/digest.ts';
 import type { Entry } from '../../domain/entry.ts';
 import { isJsonObject } from '../../domain/json.ts';
 import { chainLink } from '../../domain/lineage.ts';
-import { RecordedAuthority } from './audit-authority.ts';
+import { RecordedAuthority, type Revocable } from './audit-authority.ts';
 import { LINEAGE_LIMITS, type LineageLimits } from './limits.ts';
 import {
   type ChainProblem,
@@ -32,6 +32,7 @@ export interface ChainFinding {
 /** A call that its client may go on with. */
 interface Waiting {
   readonly place: RecordedPlace;
+  readonly rounds: readonly string[];
   readonly until: number;
 }
 
@@ -39,6 +40,7 @@ interface Waiting {
 interface Belonging {
   readonly parents: readonly Known[];
   readonly tree: KnownTree;
+  readonly rounds: readonly string[];
 }
 
 const FINDINGS_MAX = 1_000;
@@ -111,7 +113,7 @@ export class LineageAudit {
     // Ledgers from before chains, and what could not be read: still to be ended once.
     const place = typeof read === 'object' ? read : unplaced(call);
     if (place.node !== call) this.#find('place', seq, call, `it says that it is ${place.node}`);
-    const { parents, tree } = this.#belongingOf(place, entry);
+    const { parents, tree, rounds } = this.#belongingOf(place, entry);
     const known: Known = {
       place,
       seq,
@@ -122,7 +124,10 @@ export class LineageAudit {
       born: 0,
       openBelow: undefined,
       link: undefined,
-      against: this.#authority.againstDecision(events) ?? this.#authority.againstAny([place, ...placesAbove(parents)]),
+      rounds,
+      against:
+        this.#authority.againstDecision(events) ??
+        this.#authority.againstAny(() => [{ ...place, rounds }, ...revocablesAbove(parents)]),
     };
     this.#known.set(call, known);
     if (this.#known.size > KNOWN_MAX) {
@@ -145,7 +150,8 @@ export class LineageAudit {
   /** Finds what it belongs to, and whether that can be. */
   #belongingOf(place: RecordedPlace, entry: Entry): Belonging {
     const { parent, root, relation } = place;
-    const own = { parents: [], tree: this.#treeOf(place.call) };
+    const own = { parents: [], tree: this.#treeOf(place.call), rounds: [] };
+    let rounds: readonly string[] = [];
     const judge = (problems: readonly ChainProblem[]): void => {
       for (const [rule, detail] of problems) this.#find(rule, entry.seq, place.call, detail);
     };
@@ -154,27 +160,30 @@ export class LineageAudit {
       if (asker !== undefined) judge(problemsOfQuestion(place, asker.place));
       return own;
     }
-    if (relation?.kind === 'continues') {
+    // What asks for a task goes on with the call that began it, in its own place.
+    const isRound = relation?.kind === 'continues' && !place.method.startsWith('tasks/');
+    if (isRound) {
       const before = this.#takeWaiting(relation.call, entry.ts);
-      if (before !== undefined) judge(problemsOfRound(place, before));
+      if (before !== undefined) judge(problemsOfRound(place, before.place));
+      if (before !== undefined) rounds = [...before.rounds, relation.call];
       else if (!this.#isShortOfRounds) judge([['round', `${relation.call} waits for nothing, or for too long`]]);
     } else if (parent === undefined && root !== place.call)
       judge([['place', `it has no parent and another root, ${root}`]]);
     if (parent === undefined) {
       judge(problemsOnTop(place));
-      return { parents: [], tree: this.#treeOf(root) };
+      return { parents: [], tree: this.#treeOf(root), rounds };
     }
     if (place.issuer !== undefined) {
       const tree = this.#treeOf(`${place.issuer}|${root}`);
       const parents = this.#knownOf(place.joined, place.call, entry);
       judge(problemsUnderPeer(place, this.#firstUnder(`${place.issuer}|${parent}`, place, tree), this.#limits));
       judge(problemsOfAll(place, parents, tree, this.#limits));
-      return { parents, tree };
+      return { parents, tree, rounds };
     }
     const [first, ...others] = this.#knownOf([parent, ...place.joined], place.call, entry);
-    if (first === undefined) return own;
+    if (first === undefined) return { ...own, rounds };
     judge(problemsUnder(place, [first, ...others], this.#linkOf(first), this.#limits));
-    return { parents: [first, ...others], tree: first.tree };
+    return { parents: [first, ...others], tree: first.tree, rounds };
   }
 
   /** Those of its parents that are known; they must be running. */
@@ -199,11 +208,11 @@ export class LineageAudit {
   }
 
   /** Each is gone on with once. */
-  #takeWaiting(call: string, ts: string): RecordedPlace | undefined {
+  #takeWaiting(call: string, ts: string): Waiting | undefined {
     this.#forgetLate(Date.parse(ts));
     const waiting = this.#waiting.get(call);
     this.#waiting.delete(call);
-    return waiting?.place;
+    return waiting;
   }
 
   #ends(entry: Entry): void {
@@ -237,7 +246,8 @@ export class LineageAudit {
       const now = Date.parse(entry.ts);
       this.#forgetLate(now);
       this.#isShortOfRounds ||= this.#waiting.size >= WAITING_MAX;
-      if (this.#waiting.size < WAITING_MAX) this.#waiting.set(call, { place: known.place, until: now + WAITS_MS });
+      if (this.#waiting.size < WAITING_MAX)
+        this.#waiting.set(call, { place: known.place, rounds: known.rounds, until: now + WAITS_MS });
     }
   }
 
@@ -296,10 +306,9 @@ export class LineageAudit {
   }
 }
 
-/** Of everything above, once. */
-function placesAbove(parents: readonly Known[]): readonly RecordedPlace[] {
-  if (parents.length === 0) return [];
+/** Everything above, once. */
+function revocablesAbove(parents: readonly Known[]): readonly Revocable[] {
   const seen = new Set(parents);
   for (const one of seen) for (const parent of one.parents) seen.add(parent);
-  return [...seen].map(({ place }) => place);
+  return [...seen].map(({ place, rounds }) => ({ ...place, rounds }));
 }

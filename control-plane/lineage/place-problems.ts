@@ -42,6 +42,8 @@ export interface Known {
   readonly tree: KnownTree;
   /** Without those that run at a peer. */
   readonly parents: readonly Known[];
+  /** The rounds that it goes on with, from the first on. */
+  readonly rounds: readonly string[];
   isOpen: boolean;
   born: number;
   openBelow: Set<Known> | undefined;

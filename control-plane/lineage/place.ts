@@ -36,6 +36,19 @@ export interface RemoteParent {
   readonly deadline: number;
 }
 
+/** A round of a call that ended because it needed an answer first. */
+export interface EarlierRound {
+  readonly call: CallId;
+  /** Where it stood: whatever goes on with it stands there too. */
+  readonly root: CallId;
+  readonly parent: CallId | null;
+  readonly issuer?: string;
+  /** What it handed on at most. */
+  readonly narrowed?: Scope;
+  /** The rounds before it, from the first on. */
+  readonly before: readonly CallId[];
+}
+
 export interface Joining {
   readonly call: CallId;
   readonly agent: string;
@@ -46,6 +59,8 @@ export interface Joining {
   /** Its link in the hash chain, on top of the parent's. Worked out where it hands on. */
   readonly link: (above: Digest | undefined) => Digest;
   readonly presented?: Presented;
+  /** The round that it goes on with. That it may is known; its chain may be over or revoked meanwhile. */
+  readonly continues?: EarlierRound;
   /** The process that the connection belongs to, where it is one that we started. */
   readonly process?: string;
   /** Monotonic, in milliseconds. */

@@ -8,12 +8,23 @@ import { type Denial, deny } from '../../domain/denial.ts';
 import type { CallId } from '../../domain/ids.ts';
 import type { Scope } from '../../domain/scope.ts';
 import { LINEAGE_LIMITS, type LineageLimits } from './limits.ts';
-import type { AgentTerms, Joining, Origin, Place, Presented, RemoteParent, Standing, Starting } from './place.ts';
+import type {
+  AgentTerms,
+  EarlierRound,
+  Joining,
+  Origin,
+  Place,
+  Presented,
+  RemoteParent,
+  Standing,
+  Starting,
+} from './place.ts';
 import type { LineagePorts, RevokedThing } from './ports.ts';
 import { isWithin, permits } from './scope.ts';
 import { above, callsOf, depthUnder, isMeant, keyOf, type Node, once, openUnder, placeOf, type Tree } from './tree.ts';
 
 const NONE: readonly never[] = [];
+const SCOPES_CHARACTERS_MAX = 6_144;
 
 export class LineageRegistry {
   readonly #ports: LineagePorts;
@@ -35,22 +46,29 @@ export class LineageRegistry {
 
   /** Takes a call in under its parents, or as the root of a chain. Nothing is kept of one that is refused. */
   join(joining: Joining): Place | Denial {
-    const { call, agent, now, target } = joining;
+    const { call, agent, now, target, continues } = joining;
     if (this.#nodes.has(call)) throw new Defect('a call joins once');
     const found = this.#parentsOf(joining);
     if ('code' in found) return found;
     const { parents, origin } = found;
     const [parent] = parents;
     const refused =
-      this.#problemAbove(parents, now) ?? this.#problemOfShape(parents, joining) ?? this.#problemOfOwn(joining, parent);
+      this.#problemAbove(parents, now) ??
+      this.#problemOfRound(continues, parent) ??
+      this.#problemOfShape(parents, joining) ??
+      this.#problemOfOwn(joining, parent);
     if (refused !== undefined) return refused;
     const scopes = parent === undefined ? ownScope(joining.terms) : [...new Set(parents.flatMap((one) => one.scopes))];
     if (scopes.length > this.#limits.scopesMax) return deny('LINEAGE_SCOPE', `${scopes.length} scopes`);
+    // One token carries so much; what several calls carry together must fit into an entry as well.
+    if (parents.length > 1 && JSON.stringify(scopes).length > SCOPES_CHARACTERS_MAX)
+      return deny('LINEAGE_SCOPE', 'too much to be recorded');
     if (!scopes.every((scope) => permits(scope, target)))
       return deny('LINEAGE_SCOPE', `${target.server} ${target.tool}`);
     const latest = Math.min(...parents.map(({ deadline }) => deadline)) - this.#limits.marginMs;
     if (latest <= now) return deny('LINEAGE_EXPIRED', 'no time is left');
-    const tree = parent?.tree ?? this.#newTree(call, call);
+    const root = continues?.root ?? call;
+    const tree = parent?.tree ?? this.#trees.get(root) ?? this.#newTree(root, root);
     const node: Node = {
       call,
       agent,
@@ -65,6 +83,7 @@ export class LineageRegistry {
       steps: [...(parent?.steps ?? NONE), once(joining.step)],
       chain: once(() => joining.link(parent?.chain())),
       timeoutMs: joining.timeoutMs,
+      rounds: continues === undefined ? NONE : [...continues.before, continues.call],
       issuer: undefined,
       deadline: latest,
       scopes,
@@ -224,6 +243,7 @@ export class LineageRegistry {
       steps: NONE,
       chain: () => parent.chain,
       timeoutMs: 0,
+      rounds: NONE,
       issuer: parent.issuer,
       deadline: parent.deadline,
       scopes: parent.scopes,
@@ -256,6 +276,16 @@ export class LineageRegistry {
     return undefined;
   }
 
+  /** A round stands where the one before it stood, and nothing that was said of that one is undone by going on. */
+  #problemOfRound(round: EarlierRound | undefined, parent: Node | undefined): Denial | undefined {
+    if (round === undefined) return undefined;
+    const isSame = round.parent === (parent?.call ?? null) && round.issuer === parent?.issuer;
+    if (!isSame || (parent !== undefined && round.root !== parent.tree.root)) return deny('LINEAGE_ROUND', round.call);
+    const { revocations } = this.#ports;
+    const revoked = [...round.before, round.call].find((call) => revocations.has('node', call));
+    return revoked === undefined ? undefined : deny('LINEAGE_REVOKED', revoked);
+  }
+
   #problemOfShape(parents: readonly Node[], { step, target }: Joining): Denial | undefined {
     const { depthMax, childrenMax, treeMax, visitsMax } = this.#limits;
     if (depthUnder(parents) > depthMax) return deny('LINEAGE_DEPTH', `more than ${depthMax}`);
@@ -270,16 +300,21 @@ export class LineageRegistry {
   }
 
   /** Its own agent, server and tool. A root is asked here too, which nobody stands above. */
-  #problemOfOwn({ call, agent, target }: Joining, parent: Node | undefined): Denial | undefined {
+  #problemOfOwn({ call, agent, target, continues }: Joining, parent: Node | undefined): Denial | undefined {
     const { revocations } = this.#ports;
-    if (revocations.has('root', parent?.tree.root ?? call)) return deny('REVOKED_ROOT');
+    if (revocations.has('root', parent?.tree.root ?? continues?.root ?? call)) return deny('REVOKED_ROOT');
     if (revocations.has('agent', agent)) return deny('REVOKED_AGENT');
     return revocations.has('server', target.server) ? deny('REVOKED_SERVER') : undefined;
   }
 
-  #isRevoked({ call, agent, tree }: Node): boolean {
+  #isRevoked({ call, rounds, agent, tree }: Node): boolean {
     const { revocations } = this.#ports;
-    return revocations.has('root', tree.root) || revocations.has('node', call) || revocations.has('agent', agent);
+    return (
+      revocations.has('root', tree.root) ||
+      revocations.has('node', call) ||
+      revocations.has('agent', agent) ||
+      rounds.some((round) => revocations.has('node', round))
+    );
   }
 
   #newTree(key: string, root: CallId): Tree {
@@ -292,7 +327,7 @@ export class LineageRegistry {
       parent.children.add(node);
       parent.born += 1;
       // A peer's execution is known from its first child here.
-      if (parent.issuer !== undefined && !tree.nodes.has(parent)) this.#enter(parent);
+      if (!tree.nodes.has(parent)) this.#enter(parent);
     }
     this.#enter(node);
     tree.size += 1;

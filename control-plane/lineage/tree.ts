@@ -21,6 +21,8 @@ export interface Node {
   readonly steps: readonly (() => Digest)[];
   readonly chain: () => Digest;
   readonly timeoutMs: number;
+  /** The rounds that it goes on with, from the first on. What revokes one of them revokes it. */
+  readonly rounds: readonly CallId[];
   /** At a peer: it runs as long as the peer says so. */
   readonly issuer: string | undefined;
   /** Before it runs, that of what is above it; a root has none then. */
@@ -85,7 +87,7 @@ export function isMeant(node: Node, kind: RevokedThing, id: string): boolean {
     case 'root':
       return node.tree.root === id;
     case 'node':
-      return node.call === id;
+      return node.call === id || node.rounds.some((round) => round === id);
     case 'agent':
       return node.agent === id;
     case 'server':

@@ -15,6 +15,7 @@ export interface Told {
   readonly agent?: string;
   readonly server?: string;
   readonly tool?: string;
+  readonly method?: string;
   readonly relation?: { readonly kind: 'within' | 'continues'; readonly call: string };
   readonly issuer?: string;
   /** What it says instead of what is true. */
@@ -45,7 +46,7 @@ export class History {
 
   /** A call under its parent, or a root, as a gate records it. */
   intent(call: string, told: Told = {}): this {
-    const { agent = 'a', server = `server-of-${call}`, tool = 't', relation, lies = {} } = told;
+    const { agent = 'a', method = 'tools/call', server = `server-of-${call}`, tool = 't', relation, lies = {} } = told;
     const place = this.#placeOf(call, told);
     const link = chainLink(sha256, place.above as Digest | undefined, { agent, server, tool, args: ARGS });
     const { root, depth, agents = [] } = place as unknown as Stood;
@@ -53,7 +54,7 @@ export class History {
     const requested = {
       type: 'call.requested',
       call,
-      method: 'tools/call',
+      method,
       server,
       tool,
       principal: { agent },

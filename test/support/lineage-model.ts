@@ -11,6 +11,10 @@ export interface Past {
   readonly step: string;
   readonly parents: readonly string[];
   readonly root: string;
+  /** What joined while nothing of the chain was open began anew to count: another tree under the same root. */
+  readonly tree: string;
+  /** The rounds that it goes on with. */
+  readonly rounds: readonly string[];
   readonly timeoutMs: number;
   deadline: number;
   scopes: readonly Scope[];
@@ -27,6 +31,8 @@ export interface Wish {
   readonly step: string;
   /** The execution whose token is presented. */
   readonly parent: string | undefined;
+  /** The round that it goes on with. */
+  readonly continues?: string | undefined;
   readonly process: string | undefined;
   readonly now: number;
   readonly timeoutMs: number;
@@ -72,8 +78,18 @@ export class LineageModel {
     return parent === undefined ? [] : [...this.chain(parent), parent];
   }
 
-  isOver(root: string): boolean {
-    return this.past.filter((one) => one.root === root).every(({ ended }) => ended);
+  isOver(tree: string): boolean {
+    return this.past.filter((one) => one.tree === tree).every(({ ended }) => ended);
+  }
+
+  roundsOf({ continues }: Pick<Wish, 'continues'>): readonly string[] {
+    const before = this.find(continues);
+    return before === undefined ? [] : [...before.rounds, before.call];
+  }
+
+  /** The tree that something under a root belongs to: the one that is open, or a new one. */
+  treeUnder(root: string, call: string): string {
+    return this.past.find((one) => one.root === root && !this.isOver(one.tree))?.tree ?? call;
   }
 
   alive(one: Past, now: number): boolean {
@@ -82,11 +98,14 @@ export class LineageModel {
 
   mayJoin(wish: Wish): boolean {
     const { marginMs, depthMax, childrenMax, treeMax, visitsMax, scopesMax } = this.#bounds;
+    const before = this.find(wish.continues);
+    // It stands where the one before it stood.
+    if (before !== undefined && before.parents[0] !== wish.parent) return false;
     if (wish.parent === undefined) return true;
     const parent = this.find(wish.parent);
     if (parent === undefined) return false;
     const parents = this.parentsOf(wish);
-    if (parents.some(({ root }) => root !== parent.root)) return false;
+    if (parents.some(({ tree }) => tree !== parent.tree)) return false;
     const place = { parents: parents.map(({ call }) => call) };
     if (!this.ancestors(place).every((one) => this.alive(one, wish.now))) return false;
     if (this.depth(place) > depthMax) return false;
@@ -96,7 +115,7 @@ export class LineageModel {
       if (chain.filter(({ target }) => target.server === wish.target.server).length >= visitsMax) return false;
       if (this.past.filter((child) => child.parents.includes(one.call)).length >= childrenMax) return false;
     }
-    if (this.past.filter(({ root }) => root === parent.root).length >= treeMax) return false;
+    if (this.past.filter(({ tree }) => tree === parent.tree).length >= treeMax) return false;
     const scopes = new Set(parents.flatMap((one) => one.scopes));
     if (scopes.size > scopesMax || ![...scopes].every((scope) => permits(scope, wish.target))) return false;
     return Math.min(...parents.map(({ deadline }) => deadline)) - marginMs > wish.now;
@@ -113,6 +132,7 @@ export class LineageModel {
 
   join(wish: Wish): void {
     const parents = this.parentsOf(wish);
+    const root = parents[0]?.root ?? this.find(wish.continues)?.root ?? wish.call;
     const above = Math.min(...parents.map(({ deadline }) => deadline)) - this.#bounds.marginMs;
     this.past.push({
       call: wish.call,
@@ -120,7 +140,9 @@ export class LineageModel {
       target: wish.target,
       step: wish.step,
       parents: parents.map(({ call }) => call),
-      root: parents[0]?.root ?? wish.call,
+      root,
+      tree: parents[0]?.tree ?? this.treeUnder(root, wish.call),
+      rounds: this.roundsOf(wish),
       timeoutMs: wish.timeoutMs,
       deadline: above,
       scopes: [...new Set(parents.flatMap(({ scopes }) => scopes))],

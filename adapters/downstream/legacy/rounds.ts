@@ -1,12 +1,13 @@
 // A call of a client that can be asked while it waits, at a server that cannot ask: where the server needs input it forgets the call and says
 // so, the questions are put to the client here, and the call goes on as a new execution that continues the one before.
 
+import type { EarlierRound } from '../../../control-plane/lineage/place.ts';
 import { type DenialCode, deny } from '../../../domain/denial.ts';
-import type { CallId } from '../../../domain/ids.ts';
 import type { Json, JsonObject } from '../../../domain/json.ts';
 import type { Within } from '../../../proxy/client-questions.ts';
 import type { CallEnd } from '../../../proxy/client-view.ts';
 import type { Conversation, Operation, Participation } from '../../../proxy/conversation.ts';
+import { goingOnWith } from '../../../proxy/earlier-round.ts';
 import { ROUNDS_MAX } from '../../../proxy/limits.ts';
 import { questionsOf } from '../../../proxy/output-check.ts';
 import type { RunningCall } from '../../../proxy/runner.ts';
@@ -44,21 +45,23 @@ export class RoundsOfCall {
     const { server, manner, rest } = this.#operation;
     const { inputResponses: _, requestState: __, ...lasting } = rest;
     // Nobody was asked anything yet: answers that come with the first round are to no question that a rule has seen.
-    let next = { ...this.#operation, rest: lasting };
+    let next: Operation = { ...this.#operation, rest: lasting };
+    let continues: EarlierRound | undefined;
     for (let round = 1; ; round += 1) {
       const running = this.#conversation.begin(next, this.#participation);
       this.#running = running;
       const end = await running.end;
       if (end.kind !== 'result' || end.type !== 'input_required') return end;
-      const refuse = (code: DenialCode, why: string) => this.#refused(running.call, code, why);
+      const refuse = (code: DenialCode, why: string) => this.#refused(running, code, why);
       if (this.#isOver()) return refuse('CANCELLED', 'between two rounds');
       if (round === ROUNDS_MAX) return refuse('CLIENT_CANNOT_BE_ASKED', 'too many rounds of questions');
-      const input = await this.#input({ call: running.call, server, manner }, end.result);
+      const { call, lineage } = running;
+      const input = await this.#input({ call, server, manner, lineage }, end.result);
       if (this.#isOver()) return refuse('CANCELLED', 'between two rounds');
       if (input === undefined)
         return refuse('CLIENT_CANNOT_BE_ASKED', 'a question that the server depends on was not answered');
-      const relation = { kind: 'continues', call: running.call } as const;
-      next = { ...this.#operation, rest: { ...lasting, ...input }, relation };
+      continues = goingOnWith(running, continues);
+      next = { ...this.#operation, rest: { ...lasting, ...input }, continues };
     }
   }
 
@@ -94,10 +97,10 @@ export class RoundsOfCall {
     return responses;
   }
 
-  async #refused(after: CallId, code: DenialCode, why: string): Promise<CallEnd> {
+  async #refused(after: RunningCall, code: DenialCode, why: string): Promise<CallEnd> {
     const { method, server } = this.#operation;
-    const relation = { kind: 'continues', call: after } as const;
-    const call = await this.#conversation.refuse(deny(code, why), method, server, relation);
+    const relation = { kind: 'continues', call: after.call } as const;
+    const call = await this.#conversation.refuse(deny(code, why), method, server, relation, after.lineage);
     return { kind: 'denied', call, code, executed: 'perhaps', recorded: true };
   }
 }

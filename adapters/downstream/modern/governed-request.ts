@@ -1,11 +1,13 @@
 // One governed request of a client of this era, and what goes on with it afterwards: it is answered with a result, with a refusal, or with
 // questions and a state by which a later request continues.
 
+import type { EarlierRound } from '../../../control-plane/lineage/place.ts';
 import { type Denial, type DenialCode, deny } from '../../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { Reply } from '../../../proxy/client-port.ts';
 import { type CallEnd, denialData, type OperatorHints } from '../../../proxy/client-view.ts';
 import type { Conversation, Operation, Participation } from '../../../proxy/conversation.ts';
+import { goingOnWith } from '../../../proxy/earlier-round.ts';
 import { notificationMessage, RPC } from '../../../proxy/jsonrpc.ts';
 import { HELD_ROUNDS_MAX, ROUNDS_MAX } from '../../../proxy/limits.ts';
 import { isLoggable } from '../../../proxy/log-level.ts';
@@ -42,6 +44,8 @@ export class GovernedRequest {
   #answered = false;
   /** What the client would have to be able to do, where that is why its call was denied. */
   #lacking: JsonObject | undefined;
+  /** The round that this request goes on with, if it does. */
+  #continues: EarlierRound | undefined;
 
   constructor(options: GovernedRequestOptions) {
     this.#options = options;
@@ -111,8 +115,9 @@ export class GovernedRequest {
       ...(Object.keys(round.questions).length === 0 ? {} : { inputResponses: answers }),
       ...given({ requestState: requestStateOfServer }),
     };
-    const relation = { kind: 'continues', call: round.call } as const;
-    return this.#begin(asker, { ...asker.operation, rest, relation }, round.round + 1);
+    const { continues } = round;
+    this.#continues = continues;
+    return this.#begin(asker, { ...asker.operation, rest, continues }, round.round + 1);
   }
 
   #begin(asker: Asker, operation: Operation, round: number): Promise<void> {
@@ -190,7 +195,8 @@ export class GovernedRequest {
         const { requestState } = end.result;
         const state = typeof requestState === 'string' ? requestState : undefined;
         const questions = questionsOf(end.result);
-        const sealed = rounds.begin(asker, { call: running.call, questions, round, held: false, state });
+        const continues = goingOnWith(running, this.#continues);
+        const sealed = rounds.begin(asker, { call: running.call, questions, round, held: false, continues, state });
         if (sealed === undefined) return this.refuse(TOO_LARGE);
         return answer({ requestState: sealed });
       }
@@ -205,7 +211,7 @@ export class GovernedRequest {
   ): Promise<Denial | undefined> {
     this.#lacking = lackingFor(Object.values(questions), manner.capabilities);
     if (this.#lacking !== undefined) return CANNOT_BE_ASKED;
-    const within = { call: running.call, server, manner };
+    const within = { call: running.call, server, manner, lineage: running.lineage };
     const { conversation } = this.#options;
     const askings = Object.values(questions).map((question) => conversation.ask(within, question, RELEASED));
     const answers = await Promise.all(askings.map(({ answer }) => answer));

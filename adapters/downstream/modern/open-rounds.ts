@@ -1,6 +1,7 @@
 // Calls that a later request of their client goes on with. Kept for the whole gate, because such a request comes on its own: all it shares with
 // the one before is the principal and what it asks for. Both are compared; a state that fits anything else fits nothing.
 
+import type { EarlierRound } from '../../../control-plane/lineage/place.ts';
 import { encodeBase64url } from '../../../domain/base64url.ts';
 import { canonicalJson } from '../../../domain/canonical-json.ts';
 import { type CallId, ulid } from '../../../domain/ids.ts';
@@ -28,6 +29,8 @@ export interface RoundParts {
   readonly questions: Readonly<Record<string, Question>>;
   readonly round: number;
   readonly held: boolean;
+  /** What a later round goes on with, where the call is not held. */
+  readonly continues?: EarlierRound | undefined;
   /** The server's own. */
   readonly state?: string | undefined;
 }
@@ -46,7 +49,7 @@ export class OpenRounds {
   }
 
   /** The state with which the client comes back; undefined where there would be too much in it. */
-  begin(asker: Asker, { call, questions, round, held, state }: RoundParts): string | undefined {
+  begin(asker: Asker, { call, questions, round, held, continues, state }: RoundParts): string | undefined {
     return this.#seal.seal({
       id: ulid(this.#clock.now(), this.#crypto.randomBytes(10)),
       call,
@@ -55,6 +58,7 @@ export class OpenRounds {
       round,
       expires: this.#clock.monotonic() + REQUEST_STATE_MS,
       held,
+      ...(continues === undefined ? {} : { continues }),
       ...(state === undefined ? {} : { state }),
     });
   }

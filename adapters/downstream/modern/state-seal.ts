@@ -2,6 +2,7 @@
 // After a restart, and after its time, a state is worth nothing; whether it fits the request that brings it is for whoever opens it to see.
 
 import { createCipheriv, createDecipheriv } from 'node:crypto';
+import type { EarlierRound } from '../../../control-plane/lineage/place.ts';
 import { canonicalJson } from '../../../domain/canonical-json.ts';
 import type { CallId } from '../../../domain/ids.ts';
 import type { JsonObject } from '../../../domain/json.ts';
@@ -32,6 +33,8 @@ export interface Round {
   readonly expires: number;
   /** Whether the call is held here and waits; otherwise it has ended, and the server's own state is what it goes on with. */
   readonly held: boolean;
+  /** What it goes on with, where the call is not held. */
+  readonly continues?: EarlierRound;
   readonly state?: string;
 }
 

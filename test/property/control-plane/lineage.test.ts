@@ -2,12 +2,13 @@
 
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import type { EarlierRound } from '../../../control-plane/lineage/place.ts';
 import { LineageRegistry } from '../../../control-plane/lineage/registry.ts';
 import type { Digest } from '../../../domain/digest.ts';
 import type { CallId } from '../../../domain/ids.ts';
 import type { Scope } from '../../../domain/scope.ts';
 import { proves } from '../../guarantees.ts';
-import { LineageModel } from '../../support/lineage-model.ts';
+import { LineageModel, type Past } from '../../support/lineage-model.ts';
 
 const BOUNDS = { depthMax: 4, childrenMax: 6, treeMax: 25, visitsMax: 3, scopesMax: 4, marginMs: 5 };
 const AGENTS = ['planner', 'reviewer', 'worker'];
@@ -38,6 +39,7 @@ const event = fc.oneof(
       path: fc.constantFrom(...PATHS),
       process: fc.option(fc.constantFrom('p', 'q'), { freq: 3 }),
       timeoutMs: fc.integer({ min: 10, max: 2_000 }),
+      goesOn: fc.option(pick, { freq: 3 }),
     }),
   },
   {
@@ -99,20 +101,36 @@ class History {
       expect(this.#registry.problem(one.call as CallId, this.#now) === undefined).toBe(fine && own);
       for (const parent of this.model.ancestors(one)) expect(one.deadline).toBeLessThan(parent.deadline);
     }
-    const known = this.model.past.filter(({ root }) => !this.model.isOver(root));
+    const known = this.model.past.filter(({ tree }) => !this.model.isOver(tree));
     expect(this.#registry.size).toBe(known.length);
   }
 
-  #join({ under, agent, server, tool, path, process, timeoutMs }: Extract<Event, { kind: 'join' }>): void {
+  #join({ under, agent, server, tool, path, process, timeoutMs, goesOn }: Extract<Event, { kind: 'join' }>): void {
     const call = `call-${this.#joins++}`;
     const { past } = this.model;
     const parent = under === null || past.length === 0 ? undefined : past[under % past.length]?.call;
     const target = { server, method: 'tools/call', tool, args: { path } };
     const step = `${agent} ${server} ${tool} ${path}`;
+    const ended = past.filter((one) => one.ended && one.agent === agent);
+    const before = goesOn === null ? undefined : ended[goesOn % ended.length];
     const named = process === null || parent === undefined ? {} : { process };
-    const wish = { call, agent, target, step, parent, process: named.process, now: this.#now, timeoutMs };
+    const wish = {
+      call,
+      agent,
+      target,
+      step,
+      parent,
+      process: named.process,
+      now: this.#now,
+      timeoutMs,
+      continues: before?.call,
+    };
     const allowed =
-      this.model.mayJoin(wish) && !this.#revoked.has(`agent ${agent}`) && !this.#revoked.has(`server ${server}`);
+      this.model.mayJoin(wish) &&
+      !this.#revoked.has(`agent ${agent}`) &&
+      !this.#revoked.has(`server ${server}`) &&
+      !this.#revoked.has(`root ${before?.root}`) &&
+      !this.model.roundsOf(wish).some((round) => this.#revoked.has(`node ${round}`));
     const result = this.#registry.join({
       call: call as CallId,
       agent,
@@ -123,6 +141,7 @@ class History {
       now: this.#now,
       timeoutMs,
       ...named,
+      ...(before === undefined ? {} : { continues: roundOf(before) }),
       ...(parent === undefined
         ? {}
         : { presented: { from: 'self', root: parent as CallId, node: parent as CallId, digest: `sha256:${parent}` } }),
@@ -180,8 +199,9 @@ class History {
     const stopped = this.#registry.revoke(what as 'root', id);
     // Of a tree that is over nothing is known any more.
     const hit = past.filter((other) => {
-      if (this.model.isOver(other.root)) return false;
+      if (this.model.isOver(other.tree)) return false;
       if (what === 'tool') return `${other.target.server}/${other.target.tool}` === id;
+      if (what === 'node' && other.rounds.includes(id)) return true;
       return (
         { root: other.root, node: other.call, agent: other.agent, server: other.target.server }[what as 'root'] === id
       );
@@ -192,6 +212,10 @@ class History {
     expect([...stopped].sort()).toEqual([...all].sort());
     for (const other of past) if (all.has(other.call) || calls.includes(other.call)) other.revoked = true;
   }
+}
+
+function roundOf({ call, root, parents, rounds }: Past): EarlierRound {
+  return { call, root, parent: parents[0] ?? null, before: rounds } as EarlierRound;
 }
 
 proves(

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { randomBytes } from '../../../adapters/crypto/node-crypto.ts';
 import { LINEAGE_LIMITS } from '../../../control-plane/lineage/limits.ts';
 import { ulid } from '../../../domain/ids.ts';
@@ -11,6 +11,7 @@ import { LINEAGE_KEY } from '../../../proxy/own-name.ts';
 import type { RunningCall } from '../../../proxy/runner.ts';
 import { PLAIN_MANNER } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
+import { chainFindings } from '../../support/audited.ts';
 import { commitmentOf } from '../../support/commitments.ts';
 import { LIMITS, PRINCIPAL, resultOf, World, type WorldOptions } from '../../support/gate-world.ts';
 import { until } from '../../support/legacy-client.ts';
@@ -31,6 +32,11 @@ interface Calling {
   readonly narrowing?: Scope;
 }
 
+const opened: World[] = [];
+afterEach(() => {
+  for (const world of opened.splice(0)) expect(chainFindings(world.entries())).toEqual([]);
+});
+
 /** A world whose one server is an agent that calls tools of itself, and answers when it is told to. */
 class Chain {
   readonly world: World;
@@ -41,7 +47,9 @@ class Chain {
   }
 
   static async open(options: WorldOptions = {}): Promise<Chain> {
-    return new Chain(await World.open({ callee: () => CALLEE, ...options }));
+    const chain = new Chain(await World.open({ callee: () => CALLEE, ...options }));
+    opened.push(chain.world);
+    return chain;
   }
 
   start({ by = PRINCIPAL, path = '/w/a', token, narrowing }: Calling = {}): RunningCall {
@@ -84,6 +92,16 @@ class Chain {
       .map((entry) => `${entry.type} ${calls.findIndex(({ call }) => 'call' in entry && entry.call === call)}`);
   }
 }
+
+it('a call that hands on more than an entry holds is denied, and the gate stays open', async () => {
+  const chain = await Chain.open();
+  const actions = Array.from({ length: 100 }, (_, nth) => `${nth}`.padEnd(100, 'é'));
+  expect(await chain.start({ narrowing: [{ server: 'fs', actions }] }).end).toMatchObject({
+    code: 'LINEAGE_SCOPE_WIDENING',
+    recorded: true,
+  });
+  expect(chain.world.governance.reason).toBeUndefined();
+});
 
 describe('a call with a token', () => {
   proves('G11', 'is denied for anybody but whom it was given to, and once its call has ended', async () => {

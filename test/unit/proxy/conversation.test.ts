@@ -143,7 +143,7 @@ describe('a conversation that is closed', () => {
     const manner = { ...PLAIN_MANNER, capabilities: { roots: {} } };
     const { call, end } = conversation.begin({ ...operation, rest: {}, meta: {}, manner }, silent);
     expect(await end).toMatchObject({ kind: 'denied', code: 'CANCELLED', executed: 'no' });
-    const within = { call, server: 'fs', manner };
+    const within = { call, server: 'fs', manner, lineage: undefined };
     const { answer } = conversation.ask(within, { method: 'roots/list', params: {} }, world.server);
     expect(await answer).toMatchObject({ kind: 'error' });
     expect(world.server.heard).toEqual([]);

@@ -212,6 +212,22 @@ const FORGED: readonly (readonly [string, () => History, readonly (readonly [Cha
     [['round', 2, 'r']],
   ],
   [
+    'goes on with what was revoked meanwhile',
+    () => waiting().revoked('node', 'first').intent('r', { server: 'fs', relation: ROUND }).ending('r'),
+    [['revoked', 3, 'r']],
+  ],
+  [
+    'goes on with what went on with what was revoked',
+    () =>
+      waiting()
+        .intent('r', { server: 'fs', relation: ROUND })
+        .ending('r', 'incomplete')
+        .revoked('node', 'first')
+        .intent('s', { server: 'fs', relation: { kind: 'continues', call: 'r' } })
+        .ending('s'),
+    [['revoked', 5, 's']],
+  ],
+  [
     'asks from elsewhere',
     () => root().intent('q', { relation: { kind: 'within', call: 'root' }, lies: { root: 'other' } }),
     [['continuity', 1, 'q']],
@@ -342,6 +358,15 @@ const TRUE: readonly (readonly [string, () => History])[] = [
         .intent('r', { server: 'fs', relation: ROUND })
         .ending('r')
         .ending('root'),
+  ],
+  [
+    'what asks for a task, whenever it does',
+    () =>
+      new History()
+        .intent('first')
+        .ending('first')
+        .intent('t', { relation: ROUND, lies: { root: 't' }, method: 'tasks/get' })
+        .ending('t'),
   ],
   [
     'a question that stands where it is asked',

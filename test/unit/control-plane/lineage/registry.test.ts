@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LINEAGE_LIMITS } from '../../../../control-plane/lineage/limits.ts';
-import type { Joining, Place, RemoteParent } from '../../../../control-plane/lineage/place.ts';
+import type { EarlierRound, Joining, Place, RemoteParent } from '../../../../control-plane/lineage/place.ts';
 import { LineageRegistry } from '../../../../control-plane/lineage/registry.ts';
 import type { Denial } from '../../../../domain/denial.ts';
 import type { Digest } from '../../../../domain/digest.ts';
@@ -126,6 +126,16 @@ describe('a token', () => {
     expect(refusal(under(root.presented))).toBeUndefined();
   });
 
+  it('of what was revoked is told from an invented one, also when it is over', () => {
+    for (const kind of ['root', 'node']) {
+      const { call, presented } = running();
+      registry.end(call);
+      expect(refusal(under(presented))).toBe('LINEAGE_UNKNOWN_PARENT');
+      revoked.add(`${kind} ${call}`);
+      expect(refusal(under(presented))).toBe('LINEAGE_REVOKED');
+    }
+  });
+
   it('of a chain that is over is unknown, and nothing of it is kept', () => {
     const root = running();
     const child = running(under(root.presented));
@@ -177,6 +187,34 @@ describe('a process that several calls share', () => {
     expect(refusal(under(one.presented, { process: 'p' }))).toBe('LINEAGE_MIXED_ROOTS');
     registry.end(two.call);
     expect(refusal(under(one.presented, { process: 'p' }))).toBeUndefined();
+  });
+});
+
+describe('a call', () => {
+  it('joins once and starts once', () => {
+    const { call } = running();
+    expect(() => registry.join(joining({ call }))).toThrow('joins once');
+    expect(() => registry.start(call, { now: 0 })).toThrow('starts once');
+  });
+
+  it('does not start once it has ended, in a tree that goes on', () => {
+    const root = running();
+    const { node } = joined(under(root.presented));
+    registry.end(node);
+    expect(codeOf(registry.start(node, { now: 0 }))).toBe('LINEAGE_PARENT_ENDED');
+  });
+
+  it('that nobody knows may not go on, and stands nowhere', () => {
+    expect(codeOf(registry.problem(id(), 0))).toBe('LINEAGE_UNKNOWN_PARENT');
+    expect(registry.standing(id(), 0)).toBeUndefined();
+  });
+
+  it('stands somewhere as long as it is open', () => {
+    const root = running();
+    const child = joined(under(root.presented));
+    expect(registry.standing(child.node, 0)).toMatchObject({ root: root.call, node: child.node, depth: 1 });
+    registry.end(child.node);
+    expect(registry.standing(child.node, 0)).toBeUndefined();
   });
 });
 
@@ -251,6 +289,34 @@ describe('authority', () => {
     expect(refusal(under({ from: 'self', root: node, node, digest: digest('t') }))).toBe('LINEAGE_SCOPE');
   });
 
+  it('that is narrowed twice is limited by both', () => {
+    const files: Scope = [{ server: 'fs', actions: ['read'], under: { '/path': ['/w'] } }];
+    const root = running({}, { narrowing: reading });
+    const child = running(under(root.presented), { narrowing: files });
+    const read = { server: 'fs', method: 'tools/call', tool: 'read', args: { path: '/w/a' } };
+    expect(joined(under(child.presented, { target: read })).scopes).toEqual([reading, files]);
+  });
+
+  it('of several calls together is carried in a bounded number of scopes too', () => {
+    registry = open({ ...LINEAGE_LIMITS, scopesMax: 2 });
+    const root = running({}, { process: 'p' });
+    const others = [1, 2, 3].map(() => running(under(root.presented), { process: 'p', narrowing: [...reading] }));
+    expect(refusal(under(root.presented, { process: 'p' }))).toBe('LINEAGE_SCOPE');
+    registry.end(others[0]?.call as CallId);
+    expect(refusal(under(root.presented, { process: 'p' }))).toBeUndefined();
+  });
+
+  it('of several calls together is no more than an entry holds', () => {
+    const root = running({}, { process: 'p' });
+    const long = (nth: number): Scope => [
+      { server: 'fs', actions: ['read', ...Array.from({ length: 16 }, (_, at) => `${nth} ${at}`.padEnd(250, 'x'))] },
+    ];
+    running(under(root.presented), { process: 'p', narrowing: long(1) });
+    expect(refusal(under(root.presented, { process: 'p' }))).toBeUndefined();
+    running(under(root.presented), { process: 'p', narrowing: long(2) });
+    expect(refusal(under(root.presented, { process: 'p' }))).toBe('LINEAGE_SCOPE');
+  });
+
   it('is carried along in a bounded number of scopes', () => {
     registry = open({ ...LINEAGE_LIMITS, scopesMax: 1 });
     const root = running({}, { narrowing: reading });
@@ -287,6 +353,12 @@ describe('time', () => {
     expect(codeOf(registry.start(node, { now: 950 }))).toBe('LINEAGE_EXPIRED');
     expect(codeOf(registry.problem(node, 1_000))).toBe('LINEAGE_EXPIRED');
   });
+
+  it('that is over is said of the call above whose it is', () => {
+    const root = running({ timeoutMs: 1_000 });
+    const refused = registry.join(joining(under(root.presented, { now: 1_000 })));
+    expect(refused).toMatchObject({ code: 'LINEAGE_EXPIRED', detail: root.call });
+  });
 });
 
 describe('an end', () => {
@@ -314,6 +386,14 @@ describe('an end', () => {
 });
 
 describe('a revocation', () => {
+  it('holds for what runs before anything is stopped', () => {
+    for (const text of ['root', 'node', 'agent']) {
+      const { call } = running({ agent: `agent-${text}` });
+      revoked.add(`${text} ${text === 'agent' ? 'agent-agent' : call}`);
+      expect(codeOf(registry.problem(call, 0))).toBe('LINEAGE_REVOKED');
+    }
+  });
+
   it.each([
     ['root', (root: CallId) => root, ['root', 'child', 'grandchild', 'other']],
     ['node', (_: CallId, child: CallId) => child, ['child', 'grandchild']],
@@ -432,11 +512,96 @@ describe('a parent at a peer', () => {
     expect(registry.peerEnded('urn:portcullis:peer')).toEqual([again.call]);
   });
 
+  it('is one execution, however many calls are under it', () => {
+    registry = open({ ...LINEAGE_LIMITS, childrenMax: 2 });
+    says('running');
+    const children = [running(under(remote())), running(under(remote()))];
+    expect(registry.size).toBe(3);
+    expect(refusal(under(remote()))).toBe('LINEAGE_FANOUT');
+    for (const { call } of children) registry.end(call);
+    registry.peerEnded('urn:portcullis:peer', REMOTE);
+    expect(registry.size).toBe(0);
+  });
+
+  it('is not shown among what is open here, which is shown by its chain', () => {
+    says('running');
+    const own = running();
+    const child = joined(under(remote()));
+    expect([...registry.open(own.call)]).toEqual([own.call]);
+    expect([...registry.open()].sort()).toEqual([own.call, child.node].sort());
+  });
+
   it('does not mix with an execution of the same id here', () => {
     says('running');
     const own = running({ call: REMOTE });
     const child = joined(under(remote()));
     expect(registry.end(own.call)).toEqual([]);
     expect(registry.problem(child.node, 0)).toBeUndefined();
+  });
+});
+
+describe('a round', () => {
+  const roundAfter = (call: CallId, more: Partial<EarlierRound> = {}): EarlierRound => ({
+    call,
+    root: call,
+    parent: null,
+    before: [],
+    ...more,
+  });
+
+  it('stands under the root of the first', () => {
+    const first = running();
+    registry.end(first.call);
+    const second = joined({ continues: roundAfter(first.call) });
+    expect(second).toMatchObject({ root: first.call, parent: null, depth: 0, origin: 'root' });
+    registry.start(second.node, { now: 0, token: digest('second') });
+    expect([...registry.open(first.call)]).toEqual([second.node]);
+    expect(registry.revoke('root', first.call)).toEqual([second.node]);
+  });
+
+  it('goes on with nothing that stood elsewhere', () => {
+    const first = running();
+    const other = running();
+    const child = joined(under(first.presented));
+    registry.end(child.node);
+    const continues = roundAfter(child.node, { root: first.call, parent: first.call });
+    expect(refusal({ continues })).toBe('LINEAGE_ROUND');
+    expect(refusal(under(other.presented, { continues }))).toBe('LINEAGE_ROUND');
+    expect(refusal(under(first.presented, { continues: { ...continues, issuer: 'peer' } }))).toBe('LINEAGE_ROUND');
+    expect(refusal(under(first.presented, { continues: { ...continues, root: other.call } }))).toBe('LINEAGE_ROUND');
+    expect(joined(under(first.presented, { continues }))).toMatchObject({ root: first.call, parent: first.call });
+  });
+
+  it('goes on under nothing that is over', () => {
+    const first = running();
+    const child = joined(under(first.presented));
+    registry.end(child.node);
+    registry.end(first.call);
+    const continues = roundAfter(child.node, { root: first.call, parent: first.call });
+    expect(refusal(under(first.presented, { continues }))).toBe('LINEAGE_UNKNOWN_PARENT');
+  });
+
+  it('goes on with nothing that was revoked, however many rounds ago', () => {
+    const first = running();
+    registry.end(first.call);
+    revoked.add(`root ${first.call}`);
+    expect(refusal({ continues: roundAfter(first.call) })).toBe('REVOKED_ROOT');
+    revoked = new Set([`node ${first.call}`]);
+    expect(refusal({ continues: roundAfter(first.call) })).toBe('LINEAGE_REVOKED');
+    expect(refusal({ continues: roundAfter(id(), { root: first.call, before: [first.call] }) })).toBe(
+      'LINEAGE_REVOKED',
+    );
+  });
+
+  it('is stopped with what revokes an earlier one', () => {
+    const first = running();
+    registry.end(first.call);
+    const { node } = joined({ continues: roundAfter(first.call) });
+    expect(registry.problem(node, 0)).toBeUndefined();
+    expect(registry.revoke('node', first.call)).toEqual([node]);
+    expect(codeOf(registry.problem(node, 0))).toBe('LINEAGE_REVOKED');
+    const third = joined({ continues: roundAfter(id(), { before: [id()] }) });
+    revoked.add(`node ${third.root}`);
+    expect(codeOf(registry.problem(third.node, 0))).toBe('LINEAGE_REVOKED');
   });
 });

@@ -71,6 +71,11 @@ function bent(segment: number, text: string, resign = false): string {
   return parts.join('.');
 }
 
+it('a lineage token that is no token is told from one that is badly signed', () => {
+  expect(check(`${mint()}${'x'.repeat(8_192)}`)).toMatchObject({ detail: 'the token is too long' });
+  expect(check(mint({}, stranger))).toMatchObject({ detail: 'the signature is not valid' });
+});
+
 describe('a lineage token is refused', () => {
   it.each<[string, string, string]>([
     ['that is empty', '', 'LINEAGE_TOKEN'],

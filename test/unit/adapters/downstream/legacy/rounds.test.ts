@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../../../../domain/json.ts';
 import { ROUNDS_MAX } from '../../../../../proxy/limits.ts';
 import { proves } from '../../../../guarantees.ts';
+import { chainFindings } from '../../../../support/audited.ts';
 import { resultOf, settled } from '../../../../support/gate-world.ts';
 import { LegacyClient, needsInput, questionsIn, type Spoken, until } from '../../../../support/legacy-client.ts';
 
@@ -197,6 +198,11 @@ describe('a call that goes on', () => {
       call: rounds[0]?.call,
     });
     expect(JSON.stringify(client.world.entries())).toContain('"incomplete":"input_required"');
+    const placeOf = (entry: (typeof rounds)[number] | undefined) =>
+      ((entry?.events ?? []) as { lineage?: unknown }[])[0]?.lineage;
+    for (const entry of [...rounds, question])
+      expect(placeOf(entry)).toEqual({ root: rounds[0]?.call, node: entry?.call, parent: null, depth: 0 });
+    expect(chainFindings(client.world.entries())).toEqual([]);
   });
 
   it('a denial of the next round is the answer', async () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { HeldCall } from '../../../../../adapters/downstream/modern/held-call.ts';
 import { HeldCalls } from '../../../../../adapters/downstream/modern/held-calls.ts';
 import type { CallId } from '../../../../../domain/ids.ts';
+import { rootLineage } from '../../../../../domain/lineage.ts';
 import type { CallEnd } from '../../../../../proxy/client-view.ts';
 import { HELD_CALL_MS, HELD_CALLS_MAX, HELD_CALLS_PER_PRINCIPAL_MAX } from '../../../../../proxy/limits.ts';
 import type { RunningCall } from '../../../../../proxy/runner.ts';
@@ -23,7 +24,7 @@ function world() {
       end = resolve;
     });
     const stop: RunningCall['stop'] = ({ type }) => stopped.push(`${id} ${type}`);
-    const running: RunningCall = { call: id, end: ended, permit: '', stop };
+    const running: RunningCall = { call: id, end: ended, permit: '', lineage: rootLineage(id), stop };
     const call = new HeldCall(() => ({ code: 'GOV_NOT_READY' }));
     call.runs(running);
     return {

@@ -14,6 +14,7 @@ import {
 } from '../../../../../proxy/limits.ts';
 import type { QuestionAnswer, ToolAnswer } from '../../../../../proxy/tool-server.ts';
 import { proves } from '../../../../guarantees.ts';
+import { chainFindings } from '../../../../support/audited.ts';
 import { commitmentOf } from '../../../../support/commitments.ts';
 import { PRINCIPAL, resultOf, settled, type World } from '../../../../support/gate-world.ts';
 import { until } from '../../../../support/legacy-client.ts';
@@ -37,6 +38,7 @@ afterEach(() => {
   for (const { faults, world } of clients.splice(0)) {
     expect(faults).toEqual([]);
     expect(world.defects).toEqual([]);
+    expect(chainFindings(world.entries())).toEqual([]);
   }
 });
 
@@ -129,6 +131,62 @@ describe('a server that asks in its answer', () => {
     expect(new Set(rounds.map(({ call }) => call)).size).toBe(2);
     for (const { call } of rounds)
       expect(client.world.entriesOf(call as CallId).map(({ type }) => type)).toEqual(['call.intent', 'call.ending']);
+  });
+
+  /** Where each execution of the tool stood, and what it went on with. */
+  const placesOf = (client: ModernClient): JsonObject[] =>
+    client.world.entries().flatMap(({ type, events }) => {
+      const [requested] = (events ?? []) as unknown as JsonObject[];
+      if (type !== 'call.intent' || requested?.tool !== 'write_file') return [];
+      return [{ call: requested.call, lineage: requested.lineage, relation: requested.relation } as JsonObject];
+    });
+
+  proves('G11', 'all rounds stand under the root of the first, and say what they go on with', async () => {
+    const { client, state } = await begun();
+    await client.call(retry(state), ABLE, 2);
+    const [first, second] = placesOf(client);
+    expect(first).toMatchObject({ lineage: { root: first?.call, parent: null, depth: 0 } });
+    expect(second).toMatchObject({
+      lineage: { root: first?.call, node: second?.call, parent: null, depth: 0 },
+      relation: { kind: 'continues', call: first?.call },
+    });
+  });
+
+  proves('G11', 'what a question asks within a call stands where the call stands', async () => {
+    const { client } = await begun();
+    const [{ call: root } = {}] = placesOf(client);
+    const asked = client.world.entries().flatMap(({ events }) => {
+      const [requested] = (events ?? []) as unknown as JsonObject[];
+      return requested?.method === 'elicitation/create' ? [requested.lineage] : [];
+    });
+    expect(asked).toHaveLength(1);
+    expect(asked[0]).toMatchObject({ root, parent: null, depth: 0 } as object);
+  });
+
+  it.each(['root', 'node'] as const)('a chain whose %s was revoked meanwhile does not go on', async (kind) => {
+    const { client, state } = await begun();
+    const [{ call = '' } = {}] = placesOf(client);
+    client.world.revocations.apply({ number: 1, kind, id: String(call), at: 1 });
+    client.world.governance.noteRevocation(1);
+    await client.call(retry(state), ABLE, 2);
+    expect(client.world.server.heard).toHaveLength(1);
+    expect(client.denials()).toEqual([kind === 'root' ? 'REVOKED_ROOT' : 'LINEAGE_REVOKED']);
+  });
+
+  proves('G11', 'a later round hands on no more than the first', async () => {
+    const SCOPE = 'dev.portcullis/scope';
+    const less = [{ server: 'fs', actions: ['read_file'], under: { '/path': ['/w'] } }];
+    const more = [{ server: 'fs', actions: ['read_file'] }];
+    const client = await opened();
+    client.world.server.respond = ({ body }) => (body.includes('theirs') ? resultOf('hello') : asks);
+    const params = { name: 'write_file', arguments: { path: '/w' } };
+    const say = (more: JsonObject, meta: JsonObject) =>
+      client.say(request(1, 'tools/call', { ...params, ...more }, ABLE, meta));
+    const begin = async () => String((await say({}, { [SCOPE]: less })).message.result?.requestState);
+    await say(retry(await begin()), {});
+    expect(placesOf(client).at(-1)).toMatchObject({ lineage: { narrowed: less } });
+    await say(retry(await begin()), { [SCOPE]: more });
+    expect(client.denials()).toEqual(['LINEAGE_SCOPE_WIDENING']);
   });
 
   it('where there is no room the state stays good for another try', async () => {
