@@ -203,12 +203,15 @@ export class CallTree {
    * a gate has not said so in time; undefined if there is none.
    */
   end(call: CallId): Promise<unknown> | undefined {
-    const open = this.#ports.registry.end(call);
-    const here = open.length === 0 ? undefined : this.#stop(open, 'LINEAGE_PARENT_ENDED');
-    const there = this.#ports.peers?.ended(call);
-    if (there === undefined) return here;
-    this.#elsewhere.set(call, there);
-    return Promise.all([here, there]);
+    const { registry, peers } = this.#ports;
+    // What is over already may not be recorded yet: it waits for what is under it in turn.
+    const ending = registry.under(call).flatMap((one) => this.#running.get(one)?.end ?? []);
+    const open = registry.end(call);
+    if (open.length > 0) void this.#stop(open, 'LINEAGE_PARENT_ENDED');
+    const there = peers?.ended(call);
+    if (there !== undefined) this.#elsewhere.set(call, there);
+    const waited = there === undefined ? ending : [...ending, there];
+    return waited.length === 0 ? undefined : Promise.all(waited);
   }
 
   /** Why the result of a call that is over must not be released, once the gates have spoken that know of it; undefined where none does. */

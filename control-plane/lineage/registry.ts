@@ -21,7 +21,19 @@ import type {
 } from './place.ts';
 import type { LineagePorts, RevokedThing } from './ports.ts';
 import { isWithin, permits } from './scope.ts';
-import { above, callsOf, depthUnder, isMeant, keyOf, type Node, once, openUnder, placeOf, type Tree } from './tree.ts';
+import {
+  above,
+  allUnder,
+  callsOf,
+  depthUnder,
+  isMeant,
+  keyOf,
+  type Node,
+  once,
+  openUnder,
+  placeOf,
+  type Tree,
+} from './tree.ts';
 
 const NONE: readonly never[] = [];
 const SCOPES_CHARACTERS_MAX = 6_144;
@@ -129,6 +141,13 @@ export class LineageRegistry {
     if (node.revoked || this.#isRevoked(node)) return deny('LINEAGE_REVOKED');
     if (node.deadline <= now) return deny('LINEAGE_EXPIRED');
     return this.#problemAbove(node.parents, now);
+  }
+
+  /** Everything that joined under an execution, whether it has ended or not, from the top; nothing of a tree that is forgotten. */
+  under(call: CallId): readonly CallId[] {
+    const node = this.#nodes.get(call);
+    if (node === undefined || node.children.size === 0) return NONE;
+    return callsOf([...allUnder(node.children)]);
   }
 
   /** The execution is over. Names everything under it that is still open, which must be stopped before its result is released. */

@@ -71,11 +71,16 @@ export function above(parents: readonly Node[]): ReadonlySet<Node> {
   return seen;
 }
 
-/** These and everything below that is open, each once, from the top. */
-export function openUnder(nodes: Iterable<Node>): readonly Node[] {
+/** These and everything below, each once, from the top. */
+export function allUnder(nodes: Iterable<Node>): ReadonlySet<Node> {
   const seen = new Set(nodes);
   for (const node of seen) for (const child of node.children) seen.add(child);
-  return [...seen].filter(({ state }) => state !== 'ended');
+  return seen;
+}
+
+/** These and everything below that is open, each once, from the top. */
+export function openUnder(nodes: Iterable<Node>): readonly Node[] {
+  return [...allUnder(nodes)].filter(({ state }) => state !== 'ended');
 }
 
 export function callsOf(nodes: readonly Node[]): readonly CallId[] {

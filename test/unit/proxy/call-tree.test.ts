@@ -192,6 +192,20 @@ describe('when a call ends', () => {
     expect(chain.world.registry.size).toBe(0);
   });
 
+  proves('G11', 'while a child is over and not recorded yet, it waits for that', async () => {
+    const chain = await Chain.open();
+    const root = await chain.running();
+    const child = await chain.running({ by: REVIEWER, path: '/w/b', token: root.token });
+    // The first thing that an ending does. What is under it at another gate may keep the rest waiting.
+    chain.world.registry.end(child.call.call);
+    root.heard.answer(resultOf('done'));
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    child.heard.answer(resultOf('done'));
+    await Promise.all([root.call.end, child.call.end]);
+    expect(chain.story(root.call, child.call).slice(-2)).toEqual(['call.ending 1', 'call.ending 0']);
+    expect(chain.world.defects).toEqual([]);
+  });
+
   proves('G11', 'while a child is being decided, that is never executed', async () => {
     const chain = await Chain.open();
     const root = await chain.running();
