@@ -4,6 +4,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import type { Credential } from './credential.ts';
 import type { Seen, ToolUse } from './scripted-model.ts';
 
 export interface AgentEvent {
@@ -29,10 +30,10 @@ export class AgentAtWork {
     this.#process = child;
   }
 
-  static async start(name: string, key: string): Promise<AgentAtWork> {
+  static async start(name: string, credential: Credential): Promise<AgentAtWork> {
     const script = fileURLToPath(new URL('agent-process.js', compiled(import.meta.url)));
     const child = spawn(process.execPath, [script, name], {
-      env: { PATH: process.env.PATH ?? '', AGENT_KEY: key },
+      env: { PATH: process.env.PATH ?? '', AGENT_CREDENTIAL: JSON.stringify(credential) },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     child.stdin.on('error', () => {}); // It has ended; whoever calls it hears that.

@@ -1,8 +1,9 @@
-// An agent's way to its tools: an MCP client of the gate, with a key of its own. Everything that is made for a call shows the token that came with it.
+// An agent's way to its tools: an MCP client of the gate, with a credential of its own. Everything that is made for a call shows the token that came with it.
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { type Credential, fetchAs } from './credential.ts';
 import type { Seen, ToolUse } from './scripted-model.ts';
 
 export const TOKEN = 'dev.portcullis/lineage';
@@ -19,12 +20,10 @@ export interface GateClient {
   close(): Promise<void>;
 }
 
-/** Speaks to a gate as the agent whose key this is. */
-export async function gateClient(agent: string, url: string, key: string): Promise<GateClient> {
+/** Speaks to a gate as the agent whose credential this is. */
+export async function gateClient(agent: string, url: string, credential: Credential): Promise<GateClient> {
   const client = new Client({ name: agent, version: '1.0.0' });
-  const transport = new StreamableHTTPClientTransport(new URL(url), {
-    requestInit: { headers: { authorization: `Bearer ${key}` } },
-  });
+  const transport = new StreamableHTTPClientTransport(new URL(url), { fetch: fetchAs(credential) });
   // The SDK's own type of its transport predates exact optional properties.
   await client.connect(transport as Parameters<Client['connect']>[0]);
   return {

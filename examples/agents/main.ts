@@ -74,7 +74,7 @@ class Story {
 }
 
 async function main(): Promise<void> {
-  out.line('Starting a gate, an agent that reviews, an agent that works, a server for files and a PostgreSQL ...');
+  out.line('Starting two gates, an agent that reviews, an agent that works, servers for files and a PostgreSQL ...');
   const office = await Office.open();
   try {
     out.line(`All of it is in ${office.folder}`);
@@ -127,7 +127,13 @@ async function chain(office: Office): Promise<void> {
   };
   await refused('the worker leaves its token out', asWorker, counting, undefined, 'LINEAGE_MISSING');
   await refused('the reviewer shows the token of the worker', asReviewer, reading, token, 'LINEAGE_BEARER');
-  await refused('the worker shows it after its call has ended', asWorker, counting, token, 'LINEAGE_UNKNOWN_PARENT');
+  await refused(
+    'the worker shows it after its call has ended',
+    asWorker,
+    counting,
+    token,
+    'LINEAGE_PARENT_NOT_EXECUTING',
+  );
   const altered = `${token.slice(0, -8)}AAAAAAAA`;
   await refused('the worker shows one that it altered', asWorker, counting, altered, 'LINEAGE_TOKEN');
 
@@ -149,7 +155,7 @@ async function chain(office: Office): Promise<void> {
   out.line(`       ${took} ms from the start of the command to the end in the database`);
 
   await office.stop();
-  show('The agents and the gate are gone: the ledger tells it');
+  show('The agents and the gates are gone: the ledgers tell it');
   const ledgers = office.ledgers.flatMap((ledger) => ['--ledger', ledger]);
   for (const call of [checked, root]) {
     out.line(`   portcullis lineage ${call}`);
@@ -162,11 +168,12 @@ async function chain(office: Office): Promise<void> {
   }
   for (const ledger of office.ledgers) {
     out.line(`   portcullis log --denied ${ledger.replace(office.folder, '…')}`);
-    for (const line of (await office.run('log', '--denied', ledger)).stdout.trimEnd().split('\n'))
+    for (const line of (await office.runAt(ledger, 'log', '--denied')).stdout.trimEnd().split('\n'))
       out.line(`   ${line}`);
     for (const command of ['verify', 'replay']) {
-      const ran = await office.run(command, ledger);
+      const ran = await office.runAt(ledger, command);
       out.line(`   portcullis ${command} ${ledger.replace(office.folder, '…')}`);
+      if (ran.code !== 0) out.line(ran.stdout);
       must(ran.code === 0, (ran.stdout.trim().split('\n')[0] ?? '').replaceAll(/ +/g, ' '));
     }
   }

@@ -10,7 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../domain/json.ts';
 import { readLineageToken } from '../../domain/lineage-token.ts';
 import type { GateClient } from '../../examples/agents/gate-client.ts';
-import { Office, portcullis } from '../../examples/agents/office.ts';
+import { portcullis } from '../../examples/agents/gate-process.ts';
+import { Office } from '../../examples/agents/office.ts';
 import { forChecking, planner } from '../../examples/agents/planner.ts';
 import { type Seen, work } from '../../examples/agents/scripted-model.ts';
 import { proves } from '../guarantees.ts';
@@ -82,7 +83,7 @@ describe('a token', () => {
     'left out, stolen, altered, kept too long or shown again is denied for what it is',
     async () => {
       const before = lastToken();
-      expect(await asWorker.call(counting, before)).toMatchObject({ denied: 'LINEAGE_UNKNOWN_PARENT' });
+      expect(await asWorker.call(counting, before)).toMatchObject({ denied: 'LINEAGE_PARENT_NOT_EXECUTING' });
 
       const waiting = check(draft(), forChecking(office.workspace));
       await office.database('waiting', 1);
@@ -103,8 +104,10 @@ describe('a token', () => {
       expect((await waiting).text).toMatch(/^not checked: /);
       await office.database('cancelled', 1);
       roots.push(rootOf(token));
+      expect(await asWorker.call(counting, token)).toMatchObject({ denied: 'LINEAGE_PARENT_NOT_EXECUTING' });
+      const stale = office.reviewer.tokens.at(-1);
       await expect
-        .poll(async () => (await asWorker.call(counting, token)).denied, { timeout: 10_000, interval: 500 })
+        .poll(async () => (await asReviewer.call(reading, stale)).denied, { timeout: 15_000, interval: 500 })
         .toBe('LINEAGE_EXPIRED');
     },
     60_000,
@@ -122,12 +125,15 @@ describe('a root that is revoked', () => {
       const token = lastToken();
       roots.push(rootOf(token));
       const revoked = await office.run('revoke', 'root', rootOf(token), '--json');
-      expect(JSON.parse(revoked.stdout)).toMatchObject({ gates: [{ stopped: 3 }] });
+      expect(JSON.parse(revoked.stdout)).toMatchObject({ gates: [{ gate: 'office', stopped: 2 }] });
       await office.database('cancelled', 2);
       const heard = await open;
       expect(heard.denied).toBe('LINEAGE_REVOKED');
       expect(heard.text).not.toContain('rows');
-      expect(await asWorker.call(counting, token)).toMatchObject({ denied: 'LINEAGE_REVOKED' });
+      expect(await asWorker.call(counting, token)).toMatchObject({ denied: 'LINEAGE_PARENT_NOT_EXECUTING' });
+      const reading = { tool: 'fs__read_text_file', args: { path: join(office.reports, 'q1.md') } };
+      const ours = office.reviewer.tokens.at(-1);
+      expect(await asReviewer.call(reading, ours)).toMatchObject({ denied: 'LINEAGE_REVOKED' });
       expect(await check(join(office.reports, 'q1.md'))).toMatchObject({ text: 'right: q1.md' });
     },
     60_000,
@@ -143,7 +149,7 @@ describe('when all of it is gone', () => {
       await office.stop();
       const elsewhere = realpathSync(mkdtempSync(join(tmpdir(), 'portcullis-')));
       for (const ledger of stopped) {
-        const { stdout } = await office.run('replay', ledger, '--json');
+        const { stdout } = await office.runAt(ledger, 'replay', '--json');
         expect(JSON.parse(stdout)).toMatchObject({ ok: true, decisionsNotReplayable: 0 });
       }
       try {
