@@ -1,8 +1,10 @@
 // What the manifest says about chains of calls: who may start one, which servers are agents, and what these prove themselves with.
 
 import { connectionDigest } from '../adapters/identity/agent.ts';
+import { pinnedConnection } from '../adapters/identity/certificate.ts';
 import type { AgentTerms } from '../control-plane/lineage/place.ts';
 import type { Manifest } from '../control-plane/policy/manifest.ts';
+import { isDigest } from '../domain/digest.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Scope } from '../domain/scope.ts';
 import type { Callee } from '../proxy/call-tree.ts';
@@ -27,8 +29,9 @@ export function calleeOf(
   if (name === undefined || agent === undefined || agent.auth === 'local') return undefined;
   if (agent.auth === 'process')
     return process === undefined ? undefined : { agent: name, cnf: { conn: process.connection }, process: process.key };
-  const { apiKey, jwt, proofKey = jwt?.proofKey } = agent.auth;
+  const { apiKey, jwt, spki, proofKey = jwt?.proofKey } = agent.auth;
   if (apiKey !== undefined) return { agent: name, cnf: { conn: connectionDigest('api_key', apiKey) } };
+  if (spki !== undefined) return { agent: name, cnf: { conn: pinnedConnection(spki.filter(isDigest)) } };
   const peers = manifest === undefined ? [] : issuersOf(manifest, agent.peers ?? []);
   return proofKey === undefined ? undefined : { agent: name, cnf: { jkt: proofKey }, peers };
 }

@@ -3,7 +3,7 @@
 
 import type { Digest } from './digest.ts';
 
-export type Authentication = 'local' | 'process' | 'api_key' | 'jwt' | 'proof_key';
+export type Authentication = 'local' | 'process' | 'api_key' | 'jwt' | 'proof_key' | 'mtls';
 
 export interface Principal {
   readonly agent: string;

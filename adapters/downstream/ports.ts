@@ -1,6 +1,7 @@
 // What the edge that faces clients needs from whoever knows credentials.
 
 import type { Denial } from '../../domain/denial.ts';
+import type { Digest } from '../../domain/digest.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Principal } from '../../domain/principal.ts';
 
@@ -10,6 +11,8 @@ export interface CredentialRequest {
   readonly authorization: string | undefined;
   /** The value of the `DPoP` header. */
   readonly proof?: string | undefined;
+  /** The pin of the key that the client proved when it opened the connection, by a certificate over TLS. */
+  readonly certificate?: Digest | undefined;
   /** The token in the header that says which call it belongs to. A proof may be about it. */
   readonly lineage?: string | undefined;
   readonly method: string;

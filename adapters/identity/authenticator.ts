@@ -1,12 +1,15 @@
 // The credential of a request over HTTP: an API key or an access token after `Bearer`, a token after `DPoP` with a proof that its sender has
-// the key that it is bound to, or such a proof alone. Whose they are comes from the manifest (credentials.ts). None of it is passed on to anybody.
+// the key that it is bound to, such a proof alone, or the key of
+// a certificate that was shown when the connection was opened. Whose they are comes from the manifest (credentials.ts). None of it is passed on to anybody.
 
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { type Denial, deny } from '../../domain/denial.ts';
+import type { Digest } from '../../domain/digest.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { randomBytes } from '../crypto/node-crypto.ts';
 import type { Authenticator, CredentialRefusal, CredentialRequest, Proven } from '../downstream/ports.ts';
 import { API_KEY_PREFIX, authenticateApiKey } from './api-key.ts';
+import { authenticatePin } from './certificate.ts';
 import { type Credentials, credentialsOf, type IdentityConfiguration } from './credentials.ts';
 import { keyOfProof, ProofChecks, type ProofRefusal } from './dpop.ts';
 import { endOf, holderOf, type VerifiedToken, verifyToken } from './jwt.ts';
@@ -52,9 +55,10 @@ export class HttpAuthenticator implements Authenticator {
 
   readonly authenticate = async (request: CredentialRequest): Promise<Proven | CredentialRefusal> => {
     const { apiKeys, issuers, jwts, urlIsAudience } = this.#credentials;
-    const { authorization, proof, url } = request;
+    const { authorization, proof, certificate, url } = request;
     if (authorization === undefined) {
       if (proof !== undefined) return this.#byProof(proof, request);
+      if (certificate !== undefined) return this.#byCertificate(certificate, url);
       return this.#refuse(deny('ID_UNAUTHENTICATED', 'there is no credential'), url, { status: 401, scheme: 'Bearer' });
     }
     // The length first: no pattern runs over what is longer than any credential.
@@ -95,6 +99,11 @@ export class HttpAuthenticator implements Authenticator {
     if (wrong === undefined) return proofKeyPrincipal(agent);
     if ('code' in wrong) return refuse(wrong, 'invalid_dpop_proof');
     return refuse(deny('ID_UNAUTHENTICATED', wrong.detail), wrong.error);
+  }
+
+  #byCertificate(pin: Digest, url: string): Proven | CredentialRefusal {
+    const answer = authenticatePin(this.#credentials.pinned, pin);
+    return 'code' in answer ? this.#refuse(answer, url, { status: 401, scheme: 'Bearer' }) : answer;
   }
 
   async #checkProof(

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import { isDigest } from '../../domain/digest.ts';
 import type { ApiKeyAgent } from './api-key.ts';
+import type { PinnedAgent } from './certificate.ts';
 import { type JwtAgent, type JwtIssuer, neededBy } from './jwt.ts';
 import { openKeySet } from './key-set.ts';
 import type { ProofKeyAgent } from './proof-key.ts';
@@ -20,6 +21,7 @@ export interface Credentials {
   readonly issuers: readonly JwtIssuer[];
   readonly jwts: readonly JwtAgent[];
   readonly proofKeys: readonly ProofKeyAgent[];
+  readonly pinned: readonly PinnedAgent[];
   readonly resource: ProtectedResource;
   /** Whether the URL of a request is a name under which tokens are issued for us: only a configured one is. */
   readonly urlIsAudience: boolean;
@@ -59,7 +61,16 @@ export function credentialsOf(
     dpop: proofKeys.length > 0 || identity.jwt.some(({ dpop }) => dpop !== undefined),
   };
   const nonceRequired = identity.dpopNonce === 'required';
-  return { apiKeys, issuers, jwts, proofKeys, resource, urlIsAudience: publicUrl !== undefined, nonceRequired };
+  return {
+    apiKeys,
+    issuers,
+    jwts,
+    proofKeys,
+    pinned: pinnedAgents(agents),
+    resource,
+    urlIsAudience: publicUrl !== undefined,
+    nonceRequired,
+  };
 }
 
 /** What clients can turn to: an issuer that is not an address is only a name. */
@@ -78,6 +89,13 @@ function proofKeyAgents(agents: Manifest['agents']): ProofKeyAgent[] {
   return Object.entries(agents).flatMap(([agent, { roles, root, auth }]) => {
     const proofKey = typeof auth === 'string' ? undefined : auth.proofKey;
     return proofKey === undefined ? [] : [{ agent, roles, root, proofKey }];
+  });
+}
+
+function pinnedAgents(agents: Manifest['agents']): PinnedAgent[] {
+  return Object.entries(agents).flatMap(([agent, { roles, root, auth }]) => {
+    const pins = typeof auth === 'string' ? [] : (auth.spki ?? []).filter(isDigest);
+    return pins.length === 0 ? [] : [{ agent, roles, root, pins }];
   });
 }
 

@@ -62,7 +62,8 @@ export function challengeOf(
   if (dpop && scheme === 'DPoP') add('DPoP', `algs="${PROOF_ALGORITHMS.join(' ')}"`);
   if (resource.bearer) add('Bearer');
   if (dpop && scheme !== 'DPoP') add('DPoP', `algs="${PROOF_ALGORITHMS.join(' ')}"`);
-  return { status, headers: { 'www-authenticate': challenges.join(', ') } };
+  // No scheme asks for a certificate: where nothing else proves anybody, there is none to name.
+  return { status, headers: challenges.length === 0 ? {} : { 'www-authenticate': challenges.join(', ') } };
 }
 
 /** RFC 9728 section 3.1: the well-known part goes between host and path. */

@@ -3,9 +3,8 @@
 
 import { createPublicKey, type JsonWebKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK } from 'jose';
-import { encodeBase64url } from '../../domain/base64url.ts';
 import type { Digest } from '../../domain/digest.ts';
-import { sha256 } from '../crypto/node-crypto.ts';
+import { spkiPin } from '../crypto/spki-pin.ts';
 
 export interface KeyNames {
   readonly thumbprint: string;
@@ -16,11 +15,6 @@ export interface KeyNames {
 export async function namesOf(text: string): Promise<KeyNames> {
   const key = readPublicKey(text);
   return { thumbprint: await calculateJwkThumbprint(key.export({ format: 'jwk' }) as JWK), spki: spkiPin(key) };
-}
-
-/** Of the public key as it stands in a certificate (RFC 5280), so that it outlives the certificate. */
-export function spkiPin(key: KeyObject): Digest {
-  return `sha256:${encodeBase64url(sha256(key.export({ format: 'der', type: 'spki' })))}`;
 }
 
 function readPublicKey(text: string): KeyObject {

@@ -13,6 +13,7 @@ import { operatorsOf } from '../operators.ts';
 import { CommandError, type Output } from '../output.ts';
 import { launchOf } from '../servers.ts';
 import { systemClock } from '../system-clock.ts';
+import { tlsOf } from '../tls.ts';
 
 export interface ServeOptions {
   readonly config?: string;
@@ -82,10 +83,12 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
 
   async function startHttp(at: { host: string; port: number }): Promise<HttpFront> {
     const access = httpAccess(configuration, options.agent);
+    const tls = tlsOf(configuration);
     const operators = operatorsOf(manifest, home, openKeys(folder.keys).vault);
     const started = await listenHttp({
       ...at,
       access,
+      ...(tls === undefined ? {} : { tls }),
       sessions: gate.sessions,
       ...(operators === undefined ? {} : { operators }),
       peers: gate.peers,

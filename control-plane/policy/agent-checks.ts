@@ -6,7 +6,7 @@ import type { Problem } from './source.ts';
 import type { YamlDocument } from './yaml-document.ts';
 
 /** Ways to prove oneself over HTTP. */
-const WAYS = ['apiKey', 'jwt', 'proofKey'] as const;
+const WAYS = ['apiKey', 'jwt', 'proofKey', 'spki'] as const;
 
 /** An agent behind a server gets tokens that nobody else can use, and starts nothing by itself. */
 export function checkCallees(manifest: Manifest, document: YamlDocument): Problem[] {
@@ -63,14 +63,20 @@ export function checkAgents(manifest: Manifest, document: YamlDocument): Problem
       );
       continue;
     }
-    const credential = credentialText(auth);
-    const owner = owners.get(credential);
-    if (owner !== undefined) {
-      problems.push(
-        document.problem([...path, 'auth'], `the agents "${owner}" and "${name}" have the same credential`),
-      );
+    for (const credential of credentialsOf(auth)) {
+      const owner = owners.get(credential);
+      if (owner !== undefined) {
+        const same = owner === name ? `the agent "${name}" has` : `the agents "${owner}" and "${name}" have`;
+        problems.push(
+          document.problem([...path, 'auth'], `${same} the same credential${owner === name ? ' twice' : ''}`),
+        );
+      }
+      owners.set(credential, name);
     }
-    owners.set(credential, name);
+    if (auth.spki !== undefined && manifest.listen.tls === undefined) {
+      const message = 'a certificate is shown over TLS: name "tls" under listen';
+      problems.push(document.problem([...path, 'auth', 'spki'], message));
+    }
     if (auth.jwt !== undefined) {
       const issuers = manifest.identity.jwt.map(({ issuer }) => issuer);
       const { issuer, claims } = auth.jwt;
@@ -109,23 +115,21 @@ export function checkOperators({ agents, operators = {} }: Manifest, document: Y
   });
 }
 
-function credentialText(auth: Exclude<ManifestAgent['auth'], string>): string {
-  if (auth.apiKey !== undefined) return auth.apiKey;
-  if (auth.proofKey !== undefined) return auth.proofKey;
-  return JSON.stringify([
-    'jwt',
-    auth.jwt?.issuer ?? null,
-    auth.jwt?.sub,
-    Object.entries(auth.jwt?.claims ?? {}).sort(),
-  ]);
+/** What it proves itself with, each in a form that nothing else has. */
+function credentialsOf(auth: Exclude<ManifestAgent['auth'], string>): readonly string[] {
+  const { apiKey, proofKey, spki, jwt } = auth;
+  if (apiKey !== undefined) return [apiKey];
+  if (proofKey !== undefined) return [proofKey];
+  if (spki !== undefined) return spki.map((pin) => `spki ${pin}`);
+  return [JSON.stringify(['jwt', jwt?.issuer ?? null, jwt?.sub, Object.entries(jwt?.claims ?? {}).sort()])];
 }
 
 /** What an agent can be told by that was given a token. */
-const BINDINGS = 'an apiKey, a proofKey, a jwt with the thumbprint of its proofKey, or "auth: process"';
+const BINDINGS = 'an apiKey, a proofKey, a jwt with the thumbprint of its proofKey, an spki, or "auth: process"';
 
 function isBound(auth: ManifestAgent['auth']): boolean {
   if (typeof auth === 'string') return auth === 'process';
-  return auth.apiKey !== undefined || (auth.proofKey ?? auth.jwt?.proofKey) !== undefined;
+  return auth.apiKey !== undefined || auth.spki !== undefined || (auth.proofKey ?? auth.jwt?.proofKey) !== undefined;
 }
 
 /** Which process a call goes to must be plain when its token is made. */

@@ -47,7 +47,7 @@ function checkIdentity(manifest: Manifest, document: YamlDocument): Problem[] {
   return problems;
 }
 
-function checkListen({ listen: { publicUrl } }: Manifest, document: YamlDocument): Problem[] {
+function checkListen({ listen: { publicUrl, tls } }: Manifest, document: YamlDocument): Problem[] {
   if (publicUrl === undefined) return [];
   const path = ['listen', 'publicUrl'];
   const url = URL.canParse(publicUrl) ? new URL(publicUrl) : undefined;
@@ -55,6 +55,8 @@ function checkListen({ listen: { publicUrl } }: Manifest, document: YamlDocument
   if (url === undefined || url.origin !== publicUrl) {
     return [document.problem(path, 'not the address of a host: write "https://gate.example", without a path')];
   }
+  if (tls !== undefined && url.protocol !== 'https:')
+    return [document.problem(path, 'with "tls" nothing but https is spoken: clients reach the gate so')];
   const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
   if (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)) return [];
   return [document.problem(path, 'clients reach the gate over https, or over http on this machine')];

@@ -11,7 +11,6 @@ const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map([
   ['', ['approvals', 'budgets', 'lineage', 'sandbox', 'pin']],
   ['defaults', ['maxDepth', 'maxChildren', 'maxTreeNodes']],
   ['servers.*', ['pin', 'sandbox']],
-  ['agents.*.auth', ['mtls']],
 ]);
 
 type Issue = z.core.$ZodIssue;

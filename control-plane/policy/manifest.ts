@@ -54,6 +54,9 @@ const apiKeyDigest = z
   .string()
   .refine(isDigest, 'not the digest of a key: write "sha256:" and 43 characters, never the key itself');
 
+/** Digest of a public key as a certificate has it. */
+const pin = z.string().refine(isDigest, 'not the pin of a key: write "sha256:" and 43 characters');
+
 /** RFC 7638. */
 const thumbprint = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'not the thumbprint of a key: 43 characters');
 
@@ -73,9 +76,14 @@ const auth = z.union(
         .optional(),
       /** A key that is proved by itself, without a token. */
       proofKey: thumbprint.optional(),
+      /** Pins of the key of its certificate: one, or while that is exchanged the old and the new one. */
+      spki: z
+        .union([pin, z.array(pin).min(1).max(2)], { error: 'one pin, or two while the key is exchanged' })
+        .transform((pins) => (typeof pins === 'string' ? [pins] : pins))
+        .optional(),
     }),
   ],
-  { error: 'an agent proves itself with local, process, or one of { apiKey }, { jwt } and { proofKey }' },
+  { error: 'an agent proves itself with local, process, or one of { apiKey }, { jwt }, { proofKey } and { spki }' },
 );
 
 const limitsOf = <T extends z.ZodType>(limit: T) =>
@@ -142,6 +150,8 @@ const listen = z.strictObject({
     .optional(),
   /** Scheme, host and port under which clients reach the gate. */
   publicUrl: text.optional(),
+  /** Files, as PEM. Where they are named, nothing but TLS is spoken. */
+  tls: z.strictObject({ cert: text, key: text }).optional(),
   hosts: z.array(text).default([]),
   origins: z.array(text).default([]),
 });

@@ -9,6 +9,7 @@ import { LINEAGE_HEADER } from '../../../proxy/own-name.ts';
 import type { Authenticator, CredentialRefusal, CredentialRequest, Proven } from '../ports.ts';
 import { hostsOf, originsOf } from './addresses.ts';
 import { checkHost, checkOrigin, checkRepeatedHeaders, type HttpRefusal } from './request-checks.ts';
+import { clientPin, type TlsIdentity } from './transport.ts';
 
 /** Who may use the listener: whoever proves it, or, on a loopback address only, everybody on this machine as one principal. */
 export type HttpAccess =
@@ -17,6 +18,8 @@ export type HttpAccess =
 
 export interface AccessOptions {
   readonly access: HttpAccess;
+  /** Where it is there, TLS is spoken and nothing else. */
+  readonly tls?: TlsIdentity;
   /** Values of `Host` besides the listener's own address, as clients send them: with the port unless it is the scheme's own. */
   readonly publicHosts?: readonly string[];
   /** Scheme, host and port under which clients reach us, where these are not what they see of the listener itself. */
@@ -42,6 +45,11 @@ export class Access {
     this.#options = options;
   }
 
+  /** What clients see of the listener itself. */
+  get scheme(): 'http' | 'https' {
+    return this.#options.tls === undefined ? 'http' : 'https';
+  }
+
   /** Before this nobody is let in: no name is known. */
   listeningOn(address: string, port: number): void {
     const { publicHosts = [], publicUrl, origins = [] } = this.#options;
@@ -49,8 +57,9 @@ export class Access {
       address,
       port,
       publicUrl === undefined ? publicHosts : [...publicHosts, new URL(publicUrl).host],
+      this.scheme,
     );
-    this.#origins = originsOf(address, port, origins);
+    this.#origins = originsOf(address, port, origins, this.scheme);
   }
 
   /** From here on nobody new is let in. */
@@ -103,15 +112,16 @@ export class Access {
     return {
       authorization,
       proof: typeof dpop === 'string' ? dpop : undefined,
+      certificate: clientPin(request.socket),
       lineage: typeof lineage === 'string' ? lineage : undefined,
       method,
       url: this.#origin(request) + url,
     };
   }
 
-  /** Where clients know us to be: what is configured, or the `Host`, which is one of ours by now. Ourselves we speak plain HTTP. */
+  /** Where clients know us to be: what is configured, or the `Host`, which is one of ours by now. */
   #origin({ headers }: IncomingMessage): string {
-    return this.#options.publicUrl ?? `http://${headers.host ?? ''}`.toLowerCase();
+    return this.#options.publicUrl ?? `${this.scheme}://${headers.host ?? ''}`.toLowerCase();
   }
 }
 

@@ -1,16 +1,17 @@
 // Responses that wait for their turn on a connection (HTTP pipelining). Where the connection is closed, node:http tells only the response whose
 // turn it is; the others would never learn that nobody hears them. It does not bound how many wait either.
 
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { type FrontServer, onConnection } from './transport.ts';
 
 export class Connections {
   readonly #open = new WeakMap<Socket, Set<ServerResponse>>();
   readonly #requestsMax: number;
 
-  constructor(server: Server, requestsMax: number) {
+  constructor(server: FrontServer, requestsMax: number) {
     this.#requestsMax = requestsMax;
-    server.on('connection', (socket: Socket) => {
+    onConnection(server, (socket) => {
       const responses = new Set<ServerResponse>();
       this.#open.set(socket, responses);
       socket.on('close', () => {

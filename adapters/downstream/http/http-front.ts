@@ -6,7 +6,7 @@
 // A request for a WebSocket is checked by the same rules and goes on in ws/.
 // Not offered: resumption of streams (no event carries an id), CORS (browser pages on other origins are not clients).
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { DenialCode } from '../../../domain/denial.ts';
@@ -39,6 +39,7 @@ import {
   WRONG_REVISION,
 } from './request-checks.ts';
 import { PLATFORM_CLOCK, type TokenClock, whenOver } from './token-end.ts';
+import { type FrontServer, frontServer } from './transport.ts';
 
 export interface HttpFrontLimits {
   readonly messageBytesMax: number;
@@ -106,8 +107,9 @@ export type HttpFrontResult =
 export async function listenHttp(options: HttpFrontOptions): Promise<HttpFrontResult> {
   if (options.access.kind === 'local' && !isLoopback(options.host))
     return { ok: false, problem: unprotected(options.host) };
-  const listener = new Listener(options);
+  let listener: Listener;
   try {
+    listener = new Listener(options);
     await listener.listen();
   } catch (error) {
     return { ok: false, problem: error instanceof Error ? error.message : String(error) };
@@ -127,7 +129,7 @@ function unprotected(host: string): string {
 class Listener implements HttpFront {
   readonly #options: HttpFrontOptions;
   readonly #limits: HttpFrontLimits;
-  readonly #server: Server;
+  readonly #server: FrontServer;
   readonly #connections: Connections;
   readonly #access: Access;
   readonly #sessions: HttpSessions;
@@ -165,7 +167,7 @@ class Listener implements HttpFront {
       peers: options.peers,
       onDefect: (error) => options.onDefect?.(error),
     });
-    this.#server = createServer({
+    const http = {
       IncomingMessage: UpgradableRequest,
       maxHeaderSize: headerBytesMax,
       headersTimeout: headersTimeoutMs,
@@ -175,7 +177,8 @@ class Listener implements HttpFront {
       keepAliveTimeout: keepAliveMs,
       insecureHTTPParser: false,
       requireHostHeader: true,
-    });
+    };
+    this.#server = frontServer(http, options.tls);
     // Node drops the headers beyond a number in silence; ours are bounded in bytes instead, and loudly.
     this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = connectionsMax;
@@ -189,7 +192,7 @@ class Listener implements HttpFront {
   }
 
   get url(): string {
-    return urlOf(this.address, this.port, '/mcp');
+    return urlOf(this.address, this.port, '/mcp', this.#access.scheme);
   }
 
   async listen(): Promise<void> {

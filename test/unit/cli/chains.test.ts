@@ -2,6 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { connectionDigest } from '../../../adapters/identity/agent.ts';
+import { pinnedConnection } from '../../../adapters/identity/certificate.ts';
 import { calleeOf, termsOf } from '../../../cli/chains.ts';
 import { parseManifest } from '../../../control-plane/policy/parse-manifest.ts';
 import type { OwnProcess } from '../../../proxy/tool-server.ts';
@@ -13,6 +14,7 @@ const PROCESS: OwnProcess = { key: '7:1', connection: commitmentOf('process') };
 function manifestWith(auth: string, server = 'stdio: { command: c }') {
   const parsed = parseManifest(
     `apiVersion: portcullis/v1
+listen: { tls: { cert: c, key: k } }
 identity: { jwt: [{ issuer: i, audience: a, jwks: k.json, algorithms: [EdDSA] }] }
 agents:
   w: { root: false, auth: ${auth} }
@@ -29,6 +31,7 @@ servers:
 it.each([
   [`{ apiKey: "sha256:${KEY}" }`, { conn: connectionDigest('api_key', `sha256:${KEY}`) }],
   [`{ proofKey: ${KEY} }`, { jkt: KEY }],
+  [`{ spki: "sha256:${KEY}" }`, { conn: pinnedConnection([`sha256:${KEY}`]) }],
   [`{ jwt: { sub: x, proofKey: ${KEY} } }`, { jkt: KEY }],
 ])('an agent with %s is bound to that', (auth, cnf) => {
   const manifest = manifestWith(auth);

@@ -20,7 +20,16 @@ const POST = { method: 'POST', url: 'https://gate.example/mcp' };
 const now = () => 0;
 const resource = { servers: [], scopes: [], scopesSupported: [], bearer: true, dpop: false };
 const { authenticate } = new HttpAuthenticator(
-  { apiKeys: agents, issuers: [], jwts: [], proofKeys: [], resource, urlIsAudience: false, nonceRequired: false },
+  {
+    apiKeys: agents,
+    issuers: [],
+    jwts: [],
+    proofKeys: [],
+    pinned: [],
+    resource,
+    urlIsAudience: false,
+    nonceRequired: false,
+  },
   now,
 );
 

@@ -3,6 +3,8 @@ import { parseManifest } from '../../../../control-plane/policy/parse-manifest.t
 import { problemText } from '../../../../control-plane/policy/source.ts';
 import { proves } from '../../../guarantees.ts';
 
+const TLS = 'listen: { tls: { cert: c.pem, key: k.pem } }\n';
+const pinOf = (letter: string): string => `"sha256:${letter.repeat(43)}"`;
 const BASE = 'apiVersion: portcullis/v1\n';
 const DIGEST = `sha256:${'A'.repeat(43)}`;
 
@@ -240,7 +242,7 @@ describe('a manifest', () => {
       'a way to prove oneself that there is not',
       `${BASE}agents:\n  a: { auth: spawned }\n`,
       [
-        'p.yaml:3:14: "auth": an agent proves itself with local, process, or one of { apiKey }, { jwt } and { proofKey }',
+        'p.yaml:3:14: "auth": an agent proves itself with local, process, or one of { apiKey }, { jwt }, { proofKey } and { spki }',
       ],
     ],
     [
@@ -251,7 +253,38 @@ describe('a manifest', () => {
     [
       'two ways to prove oneself',
       `${BASE}agents:\n  a: { auth: { proofKey: ${'A'.repeat(43)}, apiKey: "sha256:${'A'.repeat(43)}" } }\n`,
-      ['p.yaml:3:14: an agent proves itself in exactly one way: apiKey or jwt or proofKey'],
+      ['p.yaml:3:14: an agent proves itself in exactly one way: apiKey or jwt or proofKey or spki'],
+    ],
+    [
+      'a pin that is none',
+      `${BASE}${TLS}agents:\n  a: { auth: { spki: "AA:BB" } }\n`,
+      ['p.yaml:4:22: "spki": not the pin of a key: write "sha256:" and 43 characters'],
+    ],
+    [
+      'three pins',
+      `${BASE}${TLS}agents:\n  a: { auth: { spki: [${pinOf('A')}, ${pinOf('B')}, ${pinOf('C')}] } }\n`,
+      ['p.yaml:4:22: "spki": one pin, or two while the key is exchanged'],
+    ],
+    [
+      'one pin twice',
+      `${BASE}${TLS}agents:\n  a: { auth: { spki: [${pinOf('A')}, ${pinOf('A')}] } }\n`,
+      ['p.yaml:4:14: the agent "a" has the same credential twice'],
+    ],
+    [
+      'two agents with one pin',
+      `${BASE}${TLS}agents:\n  a: { auth: { spki: [${pinOf('A')}, ${pinOf('B')}] } }\n  b: { auth: { spki: ${pinOf('B')} } }\n`,
+      ['p.yaml:5:14: the agents "a" and "b" have the same credential'],
+    ],
+    [
+      'certificates without TLS',
+      `${BASE}agents:\n  a: { auth: { spki: ${pinOf('A')} } }\n`,
+      ['p.yaml:3:22: a certificate is shown over TLS: name "tls" under listen'],
+    ],
+    ['TLS with half of what it needs', `${BASE}listen: { tls: { cert: c.pem } }\n`, ['p.yaml:2:16: "key": is missing']],
+    [
+      'TLS that clients do not see',
+      `${BASE}listen: { publicUrl: "http://localhost", tls: { cert: c, key: k } }\n`,
+      ['p.yaml:2:22: with "tls" nothing but https is spoken: clients reach the gate so'],
     ],
     [
       'two agents with one key',
