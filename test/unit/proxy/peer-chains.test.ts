@@ -11,9 +11,13 @@ import { EXPECTED_WITHIN_MS } from '../../../proxy/peers.ts';
 import { PLAIN_MANNER } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
 import { commitmentOf } from '../../support/commitments.ts';
+import { announced, callId } from '../../support/feed.ts';
 import { LIMITS, PRINCIPAL, resultOf, settled, World } from '../../support/gate-world.ts';
 import { until } from '../../support/legacy-client.ts';
+import { LyingPeer } from '../../support/lying-peer.ts';
+import { digestOf } from '../../support/permits.ts';
 
+const [A, B] = [permitIssuer('a'), permitIssuer('b')];
 const PROOF_KEY = 'k'.repeat(43);
 /** The agent behind the first gate, as the other knows it. */
 const WORKER: Principal = {
@@ -82,9 +86,11 @@ class Gates {
   readonly first: World;
   readonly other: World;
   readonly third: World;
+  readonly keys: { readonly a: SigningKey; readonly b: SigningKey };
   line: Line;
 
-  private constructor(first: World, other: World, third: World) {
+  private constructor(keys: { a: SigningKey; b: SigningKey }, first: World, other: World, third: World) {
+    this.keys = keys;
     this.first = first;
     this.other = other;
     this.third = third;
@@ -102,7 +108,7 @@ class Gates {
     const other = await World.open({ instance: 'b', key: b, trusted: [trust('a', a)] });
     const third = await World.open({ instance: 'c', trusted: [trust('a', a)] });
     for (const world of [first, other, third]) world.server.respond = () => undefined;
-    const gates = new Gates(first, other, third);
+    const gates = new Gates({ a, b }, first, other, third);
     opened.push(gates);
     await settled();
     return gates;
@@ -160,6 +166,18 @@ class Gates {
   async denied(token: string, world = this.other, by = WORKER): Promise<string | undefined> {
     const end = await this.start(world, { by, token, path: `/w/${world.server.heard.length}/x` }).end;
     return end.kind === 'denied' ? end.code : undefined;
+  }
+
+  /** Somebody with the first gate's key speaks with the other, or with the other's key to the first. */
+  async liar(as: 'first' | 'other'): Promise<LyingPeer> {
+    this.line.cut();
+    await settled();
+    const { a, b } = this.keys;
+    const [key, theirs, to] = as === 'first' ? [a, b, this.other] : [b, a, this.first];
+    const [issuer, audience] = as === 'first' ? [A, B] : [B, A];
+    const liar = new LyingPeer({ key, theirs, to, issuer, audience, dialled: as === 'other' });
+    await settled();
+    return liar;
   }
 
   reasons(world: World): unknown[] {
@@ -453,3 +471,109 @@ describe('a peer', () => {
     expect(closed).toEqual(['dialling', 'silent']);
   });
 });
+
+describe('a peer that lies', () => {
+  it('about calls that joined nothing is believed in nothing', async () => {
+    const gates = await Gates.open();
+    const liar = await gates.liar('other');
+    expect(liar.closed).toBe(false);
+    liar.say({ type: 'joined', node: callId(1), child: callId(2), entry: announced(2).entry });
+    expect(liar.closed).toBe(true);
+    expect(gates.reasons(gates.first)).toEqual(['closed', 'event']);
+    expect(gates.first.ofPeers.some(({ type }) => type === 'peer.joined')).toBe(false);
+  });
+
+  it('stops no chain that it has no part in', async () => {
+    const gates = await Gates.open();
+    gates.line.cut();
+    await settled();
+    const alone = await gates.running(gates.first);
+    const liar = await gates.liar('other');
+    liar.say({ type: 'stop', root: alone.call.call });
+    expect(liar.closed).toBe(true);
+    expect(alone.heard.cancelled).toBeUndefined();
+    alone.heard.answer(resultOf('done'));
+    expect(await alone.call.end).toMatchObject({ kind: 'result' });
+  });
+
+  proves(
+    'G11',
+    'about the chain of a token, or hands out two for one call, gets nothing admitted with it',
+    async () => {
+      const gates = await Gates.open();
+      const liar = await gates.liar('first');
+      const [node, root] = [callId(1), callId(2)];
+      const token = liar.token(node, root, PROOF_KEY);
+      expect(await gates.denied(token)).toBe('LINEAGE_UNKNOWN_PARENT');
+      liar.say({ type: 'running', ...announced(1, { root: callId(3), token: digestOf(token) }) });
+      expect(await gates.denied(token)).toBe('LINEAGE_UNKNOWN_PARENT');
+      const second = liar.token(callId(4), root, PROOF_KEY);
+      liar.say({ type: 'running', ...announced(4, { root, token: digestOf(second) }) });
+      expect(await gates.denied(liar.token(callId(4), root, PROOF_KEY))).toBe('LINEAGE_UNKNOWN_PARENT');
+      expect(await gates.running(gates.other, { by: WORKER, token: second, path: '/w/b' })).toBeDefined();
+    },
+  );
+
+  proves('G11', 'by its silence about what is under a call has the result of that withheld', async () => {
+    const gates = await Gates.open();
+    const liar = await gates.liar('other');
+    const { call, heard } = await gates.running(gates.first);
+    heard.answer(resultOf('done'));
+    await settled();
+    expect(liar.heard.map(({ type }) => type)).toEqual(['snapshot', 'running', 'ended']);
+    for (let beat = 0; beat < 6; beat++) {
+      liar.say({ type: 'beat' });
+      await gates.wait(1_000);
+    }
+    expect(await call.end).toMatchObject({ kind: 'denied', code: 'LINEAGE_PEER_STALE' });
+    expect(liar.closed).toBe(false);
+  });
+});
+
+describe('a gate that was started anew', () => {
+  proves('G11', 'cannot say what became of what ran there before', async () => {
+    const gates = await Gates.open();
+    const { above } = await gates.chain();
+    gates.line.cut();
+    await settled();
+    const { a, b } = gates.keys;
+    const anew = await World.open({ instance: 'b', key: b, trusted: [trust('a', a)] });
+    gates.line = new Line(gates.first, anew);
+    await settled();
+    above.heard.answer(resultOf('done'));
+    expect(await above.call.end).toMatchObject({ kind: 'denied', code: 'LINEAGE_PEER_STALE' });
+    anew.peers.close();
+  });
+});
+
+proves(
+  'G11',
+  'a call at another gate has ended for the one above it when that is recorded, and not before',
+  async () => {
+    const gates = await Gates.open();
+    const { above, below } = await gates.chain();
+    let record: () => void = () => {};
+    const recording = new Promise<void>((resolve) => {
+      record = resolve;
+    });
+    const { gate } = gates.other;
+    const conclude = gate.conclude.bind(gate);
+    gate.conclude = async (...ending) => {
+      await recording;
+      return conclude(...ending);
+    };
+    below.heard.answer(resultOf('below'));
+    await settled();
+    above.heard.answer(resultOf('above'));
+    await settled();
+    let released = false;
+    void above.call.end.then(() => {
+      released = true;
+    });
+    await settled();
+    expect(released).toBe(false);
+    record();
+    expect(await above.call.end).toMatchObject({ kind: 'result' });
+    expect(await below.call.end).toMatchObject({ kind: 'result' });
+  },
+);
