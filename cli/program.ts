@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { FunctionServer } from '../adapters/tools/function-server.ts';
 import { keepAlive } from '../adapters/tools/keep-alive.ts';
 import type { ToolGate } from '../adapters/tools/ports.ts';
-import type { Manifest } from '../control-plane/policy/manifest.ts';
+import type { Manifest, ManifestInput } from '../control-plane/policy/manifest.ts';
 import { parseManifest } from '../control-plane/policy/parse-manifest.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import type { OperatorHints } from '../proxy/client-view.ts';
@@ -19,9 +19,11 @@ import { CommandError, type Output, output } from './output.ts';
 import { isRevocable, REVOCABLE, type Revocable } from './revocable.ts';
 import { launchOf, type ServerLaunch } from './servers.ts';
 
+export type { ManifestInput };
+
 export interface OpenOptions {
   /** The file of the manifest; or what it says, with the rules as text. Paths in that are relative to the working directory. */
-  readonly configuration: string | { readonly manifest: Readonly<Record<string, unknown>>; readonly rules: string };
+  readonly configuration: string | { readonly manifest: ManifestInput; readonly rules: string };
   /** Of the gate and its ledger. */
   readonly name: string;
   /** The folder for keys and ledgers. Without it the usual one, as for commands: `PORTCULLIS_HOME` or the state folder of the user. */

@@ -13,6 +13,7 @@ import { PLAIN_MANNER } from '../../proxy/tool-server.ts';
 import { RoundsOfCall } from '../downstream/legacy/rounds.ts';
 import { Denied } from './denied.ts';
 import { jsonValue } from './json-value.ts';
+import { keepAlive } from './keep-alive.ts';
 import { ARGUMENT_LIMITS } from './limits.ts';
 import type { ToolGate } from './ports.ts';
 import { ToolFailed } from './tool-failed.ts';
@@ -88,7 +89,7 @@ export class GovernedAgent {
       ...(scope === undefined ? {} : { [SCOPE_KEY]: scope as unknown as Json }),
     };
     const params: JsonObject = { name, arguments: copied.value, _meta };
-    await this.#gate.enforcement.described();
+    await keepAlive(this.#gate.enforcement.described());
     const operation = await operationOf(this.#conversation, { method: 'tools/call', params }, PLAIN_MANNER);
     if ('code' in operation) throw await this.#refused(operation);
     if (signal?.aborted === true) throw await this.refuse('CANCELLED', 'before it began');
@@ -105,7 +106,7 @@ export class GovernedAgent {
   /** The tools that rules could let this agent call, on every server of the gate, as they were pinned. */
   async definitions(): Promise<readonly OfferedTool[]> {
     if (this.#gate.isClosed) return [];
-    const tools = await this.#conversation.tools();
+    const tools = await keepAlive(this.#conversation.tools());
     return tools.map(({ name, description, inputSchema }) => ({
       name: String(name),
       description: typeof description === 'string' ? description : '',

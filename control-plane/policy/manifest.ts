@@ -277,6 +277,8 @@ export const MANIFEST_SCHEMA = z.strictObject({
 
 /** A manifest in force. Each of `servers` has exactly one of `stdio`, `http`, `sse`, `ws` and `inProcess`; every reference exists. */
 export type Manifest = z.output<typeof MANIFEST_SCHEMA>;
+/** The same as it is written. */
+export type ManifestInput = z.input<typeof MANIFEST_SCHEMA>;
 export type ManifestServer = Manifest['servers'][string];
 /** A server somewhere else, whatever is spoken with it. */
 export type ManifestRemote = z.output<typeof remote>;

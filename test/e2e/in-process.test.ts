@@ -1,6 +1,8 @@
 // Functions of a program behind a real gate: what is refused before they run, what becomes of whatever they do, and what the ledger says of it.
 
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Denied } from '../../adapters/tools/denied.ts';
@@ -13,14 +15,15 @@ import { EXIT } from '../../cli/exit-codes.ts';
 import { output } from '../../cli/output.ts';
 import { DENIALS } from '../../domain/denial.ts';
 import { proves } from '../guarantees.ts';
+import { PORTCULLIS } from '../support/cli.ts';
 import { entriesOf } from '../support/evidence.ts';
-import { closePrograms, type OpenedProgram, openProgram } from '../support/program-gate.ts';
+import { closePrograms, type OpenedProgram, openProgram, type ProgramOptions } from '../support/program-gate.ts';
 
 const SILENT = { write: () => true };
 const RULES = `@id("notes") @reason("the planner may use its notes")
 permit (principal == Portcullis::Agent::"planner", action in Portcullis::Action::"open", resource);
 `;
-const MANIFEST = {
+const MANIFEST: ProgramOptions['manifest'] = {
   agents: {
     planner: { auth: 'local' },
     stranger: { auth: 'local' },
@@ -446,6 +449,31 @@ describe('a governed function that does not end', () => {
     expect(denied).toMatchObject({ code: 'LINEAGE_REVOKED', executed: 'perhaps', call });
     expect(stopped).toBe('LINEAGE_REVOKED');
     expect(await program.callOf(call)).toMatchObject({ code: 'LINEAGE_REVOKED', endings: [{ type: 'call.ending' }] });
+  });
+});
+
+describe('an operator', () => {
+  const command = async (...args: readonly string[]): Promise<string> => {
+    const env = { PATH: process.env.PATH, PORTCULLIS_HOME: program.home };
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [PORTCULLIS, ...args], { env });
+    return stdout + stderr;
+  };
+
+  proves('G12', 'revokes a call of a program at the command line, and halts it', async () => {
+    const began = new Promise<string>((resolve) => {
+      gives = ({ call }) => {
+        resolve(call);
+        return new Promise(() => {});
+      };
+    });
+    const waiting = refused(planner.tools.give({}));
+    await command('revoke', 'execution', await began);
+    expect(await waiting).toMatchObject({ code: 'LINEAGE_REVOKED', executed: 'perhaps' });
+    expect(await command('lineage', (await waiting).call)).toContain('LINEAGE_REVOKED');
+    await command('halt');
+    expect(await refused(planner.tools.nothing({}))).toMatchObject({ code: 'GOV_HALTED', recorded: true });
+    await command('resume');
+    await expect(planner.tools.nothing({})).resolves.toBeUndefined();
   });
 });
 

@@ -4,10 +4,11 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openGate, type ProgramGate } from '../../cli/program.ts';
+import type { ManifestInput } from '../../control-plane/policy/manifest.ts';
 import { type CallEvidence, callsOf } from './evidence.ts';
 
 export interface ProgramOptions {
-  readonly manifest: Readonly<Record<string, unknown>>;
+  readonly manifest: Omit<ManifestInput, 'apiVersion'>;
   readonly rules: string;
   readonly name?: string;
   /** Shared with another gate. */
