@@ -187,7 +187,9 @@ export class Peers implements PeerLiveness {
   }
 
   #running(issuer: string): readonly Announced[] {
-    return [...this.#own.values()].filter(({ boots, revoked }) => boots.has(issuer) && !revoked).map((own) => this.#announce(own));
+    return [...this.#own.values()]
+      .filter(({ boots, revoked }) => boots.has(issuer) && !revoked)
+      .map((own) => this.#announce(own));
   }
 
   #adopt(session: PeerSession): void {

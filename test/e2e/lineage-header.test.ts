@@ -176,6 +176,42 @@ describe('a server', () => {
   });
 });
 
+describe('what tracing says', () => {
+  const trace = {
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    tracestate: 'vendor=1',
+    baggage: 'user=planner,agent=planner',
+  };
+
+  it.each(['legacy', 'modern', 'sse'] as const)(
+    'reaches a server (%s) in headers and in the message',
+    async (flavour) => {
+      agents[flavour].work = async () => 'done';
+      const inMessage = { name: `${flavour}__work`, arguments: { n: 7 }, _meta: trace };
+      expect(textOf(await asPlanner.ask('tools/call', inMessage))).toBe('done');
+      expect(agents[flavour].calls.at(-1)).toMatchObject({ headers: trace, meta: trace });
+      const modern = new RawModern(url, { authorization: `Bearer ${planner.key}`, ...trace });
+      expect(textOf(await modern.call(`${flavour}__work`, { n: 8 }))).toBe('done');
+      expect(agents[flavour].calls.at(-1)).toMatchObject({ headers: trace, meta: trace });
+    },
+  );
+
+  proves('G11', 'makes no call part of a chain, and nobody somebody else', async () => {
+    const codes: string[] = [];
+    agents.legacy.work = async () => {
+      // The very words of the call that runs.
+      codes.push(await tried('legacy', trace), await tried('modern', trace), await tried('legacy', {}, trace));
+      return 'done';
+    };
+    const calling = { name: 'legacy__work', arguments: { n: 9 }, _meta: trace };
+    expect(textOf(await asPlanner.ask('tools/call', calling))).toBe('done');
+    expect(codes).toEqual(['LINEAGE_MISSING', 'LINEAGE_MISSING', 'LINEAGE_MISSING']);
+    // Two chains with one trace have nothing to do with each other.
+    const roots = await Promise.all([1, 2].map((n) => asPlanner.ask('tools/call', { ...calling, arguments: { n } })));
+    expect(roots.map(textOf)).toEqual(['done', 'done']);
+  });
+});
+
 it('no token is in the ledger or in what the gate says', () => {
   const tokens = [...agents.legacy.calls, ...agents.modern.calls].map(({ meta }) => String(meta[KEY]));
   expect(tokens.length).toBeGreaterThan(1);

@@ -3,11 +3,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Delivery } from '../../../proxy/client-port.ts';
 import { LINEAGE_HEADER } from '../../../proxy/own-name.ts';
+import { TRACE_KEYS } from '../../../proxy/trace-context.ts';
+
+/** What may stand in a header instead of in the message. */
+const CARRIED: ReadonlySet<string> = new Set([LINEAGE_HEADER, ...TRACE_KEYS]);
 
 export function deliveryOf({ headers }: IncomingMessage, response: ServerResponse, until?: number): Delivery {
   const own = Object.entries(headers).filter(
     (header): header is [string, string] =>
-      (header[0].startsWith('mcp-') || header[0] === LINEAGE_HEADER) && typeof header[1] === 'string',
+      (header[0].startsWith('mcp-') || CARRIED.has(header[0])) && typeof header[1] === 'string',
   );
   return {
     headers: Object.fromEntries(own),

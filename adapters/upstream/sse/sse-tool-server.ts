@@ -1,5 +1,5 @@
 // A tool server somewhere else, spoken to over HTTP+SSE of 2024-11-05.
-// The headers it gets are ours and the configuration's; nothing of a client is passed on.
+// The headers it gets are ours and the configuration's; of a client's, what its tracing says is passed on.
 
 import type { JsonObject } from '../../../domain/json.ts';
 import { Connection } from '../connection.ts';

@@ -53,3 +53,23 @@ describe('a token in a header', () => {
     expect(withCarried(message, undefined)).toEqual({ message });
   });
 });
+
+describe('what tracing says in headers', () => {
+  const TRACE = { traceparent: '00-a-b-01', tracestate: 'v=1', baggage: 'user=a' };
+
+  it.each<[string, Record<string, string>]>([
+    ['twice, joined', { traceparent: '00-a-b-01, 00-c-d-01' }],
+    ['at length', { traceparent: 'x'.repeat(129), tracestate: 'x'.repeat(513), baggage: 'x'.repeat(8_193) }],
+    ['in other characters', { tracestate: 'v=\u00e4', baggage: 'a\tb' }],
+    ['as nothing', { traceparent: '', tracestate: '', baggage: '' }],
+  ])('is left out where it comes %s', (_, headers) => {
+    expect(withCarried(call(), headers)).toEqual({ message: call() });
+  });
+
+  it('stands in the message from then on, where that does not say it itself', () => {
+    expect(withCarried(call(), TRACE)).toEqual({ message: call(TRACE) });
+    const own = { traceparent: 'own', baggage: 7 };
+    expect(withCarried(call(own), TRACE)).toEqual({ message: call({ ...TRACE, ...own }) });
+    expect(withCarried(call(), { ...TRACE, ...HEADERS })).toEqual({ message: call({ ...TRACE, [KEY]: 'a.b.c' }) });
+  });
+});
