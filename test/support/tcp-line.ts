@@ -12,7 +12,8 @@ export class TcpLine {
   constructor() {
     this.#server = createServer((near) => {
       if (this.#state === 'cut') return void near.destroy();
-      const far = connect(this.to, '127.0.0.1');
+      const far = connect({ port: this.to, host: '127.0.0.1', noDelay: true });
+      near.setNoDelay();
       for (const [from, to] of [
         [near, far],
         [far, near],
