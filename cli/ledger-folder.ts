@@ -90,6 +90,20 @@ export async function trustedKey(ledger: LedgerFolder | undefined, given: string
   throw new CommandError('no key to verify with', EXIT.verificationFailed, ['name the key to trust: --key VKEY']);
 }
 
+/** Of several keys the one that is for this ledger; undefined where none was given. */
+export async function keyAmong(ledger: LedgerFolder, keys: readonly string[]): Promise<string | undefined> {
+  if (keys.length === 0) return undefined;
+  let log = '';
+  for await (const entry of readEntries(ledger.dir)) {
+    log = entry.log;
+    break;
+  }
+  for (const key of keys) if ((await trustedKey(undefined, key)).verifier.name === log) return key;
+  throw new CommandError(`none of the keys is for ${log}, in ${ledger.dir}`, EXIT.usage, [
+    'name one for each ledger: --key VKEY --key VKEY',
+  ]);
+}
+
 function parse(text: string, from: string, otherwise: ExitCode): { verifier: NoteVerifier; text: string } {
   const verifier = parseVerifierKey(text, verifierOfOneKey(), sha256);
   if (verifier === undefined)

@@ -63,6 +63,11 @@ interface Json {
 
 const JSON_OPTION = ['--json', 'print the answer as JSON'] as const;
 
+/** An option that may be given several times. */
+function repeated(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
 program
   .command('wrap')
   .summary('stand in for one stdio server')
@@ -145,13 +150,20 @@ program
 program
   .command('verify')
   .summary('verify a ledger or a proof, from its bytes')
-  .argument('<path>', 'the folder of a ledger, or a proof file')
-  .option('--key <vkey>', 'the public key to trust: a verifier key, or a file that holds one')
+  .argument('<path...>', 'the folder of a ledger, or a proof file; or the ledgers of several gates')
+  .option('--key <vkey>', 'the public key to trust: a verifier key, or a file that holds one', repeated)
   .option('--checkpoint <file>', 'a checkpoint kept from earlier: the ledger must contain it')
   .option('--quick', 'hash every entry, but do not read each one strictly')
   .option(...JSON_OPTION)
-  .action((path: string, options: Json & VerifyOptions) =>
-    run(options.json, async (out) => (await import('./commands/verify.ts')).verify(path, options, out)),
+  .action((paths: string[], { key: keys = [], ...options }: Json & Omit<VerifyOptions, 'key'> & { key?: string[] }) =>
+    run(options.json, async (out) => {
+      const { verify, verifyTogether } = await import('./commands/verify.ts');
+      const [path = '', another] = paths;
+      if (another !== undefined) return verifyTogether(paths, { ...options, keys }, out);
+      const [key, second] = keys;
+      if (second !== undefined) throw new CommandError('one ledger has one key', EXIT.usage);
+      return verify(path, key === undefined ? options : { ...options, key }, out);
+    }),
   );
 
 program

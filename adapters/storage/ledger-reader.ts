@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Digest, Sha256 } from '../../domain/digest.ts';
 import type { Entry } from '../../domain/entry.ts';
 import { type AuditOptions, type AuditReport, type SegmentSource, verifyLedger } from '../../ledger/audit.ts';
+import { toDigest } from '../../ledger/base64.ts';
 import { openCheckpoint } from '../../ledger/checkpoint.ts';
 import { decodeEntry } from '../../ledger/entry-line.ts';
 import { treeHasher } from '../../ledger/leaf.ts';
@@ -74,6 +75,37 @@ export async function* readEntries(dir: string): AsyncGenerator<Entry> {
       const entry = decodeEntry(bytes);
       if (entry === undefined) return;
       yield entry;
+    }
+  }
+}
+
+/** The entries in order, each with its leaf hash. */
+export async function* readLeaves(dir: string): AsyncGenerator<readonly [entry: Entry, leaf: Digest]> {
+  const hasher = treeHasher(sha256);
+  for await (const { lines } of readBatches(dir)) {
+    for (const { bytes } of lines) {
+      const entry = decodeEntry(bytes);
+      if (entry === undefined) return;
+      yield [entry, toDigest(hasher.leaf(bytes))];
+    }
+  }
+}
+
+/** Reads the entries at some positions, with their leaf hashes. Which ones is asked of the log that the first entry names. */
+export async function readEntriesAt(
+  dir: string,
+  wanted: (log: string) => ReadonlySet<number>,
+  read: (entry: Entry, leaf: Digest) => void,
+): Promise<void> {
+  const hasher = treeHasher(sha256);
+  let seqs: ReadonlySet<number> | undefined;
+  for await (const { lines } of readBatches(dir)) {
+    const [first] = lines;
+    seqs ??= wanted(first === undefined ? '' : (decodeEntry(first.bytes)?.log ?? ''));
+    if (seqs.size === 0) return;
+    for (const { seq, bytes } of lines) {
+      const entry = seqs.has(seq) ? decodeEntry(bytes) : undefined;
+      if (entry !== undefined) read(entry, toDigest(hasher.leaf(bytes)));
     }
   }
 }

@@ -1,15 +1,16 @@
-// portcullis verify: from the bytes, with a key that did not come from them.
+// portcullis verify: from the bytes, with keys that did not come from them.
 
 import { readFileSync, statSync } from 'node:fs';
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
-import { verifyLedgerFolder } from '../../adapters/storage/ledger-reader.ts';
+import { readEntriesAt, verifyLedgerFolder } from '../../adapters/storage/ledger-reader.ts';
 import { type ChainFinding, LineageAudit } from '../../control-plane/lineage/audit.ts';
+import { CrossLinks } from '../../control-plane/lineage/cross-links.ts';
 import type { Entry } from '../../domain/entry.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { parseProof, verifyProof } from '../../ledger/proof.ts';
 import type { Finding } from '../../ledger/scan.ts';
 import { EXIT } from '../exit-codes.ts';
-import { findLedger, trustedCheckpoints, trustedKey } from '../ledger-folder.ts';
+import { findLedger, keyAmong, type LedgerFolder, trustedCheckpoints, trustedKey } from '../ledger-folder.ts';
 import { CommandError, type Output } from '../output.ts';
 
 export interface VerifyOptions {
@@ -18,20 +19,74 @@ export interface VerifyOptions {
   readonly quick?: boolean;
 }
 
+/** What was found in one ledger. */
+interface Verified {
+  readonly ok: boolean;
+  /** For programs. */
+  readonly answer: Readonly<Record<string, unknown>>;
+  /** For people. */
+  readonly say: (out: Output) => void;
+}
+
 export async function verify(path: string, options: VerifyOptions, out: Output): Promise<number> {
-  let folder: boolean;
+  if (!isFolder(path)) return verifyProofFile(path, options, out);
+  const { ok, answer, say } = await verifyFolder(findLedger(path), options, () => {});
+  out.answer(answer);
+  say(out);
+  return ok ? EXIT.ok : EXIT.verificationFailed;
+}
+
+/** Ledgers of several gates: each by itself, and then what each says of entries in the others. */
+export async function verifyTogether(
+  paths: readonly string[],
+  { keys, ...options }: Omit<VerifyOptions, 'key'> & { readonly keys: readonly string[] },
+  out: Output,
+): Promise<number> {
+  if (options.checkpoint !== undefined || options.quick === true)
+    throw new CommandError('--checkpoint and --quick are for one ledger', EXIT.usage);
+  const ledgers = paths.map(findLedger);
+  const links = new CrossLinks(sha256);
+  const verified: Verified[] = [];
+  for (const ledger of ledgers) {
+    const key = await keyAmong(ledger, keys);
+    const each = { ...options, ...(key === undefined ? {} : { key }) };
+    verified.push(await verifyFolder(ledger, each, (entry) => links.note(entry)));
+  }
+  for (const ledger of ledgers)
+    await readEntriesAt(
+      ledger.dir,
+      (log) => links.wanted(log),
+      (...read) => links.look(...read),
+    );
+  const report = links.report();
+  const ok = verified.every((one) => one.ok) && report.findings.length === 0;
+  out.answer({ ok, ledgers: verified.map(({ answer }) => answer), links: report });
+  for (const { say } of verified) say(out);
+  const { checked, bothWays, elsewhere, findings } = report;
+  const fine = findings.length === 0;
+  out.line(
+    `${fine ? out.style('green', 'linked') : out.style('red', 'NOT LINKED')}  ${checked} links between these ledgers, ${bothWays} calls that both tell of; ${elsewhere} into others`,
+  );
+  for (const { log, seq, call, detail } of findings.slice(0, 20))
+    out.line(`  ${visibleText(log)}: entry ${seq}, call ${visibleText(call, 60)}: ${visibleText(detail, 300)}`);
+  return ok ? EXIT.ok : EXIT.verificationFailed;
+}
+
+function isFolder(path: string): boolean {
   try {
-    folder = statSync(path).isDirectory();
+    return statSync(path).isDirectory();
   } catch {
     throw new CommandError(`there is no ${visibleText(path)}`, EXIT.error, [
       'name the folder of a ledger or a proof file',
     ]);
   }
-  return folder ? verifyFolder(path, options, out) : verifyProofFile(path, options, out);
 }
 
-async function verifyFolder(path: string, options: VerifyOptions, out: Output): Promise<number> {
-  const ledger = findLedger(path);
+async function verifyFolder(
+  ledger: LedgerFolder,
+  options: VerifyOptions,
+  onEntry: (entry: Entry) => void,
+): Promise<Verified> {
   const key = await trustedKey(ledger, options.key);
   const trusted = trustedCheckpoints(ledger, key, options.checkpoint);
   const started = performance.now();
@@ -42,13 +97,20 @@ async function verifyFolder(path: string, options: VerifyOptions, out: Output): 
     verifier: key.verifier,
     trusted,
     deep,
-    ...(deep ? { onEntry: (entry: Entry) => chains.entry(entry) } : {}),
+    ...(deep
+      ? {
+          onEntry: (entry: Entry) => {
+            chains.entry(entry);
+            onEntry(entry);
+          },
+        }
+      : {}),
   });
   const ms = Math.round(performance.now() - started);
   const { findings, size, checkpoint } = report;
   const ok = report.ok && chains.findings.length === 0;
   const keptSizes = trusted.map((kept) => kept.size);
-  out.answer({
+  const answer = {
     ok,
     ledger: ledger.dir,
     size,
@@ -58,24 +120,26 @@ async function verifyFolder(path: string, options: VerifyOptions, out: Output): 
     ...(deep ? { chains: { calls: chains.calls, findings: chains.findings } } : {}),
     checkpoint,
     ms,
-  });
-  if (ok) {
-    out.line(`${out.style('green', 'verified')}  ${size} entries, every one under a signed head  (${ms} ms)`);
-  } else {
-    const lines = [...findings.map(findingText), ...chains.findings.map(chainText)];
-    out.line(`${out.style('red', 'NOT VERIFIED')}  ${lines.length} finding(s); intact up to entry ${size - 1}`);
-    for (const line of lines.slice(0, 20)) out.line(`  ${line}`);
-    if (lines.length > 20) out.line(`  and ${lines.length - 20} more (--json shows all)`);
-  }
-  out.line(`  key      ${key.text.split('+')[0]}  from ${key.from}`);
-  if (key.trust === 'claimed') {
-    out.note(
-      "the key is the ledger's own word: this shows that nothing was changed by somebody without that key, not whose ledger it is",
-    );
-  }
-  if (trusted.length > 0) out.line(`  compared with the head kept from before, at ${keptSizes.join(', ')} entries`);
-  else out.line('  no earlier head to compare with: entries cut off at the end would go unseen (--checkpoint FILE)');
-  return ok ? EXIT.ok : EXIT.verificationFailed;
+  };
+  const say = (out: Output): void => {
+    if (ok) {
+      out.line(`${out.style('green', 'verified')}  ${size} entries, every one under a signed head  (${ms} ms)`);
+    } else {
+      const lines = [...findings.map(findingText), ...chains.findings.map(chainText)];
+      out.line(`${out.style('red', 'NOT VERIFIED')}  ${lines.length} finding(s); intact up to entry ${size - 1}`);
+      for (const line of lines.slice(0, 20)) out.line(`  ${line}`);
+      if (lines.length > 20) out.line(`  and ${lines.length - 20} more (--json shows all)`);
+    }
+    out.line(`  key      ${key.text.split('+')[0]}  from ${key.from}`);
+    if (key.trust === 'claimed') {
+      out.note(
+        "the key is the ledger's own word: this shows that nothing was changed by somebody without that key, not whose ledger it is",
+      );
+    }
+    if (trusted.length > 0) out.line(`  compared with the head kept from before, at ${keptSizes.join(', ')} entries`);
+    else out.line('  no earlier head to compare with: entries cut off at the end would go unseen (--checkpoint FILE)');
+  };
+  return { ok, answer, say };
 }
 
 function findingText({ kind, seq, segment, line, detail }: Finding): string {

@@ -34,13 +34,28 @@ const ARGS: Digest = 'sha256:CQdyz0Bolz2q0_cV63iNOf4sAr5C79ht6B8OWRmNYjc';
 
 export class History {
   readonly entries: Entry[] = [];
-  readonly #stood = new Map<string, Stood>();
+  readonly log: string;
+  readonly #stood: Map<string, Stood>;
   #epoch = 1;
   now = Date.UTC(2026, 0, 1);
 
+  /** `above`: of another gate, whose calls this one's may be under. */
+  constructor(log = 'portcullis.test/one', above?: History) {
+    this.log = log;
+    this.#stood = above === undefined ? new Map() : above.#stood;
+  }
+
   entry(type: string, more: JsonObject = {}): this {
     const ts = new Date(this.now++).toISOString();
-    this.entries.push({ v: 1, seq: this.entries.length, epoch: this.#epoch, ts, type, ...more } as unknown as Entry);
+    this.entries.push({
+      v: 1,
+      log: this.log,
+      seq: this.entries.length,
+      epoch: this.#epoch,
+      ts,
+      type,
+      ...more,
+    } as unknown as Entry);
     return this;
   }
 

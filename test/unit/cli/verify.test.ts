@@ -1,7 +1,7 @@
 // The command on ledgers that were signed as they are: what it finds was written so, not altered.
 
 import { afterEach, expect, it } from 'vitest';
-import { verify } from '../../../cli/commands/verify.ts';
+import { verify, verifyTogether } from '../../../cli/commands/verify.ts';
 import { type Output, output } from '../../../cli/output.ts';
 import { proves } from '../../guarantees.ts';
 import { History } from '../../support/history.ts';
@@ -13,12 +13,12 @@ afterEach(async () => {
 });
 
 /** A ledger with these entries, signed and in order. */
-async function written({ entries }: History): Promise<{ readonly dir: string; readonly key: string }> {
+async function written({ entries, log }: History): Promise<{ readonly dir: string; readonly key: string }> {
   const folder = temporaryFolder();
   folders.push(folder);
-  const key = testKey();
-  const { ledger } = await openFileLedger(fileLedgerOptions(folder.path, key));
-  for (const { v: _v, seq: _seq, epoch: _epoch, ts: _ts, ...body } of entries) await ledger.append([body]);
+  const key = testKey(log);
+  const { ledger } = await openFileLedger(fileLedgerOptions(folder.path, key, { origin: log }));
+  for (const { v: _v, log: _log, seq: _seq, epoch: _epoch, ts: _ts, ...body } of entries) await ledger.append([body]);
   await ledger.close();
   return { dir: `${folder.path}/ledger`, key: key.verifierKey };
 }
@@ -55,4 +55,20 @@ it('a chain that may be is verified, and not looked at in a hurry', async () => 
   const hurried = listening(true);
   expect(await verify(dir, { key, quick: true }, hurried.out)).toBe(0);
   expect(JSON.parse(hurried.said())).not.toHaveProperty('chains');
+});
+
+it('ledgers of several gates are verified one by one and then together', async () => {
+  const one = new History('portcullis.test/one').intent('parent');
+  const above = await written(one);
+  const leaf = { log: one.log, seq: 1, leaf: 'sha256:CQdyz0Bolz2q0_cV63iNOf4sAr5C79ht6B8OWRmNYjc' };
+  const told = { parent: 'parent', issuer: 'urn:one', lies: { entry: leaf } };
+  const below = await written(new History('portcullis.test/two', one).intent('child', told));
+  const keys = [below.key, above.key];
+  const { out, said } = listening(false);
+  expect(await verifyTogether([above.dir, below.dir], { keys }, out)).toBe(5);
+  expect(said().match(/^verified/gm)).toHaveLength(2);
+  expect(said()).toContain('NOT LINKED  1 links between these ledgers');
+  expect(said()).toContain('entry 1, call child: entry 1 of portcullis.test/one is another one');
+  await expect(verifyTogether([above.dir, below.dir], { keys: [above.key] }, out)).rejects.toThrow('none of the keys');
+  await expect(verifyTogether([above.dir], { keys, quick: true }, out)).rejects.toThrow('for one ledger');
 });
