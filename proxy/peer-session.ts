@@ -27,6 +27,8 @@ export interface PeerChannel {
 
 /** What the other side of the channel is told. */
 export interface PeerLine {
+  /** Whether whoever is there has shown that it holds a key that is trusted. */
+  readonly isProven: boolean;
   receive(text: string): void;
   /** The connection is gone. */
   gone(): void;
@@ -92,7 +94,11 @@ export class PeerSession implements PeerLine {
 
   /** Why nothing of it counts; undefined while it does. */
   stale(): StaleReason | undefined {
-    return this.#over ?? this.#feed?.stale(this.#ports.clock.monotonic()) ?? (this.#isLive() ? undefined : 'handshake');
+    return this.#over ?? this.#feed?.stale(this.#ports.clock.monotonic()) ?? (this.isProven ? undefined : 'handshake');
+  }
+
+  get isProven(): boolean {
+    return this.#feed?.isMutual === true;
   }
 
   say(event: FeedEvent | undefined): void {
@@ -103,13 +109,13 @@ export class PeerSession implements PeerLine {
   receive(text: string): void {
     if (this.#over !== undefined) return;
     if (this.#feed === undefined) return this.#greeted(text);
-    const wasLive = this.#isLive();
+    const wasProven = this.isProven;
     const moment = this.#moment();
     const heard = this.#feed.hear(text, moment);
     if (typeof heard === 'string') return this.end(heard);
     const consequences = this.dealings.take(heard, moment.monotonic);
     if (consequences === undefined) return this.end('event');
-    if (!wasLive) {
+    if (!wasProven) {
       this.#callOff();
       this.#beat();
       this.#watch(this.#feed);
@@ -130,10 +136,6 @@ export class PeerSession implements PeerLine {
     this.#unwatch();
     this.#channel.close();
     this.#ports.onOver(this, reason);
-  }
-
-  #isLive(): boolean {
-    return this.#feed?.isMutual === true;
   }
 
   #moment(): Moment {

@@ -49,6 +49,9 @@ interface Own extends Handed {
   revoked: boolean;
 }
 
+/** Anybody can fail to become a session: that is said now and then. */
+const NOTED_EACH_MS = 60_000;
+
 export class Peers implements PeerLiveness {
   readonly #ports: PeersPorts;
   readonly #trusted: ReadonlyMap<string, TrustedPeer>;
@@ -59,6 +62,8 @@ export class Peers implements PeerLiveness {
   /** Who waits for the end of what is under one of ours, by session. */
   readonly #closing = new Map<PeerSession, Map<CallId, (closed: boolean) => void>>();
   readonly #expected = new Map<string, Set<() => void>>();
+  /** When it was last said that there is no session, by what was said. */
+  readonly #noted = new Map<string, number>();
 
   constructor(ports: PeersPorts) {
     this.#ports = ports;
@@ -215,14 +220,20 @@ export class Peers implements PeerLiveness {
     for (const done of [...(this.#closing.get(session)?.values() ?? [])]) done(false);
     this.#closing.delete(session);
     if (peer === undefined || this.#sessions.get(peer.issuer) !== session) {
-      this.#ports.note(`peer ${peer?.name ?? '(unknown)'}: no session (${reason})`);
-      return;
+      return this.#noteNow(`peer ${peer?.name ?? '(unknown)'}: no session (${reason})`);
     }
     const { name, issuer } = peer;
     this.#sessions.delete(issuer);
     void this.#ports.stopUnder(issuer, undefined, 'LINEAGE_PEER_STALE');
     this.#ports.record({ type: 'peer.stale', peer: name, issuer, reason });
     this.#ports.note(`peer ${name}: not believed any more (${reason})`);
+  }
+
+  #noteNow(text: string): void {
+    const now = this.#ports.clock.monotonic();
+    if (now - (this.#noted.get(text) ?? Number.NEGATIVE_INFINITY) < NOTED_EACH_MS) return;
+    this.#noted.set(text, now);
+    this.#ports.note(text);
   }
 
   #heard(session: PeerSession, consequence: Consequence): void {

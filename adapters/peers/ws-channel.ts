@@ -9,7 +9,11 @@ const NORMAL = 1000;
 const NOT_TEXT = 1003;
 
 /** Joins both for as long as the connection lasts. */
-export function serveChannel(socket: WebSocket, limits: PeerLimits, connect: (channel: PeerChannel) => PeerLine): void {
+export function serveChannel(
+  socket: WebSocket,
+  limits: PeerLimits,
+  connect: (channel: PeerChannel) => PeerLine,
+): PeerLine {
   const end = (code: number): void => {
     socket.close(code);
     setTimeout(() => socket.terminate(), limits.closeGraceMs).unref();
@@ -35,4 +39,5 @@ export function serveChannel(socket: WebSocket, limits: PeerLimits, connect: (ch
     close: () => end(NORMAL),
   });
   if (gone) line.gone();
+  return line;
 }

@@ -14,7 +14,8 @@ export class WsPeerFront {
   readonly #connect: (channel: PeerChannel) => PeerLine;
   readonly #limits: PeerLimits;
   readonly #server: WebSocketServer;
-  readonly #sockets = new Set<WebSocket>();
+  /** Oldest first. */
+  readonly #sockets = new Map<WebSocket, PeerLine>();
   #closed = false;
 
   constructor(connect: (channel: PeerChannel) => PeerLine, limits: Partial<PeerLimits> = {}) {
@@ -40,18 +41,28 @@ export class WsPeerFront {
     if (request.headers.origin !== undefined) return { status: 403, message: 'Not for browsers' };
     const refusal = checkUpgrade(request, PEER_SUBPROTOCOL);
     if (refusal !== undefined) return refusal;
-    if (this.#closed || this.#sockets.size >= this.#limits.connectionsMax)
-      return { status: 503, message: 'Too many connections' };
+    if (this.#closed || !this.#makeRoom()) return { status: 503, message: 'Too many connections' };
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#sockets.add(webSocket);
+      this.#sockets.set(webSocket, serveChannel(webSocket, this.#limits, this.#connect));
       webSocket.on('close', () => this.#sockets.delete(webSocket));
-      serveChannel(webSocket, this.#limits, this.#connect);
     });
     return undefined;
   }
 
   close(): void {
     this.#closed = true;
-    for (const socket of this.#sockets) socket.terminate();
+    for (const socket of this.#sockets.keys()) socket.terminate();
+  }
+
+  /** Whoever has proved nothing makes room for the next: a crowd of such keeps no gate out. */
+  #makeRoom(): boolean {
+    if (this.#sockets.size < this.#limits.connectionsMax) return true;
+    for (const [socket, line] of this.#sockets) {
+      if (line.isProven) continue;
+      this.#sockets.delete(socket);
+      socket.terminate();
+      return true;
+    }
+    return false;
   }
 }

@@ -21,6 +21,7 @@ describe('the keys of an installation', () => {
     $ portcullis keys
     installation  …  (keys in ~/home/state/keys)
     permits       …
+    as a peer     { issuer: "urn:portcullis:…", key: "…" }
     active        permit  …  since …Z
     active        log     …  since …Z
     active        gate    …  since …Z

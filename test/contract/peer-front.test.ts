@@ -19,6 +19,7 @@ class Door {
   readonly heard: string[] = [];
   readonly channels: PeerChannel[] = [];
   gone = 0;
+  areProven = true;
   front: HttpFront | undefined;
   peers: WsPeerFront | undefined;
 
@@ -27,6 +28,7 @@ class Door {
       (channel) => {
         this.channels.push(channel);
         return {
+          isProven: this.areProven,
           receive: (text) => this.heard.push(text),
           gone: () => {
             this.gone += 1;
@@ -118,6 +120,14 @@ describe('the door for other gates', () => {
     expect(await door.status({})).toBe(101);
   });
 
+  it('lets whoever has proved nothing make room', async () => {
+    const door = await new Door().open(1);
+    door.areProven = false;
+    const { ended } = await door.connect();
+    expect(await door.status({})).toBe(101);
+    expect(await ended).toBe(1006);
+  });
+
   it('hands texts on, and ends a connection with bytes, or with a text that is too long', async () => {
     const door = await new Door().open();
     const one = await door.connect();
@@ -155,7 +165,7 @@ describe('who dials', () => {
       url,
       connect: (channel) => {
         channels.push(channel);
-        return { receive: () => {}, gone: () => {} };
+        return { isProven: true, receive: () => {}, gone: () => {} };
       },
       onFailed: (reason) => failures.push(reason),
       limits: { againAfterMs: 10, againAfterMsMax: 20 },
@@ -169,7 +179,7 @@ describe('who dials', () => {
       url: again.url,
       connect: (channel) => {
         channels.push(channel);
-        return { receive: () => {}, gone: () => {} };
+        return { isProven: true, receive: () => {}, gone: () => {} };
       },
       onFailed: () => {},
       limits: { againAfterMs: 10, againAfterMsMax: 20 },
