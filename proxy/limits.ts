@@ -92,6 +92,9 @@ export const DRAIN_MS = 10 * SECOND;
 /** The name of a tool or a server. The specification suggests 128 characters at most; a longer one names nothing here. */
 export const NAME_CHARACTERS_MAX = 256;
 
+/** What is kept of the name and of the version that a client gives itself. */
+export const CLAIMED_CHARACTERS_MAX = 64;
+
 /** A method as it is recorded. The longest that exists has 40 characters. */
 export const RECORDED_METHOD_CHARACTERS_MAX = 200;
 

@@ -12,6 +12,7 @@ import { recordedText } from './recorded-text.ts';
 
 /** The fact that opens the execution of a captured call. */
 export function requestedBy(captured: CapturedCall): CallRequested {
+  const { claimed } = captured.manner;
   return {
     type: 'call.requested',
     at: captured.at,
@@ -22,6 +23,8 @@ export function requestedBy(captured: CapturedCall): CallRequested {
     principal: captured.principal,
     args: { commitment: captured.args, bytes: captured.argumentsBytes },
     lineage: captured.lineage,
+    // A question is put to that client, and made by a server.
+    ...(claimed === undefined || captured.askedThrough !== undefined ? {} : { claimed }),
     ...(captured.relation === undefined ? {} : { relation: captured.relation }),
   };
 }

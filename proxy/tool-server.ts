@@ -5,6 +5,7 @@
 import type { DenialCode } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
+import type { ClaimedClient } from './claimed-client.ts';
 
 /** `legacy`: 2024-11-05 to 2025-11-25, with a handshake and requests in both directions. `modern`: 2026-07-28, without. */
 export type Era = 'legacy' | 'modern';
@@ -52,6 +53,8 @@ export interface Manner {
   readonly logLevel?: string;
   /** Stands for the client and says nothing about it: two calls with the same one are of one client, and reach a server of its own alike. */
   readonly sender?: object;
+  /** Who the client says that it is. It goes into the ledger and nowhere else. */
+  readonly claimed?: ClaimedClient;
 }
 
 export const PLAIN_MANNER: Manner = { era: 'legacy', capabilities: {} };

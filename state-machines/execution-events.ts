@@ -31,6 +31,8 @@ export interface CallRequested {
   readonly principal: Principal;
   readonly args: Committed | null;
   readonly lineage: Lineage;
+  /** Who the client says that it is, cut short. Nothing was decided by it. */
+  readonly claimed?: { readonly name: string; readonly version?: string };
   readonly relation?: CallRelation;
 }
 

@@ -96,10 +96,11 @@ describe.each(['legacy', 'modern'])('an agent that the gate started, in the %s e
       ]);
       expect(house.heard).toBe('');
       expect(await house.work(count())).toEqual(['1']);
-      // What it says of itself (its client is called "planner") makes it nobody else.
       const calls = await callsOf(house.at, 'house');
       const done = calls.find(({ tool, status }) => tool === 'count' && status === 'completed');
-      const { principal, lineage } = requestedOf(done?.intent);
+      const { principal, lineage, claimed } = requestedOf(done?.intent);
+      // What it says of itself is written down, and makes it nobody else.
+      expect(claimed).toEqual({ name: 'planner', version: '1' });
       expect(principal).toMatchObject({ agent: 'worker', authentication: 'process', root: false });
       expect(principal.process).toMatch(/^\d+:\d+$/);
       expect(lineage).toMatchObject({ depth: 1, origin: 'token', agents: ['planner'] });
@@ -259,6 +260,6 @@ function socketsOf(pid: number | undefined): string[] {
   });
 }
 
-function requestedOf(intent: unknown): { readonly principal: JsonObject; readonly lineage: JsonObject } {
-  return (intent as { events: { principal: JsonObject; lineage: JsonObject }[] }).events[0] as never;
+function requestedOf(intent: unknown): Readonly<Record<'principal' | 'lineage' | 'claimed', JsonObject>> {
+  return (intent as { events: object[] }).events[0] as never;
 }

@@ -4,6 +4,7 @@
 import { isGovernedMethod } from '../../../domain/action.ts';
 import { type DenialCode, deny } from '../../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
+import { type ClaimedClient, claimedClient } from '../../../proxy/claimed-client.ts';
 import type { Reply } from '../../../proxy/client-port.ts';
 import { denialData, denialError, type OperatorHints } from '../../../proxy/client-view.ts';
 import type { Conversation, Participation } from '../../../proxy/conversation.ts';
@@ -80,6 +81,7 @@ export class LegacySession {
   #listing = 0;
   #revision: ServedRevision | undefined;
   #capabilities: JsonObject = {};
+  #claimed: ClaimedClient | undefined;
   #logLevel: string | undefined;
   /** The client has the answer to `initialize`: before it, it expects nothing else from us. */
   #introduced = false;
@@ -218,10 +220,11 @@ export class LegacySession {
   async #initialize({ id, params = {} }: Request, reply: Reply): Promise<void> {
     const refuse = (detail: string) => this.refuse('MESSAGE_MALFORMED', detail, reply, id, 'initialize');
     if (this.#revision !== undefined) return refuse('initialized twice');
-    const { protocolVersion, capabilities } = params;
+    const { protocolVersion, capabilities, clientInfo } = params;
     if (typeof protocolVersion !== 'string') return refuse('no protocolVersion');
     this.#revision = isServedRevision(protocolVersion) ? protocolVersion : LATEST_REVISION;
     this.#capabilities = isJsonObject(capabilities) ? capabilities : {};
+    this.#claimed = claimedClient(clientInfo);
     const greeting = this.#greet(id, this.#revision, reply);
     this.#greeted = greeting.catch(() => {});
     await greeting;
@@ -355,7 +358,8 @@ export class LegacySession {
 
   #manner(): Manner {
     const logLevel = this.#logLevel === undefined ? {} : { logLevel: this.#logLevel };
-    return { era: 'legacy', capabilities: this.#capabilities, ...logLevel };
+    const claimed = this.#claimed === undefined ? {} : { claimed: this.#claimed };
+    return { era: 'legacy', capabilities: this.#capabilities, ...logLevel, ...claimed };
   }
 
   /** Where the client is asked within no call; undefined before it was greeted. */

@@ -1,6 +1,7 @@
 // What every request of this era says about its sender. It is read anew each time and nothing of it is remembered; none of it proves anything.
 
 import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
+import { type ClaimedClient, claimedClient } from '../../../proxy/claimed-client.ts';
 import { isLogLevel } from '../../../proxy/log-level.ts';
 import type { Manner } from '../../../proxy/tool-server.ts';
 import { KEY, TASKS_EXTENSION } from './protocol.ts';
@@ -9,6 +10,8 @@ export interface Envelope {
   readonly version: string;
   readonly capabilities: JsonObject;
   readonly logLevel: string | undefined;
+  /** Who it says that it is. */
+  readonly claimed: ClaimedClient | undefined;
 }
 
 /** The envelope, or what is wrong with it. Whether the version is served is not asked. */
@@ -23,11 +26,16 @@ export function readEnvelope(params: JsonObject | undefined): Envelope | string 
   if (capabilities === undefined || !isJsonObject(capabilities)) return `${KEY.capabilities} is missing`;
   if (clientInfo !== undefined && !isJsonObject(clientInfo)) return `${KEY.clientInfo} is not an object`;
   if (logLevel !== undefined && !isLogLevel(logLevel)) return `${KEY.logLevel} is no level`;
-  return { version, capabilities, logLevel };
+  return { version, capabilities, logLevel, claimed: claimedClient(clientInfo) };
 }
 
-export function mannerOf({ capabilities, logLevel }: Envelope): Manner {
-  return { era: 'modern', capabilities, ...(logLevel === undefined ? {} : { logLevel }) };
+export function mannerOf({ capabilities, logLevel, claimed }: Envelope): Manner {
+  return {
+    era: 'modern',
+    capabilities,
+    ...(logLevel === undefined ? {} : { logLevel }),
+    ...(claimed === undefined ? {} : { claimed }),
+  };
 }
 
 /** Whether the sender knows what to do with a task. */
