@@ -2,6 +2,7 @@
 
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
 import { CedarEngine, cedarLanguage } from '../../adapters/policy-engine/cedar.ts';
+import { LineageAudit } from '../../control-plane/lineage/audit.ts';
 import { assembleBundle } from '../../control-plane/policy/assemble-bundle.ts';
 import { type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
 import { redecide } from '../../control-plane/policy/redecide.ts';
@@ -14,6 +15,7 @@ import { visibleText } from '../../domain/visible-text.ts';
 import type { Payload } from '../../ledger/vault.ts';
 import type { CallRequested, DecisionAllowed, DecisionDenied } from '../../state-machines/execution-events.ts';
 import { replay } from '../../state-machines/replay.ts';
+import { AuthorityAgain } from '../authority-again.ts';
 import { EXIT } from '../exit-codes.ts';
 import { entriesOf, findLedger } from '../ledger-folder.ts';
 import { type Output, output } from '../output.ts';
@@ -32,6 +34,8 @@ interface CallReplay {
   readonly transitions: 'match' | 'open' | 'mismatch';
   /** Whether the rules decide the same again; absent where no rule was asked. */
   readonly decision?: DecisionVerdict;
+  /** Whether the arguments lie in every scope of the chain; absent where a call had none and stood alone. */
+  readonly authority?: DecisionVerdict;
   readonly difference?: string;
 }
 
@@ -47,44 +51,57 @@ export async function replayLedger(path: string, options: ReplayOptions, out: Ou
   const calls = groupByCall(entries);
   const payloads = (await openPayloads(ledger, entries)) ?? new Map<Digest, Payload>();
   const bundles = new Bundles(entries, payloads);
+  const audit = new LineageAudit(sha256);
+  for (const entry of entries) audit.entry(entry);
+  const authority = new AuthorityAgain(entries, payloads);
   const results: CallReplay[] = [];
   for (const [call, recorded] of calls) {
     const folded = replay({ call, entries: recorded });
     const decision = decisionAgain(recorded, bundles, payloads);
-    const difference = folded.verdict === 'mismatch' ? folded.difference : decision?.difference;
+    const scoped = authority.of(call, recorded);
+    const difference = folded.verdict === 'mismatch' ? folded.difference : (decision?.difference ?? scoped?.difference);
     results.push({
       call,
       transitions: folded.verdict,
       ...(decision === undefined ? {} : { decision: decision.verdict }),
+      ...(scoped === undefined ? {} : { authority: scoped.verdict }),
       ...(difference === undefined ? {} : { difference }),
     });
     if (results.length % 10_000 === 0) out.note(`${results.length} of ${calls.size} calls`);
   }
   const count = (test: (result: CallReplay) => boolean): number => results.filter(test).length;
-  const differences = results.filter(
-    ({ transitions, decision }) => transitions === 'mismatch' || decision === 'mismatch',
+  const differences = results.filter(({ transitions, decision, authority }) =>
+    [transitions, decision, authority].includes('mismatch'),
   );
   const summary = {
-    ok: differences.length === 0,
+    ok: differences.length === 0 && audit.findings.length === 0,
     calls: results.length,
     transitionsMatch: count((r) => r.transitions === 'match'),
     open: count((r) => r.transitions === 'open'),
     decisionsMatch: count((r) => r.decision === 'match'),
     decisionsNotReplayable: count((r) => r.decision === 'not replayable'),
+    authorityMatch: count((r) => r.authority === 'match'),
+    authorityNotReplayable: count((r) => r.authority === 'not replayable'),
     differences,
+    chains: audit.findings,
     // Two machines that replay the same ledger get the same digest.
     digest: digestWith(sha256)(canonicalJson(results as unknown as Json)),
   };
   out.answer(summary);
   out.line(
-    `${differences.length === 0 ? out.style('green', 'replayed') : out.style('red', 'DIFFERENT')}  ${summary.calls} calls, ${differences.length} differences`,
+    `${summary.ok ? out.style('green', 'replayed') : out.style('red', 'DIFFERENT')}  ${summary.calls} calls, ${differences.length + audit.findings.length} differences`,
   );
   out.line(`  transitions  ${summary.transitionsMatch} the same, ${summary.open} still open`);
   out.line(`  decisions    ${summary.decisionsMatch} the same, ${summary.decisionsNotReplayable} not replayable`);
+  const { authorityMatch, authorityNotReplayable } = summary;
+  if (authorityMatch + authorityNotReplayable > 0)
+    out.line(`  scopes       ${authorityMatch} kept, ${authorityNotReplayable} not replayable`);
   for (const { call, difference } of differences.slice(0, 20))
     out.line(`  ${visibleText(call)}: ${visibleText(difference ?? '')}`);
+  for (const { rule, seq, call, detail } of audit.findings.slice(0, 20))
+    out.line(`  ${visibleText(call)}: chain, ${rule}, entry ${seq}: ${visibleText(detail, 300)}`);
   out.line(`  digest       ${summary.digest}`);
-  return differences.length === 0 ? EXIT.ok : EXIT.verificationFailed;
+  return summary.ok ? EXIT.ok : EXIT.verificationFailed;
 }
 
 function groupByCall(entries: readonly Entry[]): Map<string, Entry[]> {

@@ -78,6 +78,16 @@ proves('G11', 'a chain over two gates is proven from their ledgers', async () =>
   expect(links).toEqual({ checked: 2, bothWays: 1, elsewhere: 0, findings: [] });
 });
 
+proves('G5', 'the arguments of the call below are held against its scopes again', async () => {
+  const replayed = await gates.other.run(['replay', two, '--json']);
+  expect(JSON.parse(replayed.stdout)).toMatchObject({
+    ok: true,
+    authorityMatch: 1,
+    authorityNotReplayable: 0,
+    chains: [],
+  });
+});
+
 proves('G7', 'a ledger that was changed is not believed about the other', async () => {
   const copy = join(gates.one.path('copy'));
   cpSync(join(two, '..'), copy, { recursive: true });
