@@ -306,6 +306,13 @@ describe('authority', () => {
     expect(refusal(under(root.presented, { process: 'p' }))).toBeUndefined();
   });
 
+  it('of one call is as much as its agent was given', () => {
+    const names = Array.from({ length: 100 }, (_, nth) => `${nth}`.padEnd(100, 'x'));
+    const scope: Scope = [{ server: 'fs', actions: ['read', ...names] }];
+    const root = running({ terms: { ...ROOT, scope } });
+    expect(joined(under(root.presented)).scopes).toEqual([scope]);
+  });
+
   it('of several calls together is no more than an entry holds', () => {
     const root = running({}, { process: 'p' });
     const long = (nth: number): Scope => [
@@ -510,6 +517,18 @@ describe('a parent at a peer', () => {
     expect(registry.size).toBe(0);
     const again = running(under(remote()));
     expect(registry.peerEnded('urn:portcullis:peer')).toEqual([again.call]);
+  });
+
+  it('has a chain that is open here as long as something of it runs here', () => {
+    says('running');
+    expect([REMOTE_ROOT, id()].map((root) => registry.isOpen(root))).toEqual([false, false]);
+    const own = running();
+    const child = running(under(remote()));
+    expect([own.call, REMOTE_ROOT, child.call].map((root) => registry.isOpen(root))).toEqual([true, true, false]);
+    registry.end(own.call);
+    registry.end(child.call);
+    registry.peerEnded('urn:portcullis:peer', REMOTE);
+    expect([own.call, REMOTE_ROOT].map((root) => registry.isOpen(root))).toEqual([false, false]);
   });
 
   it('is one execution, however many calls are under it', () => {

@@ -80,6 +80,7 @@ describe('a lineage token is refused', () => {
   it.each<[string, string, string]>([
     ['that is empty', '', 'LINEAGE_TOKEN'],
     ['of two segments', 'e30.e30', 'LINEAGE_TOKEN'],
+    ['of four segments, of which three are one', `${mint()}.e30`, 'LINEAGE_TOKEN'],
     ['that is too long', `${mint()}${'x'.repeat(8_192)}`, 'LINEAGE_TOKEN'],
     [
       'of another type',
