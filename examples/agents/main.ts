@@ -158,7 +158,7 @@ async function chain(office: Office): Promise<void> {
   show('The agents and the gates are gone: the ledgers tell it');
   const ledgers = office.ledgers.flatMap((ledger) => ['--ledger', ledger]);
   for (const call of [checked, root]) {
-    out.line(`   portcullis lineage ${call}`);
+    out.line(`   portcullis lineage ${[call, ...ledgers].join(' ').replaceAll(office.folder, '…')}`);
     const tree = await office.run('lineage', call, ...ledgers);
     for (const line of tree.stdout.trimEnd().split('\n')) out.line(`   ${line.replaceAll(office.folder, '…')}`);
     const stopped = tree.stdout.split('aborted LINEAGE_REVOKED').length - 1;
