@@ -64,6 +64,8 @@ export interface GateOptions {
   /** There is one client for as long as the gate lives, so that whatever a server asks is for that one. */
   readonly oneClient?: boolean;
   readonly note: (text: string) => void;
+  /** See PolicyInForce. */
+  readonly onJudged?: ((servers: readonly string[]) => void) | undefined;
   /** Loading already; used for the policy where there is one, and ended where there is none. */
   readonly deciding?: DecidingThread | undefined;
   /** Consents to an authorization in a person's place. For tests: a gate has nobody to ask, and says `portcullis login` instead. */
@@ -303,6 +305,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       if (governance.reason?.code === 'GOV_POLICY_MISSING') void options.deciding?.close();
       for (const name of names) announce(name);
     },
+    onJudged: options.onJudged,
   });
 
   const sessions: ClientSessions = {

@@ -26,7 +26,10 @@ export interface OpenedGate {
 }
 
 export interface GatePlan
-  extends Pick<GateOptions, 'launches' | 'missingPolicyHint' | 'oneClient' | 'interpose' | 'deciding' | 'consent'> {
+  extends Pick<
+    GateOptions,
+    'launches' | 'missingPolicyHint' | 'oneClient' | 'onJudged' | 'interpose' | 'deciding' | 'consent'
+  > {
   readonly home: Home;
   readonly name: string;
   readonly configuration: Configuration | undefined;
@@ -59,6 +62,7 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
         missingPolicyHint: plan.missingPolicyHint,
         note: (text) => out.note(text),
         deciding: plan.deciding,
+        onJudged: plan.onJudged,
         ...(plan.oneClient === undefined ? {} : { oneClient: plan.oneClient }),
         ...(plan.consent === undefined ? {} : { consent: plan.consent }),
         ...(plan.interpose === undefined ? {} : { interpose: plan.interpose }),

@@ -28,6 +28,8 @@ export interface PolicyPorts {
   readonly note: (text: string) => void;
   /** These servers were not there before; now calls of them can be decided. */
   readonly onServed: (servers: readonly string[]) => void;
+  /** Of these servers it is known whether the policy fits them: they are served, or left out. */
+  readonly onJudged?: ((servers: readonly string[]) => void) | undefined;
 }
 
 /** Servers that start together are there together: a policy for each of them would only be made to be replaced. */
@@ -96,9 +98,12 @@ export class PolicyInForce {
     if (this.#working) return this.#after(GRACE_MS);
     this.#working = true;
     try {
-      const fault = await this.#install(this.#ports.servers.filter((server) => this.#there.has(server)));
-      if (fault === undefined) this.#failures = 0;
-      else this.#later('POLICY_ENGINE_FAULT', problemsText(fault.problems));
+      const there = this.#ports.servers.filter((server) => this.#there.has(server));
+      const fault = await this.#install(there);
+      if (fault === undefined) {
+        this.#failures = 0;
+        this.#ports.onJudged?.(there);
+      } else this.#later('POLICY_ENGINE_FAULT', problemsText(fault.problems));
       this.#settle();
     } catch (fault) {
       this.#later('GOV_NOT_READY', reasonOf(fault));

@@ -10,6 +10,7 @@ import { parseManifest } from '../control-plane/policy/parse-manifest.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import type { OperatorHints } from '../proxy/client-view.ts';
 import { Conversation } from '../proxy/conversation.ts';
+import { Arrivals } from './arrivals.ts';
 import { type Configuration, invalid, readConfiguration } from './configuration.ts';
 import type { RunningGate } from './gate.ts';
 import { findHome } from './home.ts';
@@ -18,6 +19,7 @@ import { openGate as openNamedGate } from './open-gate.ts';
 import { CommandError, type Output, output } from './output.ts';
 import { isRevocable, REVOCABLE, type Revocable } from './revocable.ts';
 import { launchOf, type ServerLaunch } from './servers.ts';
+import { systemClock } from './system-clock.ts';
 
 export type { ManifestInput };
 
@@ -34,8 +36,8 @@ export interface OpenOptions {
 
 export interface ProgramGate {
   /**
-   * Resolves when calls can be decided. Rejects with a CommandError that says why, when they cannot: the rules do not fit, or a server that is alone has
-   * not said what it offers; functions are to be governed before.
+   * Resolves when it is known of every server whether it is there and fits the rules, or after 15 seconds. Rejects with a CommandError when no call can be
+   * decided then. Functions are to be governed before.
    */
   ready(): Promise<void>;
   /** The folder of the ledger. */
@@ -65,13 +67,25 @@ export async function openGate(options: OpenOptions): Promise<ProgramGate> {
     }),
   );
   const out = onNote === undefined ? output(false) : { ...output(false), note: onNote };
-  const plan = { home, name, configuration, launches, missingPolicyHint: tools.hints.missingPolicy };
+  const plan = {
+    home,
+    name,
+    configuration,
+    launches,
+    missingPolicyHint: tools.hints.missingPolicy,
+    onJudged: (servers: readonly string[]) => tools.arrivals.judged(servers),
+  };
   const { gate, folder } = await keepAlive(openNamedGate(plan, out satisfies Output));
   tools.open(gate);
   return Object.freeze({
     ledger: folder.ledger,
     inProcess: tools,
-    ready: () => keepAlive(whenReady(gate)),
+    ready: async () => {
+      await tools.whenReady();
+      const { reason } = gate.governance;
+      if (reason !== undefined)
+        throw new CommandError(`the gate is shut (${reason.code}): ${visibleText(reason.detail)}`);
+    },
     revoke: async (what: Revocable, id: string) => {
       if (!isRevocable(what)) throw new CommandError(`"${visibleText(String(what), 40)}" cannot be revoked`);
       return (await gate.revoke(REVOCABLE[what], id)).stopped;
@@ -80,12 +94,6 @@ export async function openGate(options: OpenOptions): Promise<ProgramGate> {
     resume: () => gate.resume(),
     close: () => keepAlive(tools.close(gate)),
   });
-}
-
-async function whenReady(gate: RunningGate): Promise<void> {
-  await gate.enforcement.described();
-  const { reason } = gate.governance;
-  if (reason !== undefined) throw new CommandError(`the gate is shut (${reason.code}): ${visibleText(reason.detail)}`);
 }
 
 function configurationOf(stated: OpenOptions['configuration']): Configuration {
@@ -106,6 +114,7 @@ function configurationOf(stated: OpenOptions['configuration']): Configuration {
 class Tools implements ToolGate {
   readonly servers: ReadonlyMap<string, FunctionServer>;
   readonly hints: OperatorHints = { missingPolicy: 'No rules are installed, so every call is denied.' };
+  readonly arrivals: Arrivals;
   readonly #manifest: Manifest;
   readonly #conversations = new Map<string, Conversation>();
   #gate: RunningGate | undefined;
@@ -117,6 +126,8 @@ class Tools implements ToolGate {
       inProcess === undefined ? [] : [name],
     );
     this.servers = new Map(names.map((name) => [name, new FunctionServer(name)]));
+    const since = (name: string): number | undefined => this.servers.get(name)?.providedAt;
+    this.arrivals = new Arrivals(Object.keys(manifest.servers), systemClock, since);
   }
 
   get enforcement(): RunningGate['enforcement'] {
@@ -130,6 +141,10 @@ class Tools implements ToolGate {
 
   open(gate: RunningGate): void {
     this.#gate = gate;
+  }
+
+  whenReady(): Promise<void> {
+    return this.arrivals.all();
   }
 
   agentOf(server: string): string | undefined {
@@ -161,6 +176,7 @@ class Tools implements ToolGate {
   }
 
   close(gate: RunningGate): Promise<void> {
+    this.arrivals.close();
     this.#closing ??= (async () => {
       await Promise.all([...this.#conversations.values()].map((conversation) => conversation.close('shutdown')));
       await gate.close();

@@ -34,6 +34,7 @@ type Started = { settle(description: ServerDescription): void; fail(reason: Erro
 export class FunctionServer implements ToolServer {
   readonly name: string;
   #provided: ProvidedFunctions | undefined;
+  #providedAt: number | undefined;
   #description: ServerDescription | undefined;
   readonly #starting = new Set<Started>();
   readonly #stoppers = new Set<(reason: string) => void>();
@@ -53,10 +54,16 @@ export class FunctionServer implements ToolServer {
     return this.#provided?.agent;
   }
 
+  /** When it was given its functions, on the monotonic clock of the platform. */
+  get providedAt(): number | undefined {
+    return this.#providedAt;
+  }
+
   /** Gives it its functions, once. Throws a TypeError where it has some. */
   provide(provided: ProvidedFunctions): void {
     if (this.#provided !== undefined) throw new TypeError(`the server "${this.name}" has its functions already`);
     this.#provided = provided;
+    this.#providedAt = performance.now();
     const description: ServerDescription = {
       name: this.name,
       protocolVersion: '2025-11-25',

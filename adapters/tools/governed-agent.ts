@@ -89,7 +89,7 @@ export class GovernedAgent {
       ...(scope === undefined ? {} : { [SCOPE_KEY]: scope as unknown as Json }),
     };
     const params: JsonObject = { name, arguments: copied.value, _meta };
-    await keepAlive(this.#gate.enforcement.described());
+    await this.#gate.whenReady();
     const operation = await operationOf(this.#conversation, { method: 'tools/call', params }, PLAIN_MANNER);
     if ('code' in operation) throw await this.#refused(operation);
     if (signal?.aborted === true) throw await this.refuse('CANCELLED', 'before it began');
@@ -106,6 +106,7 @@ export class GovernedAgent {
   /** The tools that rules could let this agent call, on every server of the gate, as they were pinned. */
   async definitions(): Promise<readonly OfferedTool[]> {
     if (this.#gate.isClosed) return [];
+    await this.#gate.whenReady();
     const tools = await keepAlive(this.#conversation.tools());
     return tools.map(({ name, description, inputSchema }) => ({
       name: String(name),

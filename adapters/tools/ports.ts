@@ -10,6 +10,8 @@ export interface ToolGate {
   readonly hints: OperatorHints;
   /** Nothing is called any more, and nothing can be recorded. */
   readonly isClosed: boolean;
+  /** Resolves when no server is waited for any more: calls and lists that come before that wait. The process does not end meanwhile. */
+  whenReady(): Promise<void>;
   /** The servers of the manifest whose tools are functions. */
   readonly servers: ReadonlyMap<string, FunctionServer>;
   /** The agent of the manifest that this server is, where it is one. */
