@@ -106,6 +106,7 @@ export class FunctionServer implements ToolServer {
       return ended({ kind: 'refused', code: 'OVERLOADED', detail: 'too many executions that have not ended' });
     const { name, arguments: args } = JSON.parse(body) as { readonly name: string; readonly arguments: JsonObject };
     const lineage = String(meta[LINEAGE_KEY] ?? '');
+    const call = callOf(lineage);
     const controller = new AbortController();
     let settle: (answer: ToolAnswer) => void = () => {};
     const answer = new Promise<ToolAnswer>((resolve) => {
@@ -124,12 +125,10 @@ export class FunctionServer implements ToolServer {
     queueMicrotask(() => {
       if (signal.aborted) return settle(unavailable('stopped before it began'));
       this.#executions += 1;
-      void this.#execute(provided, name, args, { signal, lineage, call: callOf(lineage) }, outputBytesMax).then(
-        (result) => {
-          this.#executions -= 1;
-          settle(result);
-        },
-      );
+      void this.#execute(provided, name, args, { signal, lineage, call }, outputBytesMax).then((result) => {
+        this.#executions -= 1;
+        settle(result);
+      });
     });
     return { answer, cancel: stop };
   }
@@ -182,7 +181,7 @@ function callOf(token: string): string {
 function messageOf(thrown: unknown): string {
   try {
     if (!(thrown instanceof Error)) return String(thrown);
-    return thrown.name === 'Error' ? thrown.message : `${thrown.name}: ${thrown.message}`;
+    return thrown.name === 'Error' ? String(thrown.message) : `${String(thrown.name)}: ${String(thrown.message)}`;
   } catch {
     return 'it threw something that cannot be read';
   }

@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Denied } from '../../adapters/tools/denied.ts';
@@ -367,6 +368,38 @@ describe('a governed function that fails', () => {
       '\ufffd',
     ],
     [
+      'an error whose message is none',
+      () => {
+        throw Object.assign(new Error('x'), { message: 42 });
+      },
+      '42',
+    ],
+    [
+      'an error whose message is a symbol',
+      () => {
+        throw Object.assign(new Error('x'), { message: Symbol('s'), name: Symbol('n') });
+      },
+      'Symbol(n): Symbol(s)',
+    ],
+    [
+      'an error that cannot be read',
+      () => {
+        throw Object.defineProperty(new Error('x'), 'message', {
+          get: () => {
+            throw new Error('no');
+          },
+        });
+      },
+      'it threw something that cannot be read',
+    ],
+    [
+      'a failure of another realm',
+      () => {
+        throw runInNewContext('new TypeError("elsewhere")');
+      },
+      'TypeError: elsewhere',
+    ],
+    [
       'a promise that cannot be read',
       () => {
         const { proxy, revoke } = Proxy.revocable({}, {});
@@ -496,6 +529,35 @@ describe('a gate', () => {
     expect(denied).toMatchObject({ code: 'GOV_POLICY_INVALID', recorded: true });
     await expect(other.gate.ready()).rejects.toThrow(/GOV_POLICY_INVALID/);
     expect(other.notes.join('\n')).toContain('has no tool "absent"');
+  });
+
+  it('remembers what functions were, and says where they are something else when it is opened again', async () => {
+    const again = async (description: string) => {
+      const other = await openProgram({
+        manifest: { ...MANIFEST, groups: { open: ['notes/nothing'] } },
+        rules: RULES,
+        name: 'again',
+        home: program.home,
+      });
+      const nothing = { ...functions.nothing, description };
+      const { tools } = govern({ nothing }, other.gate, { agent: 'planner', server: 'notes' });
+      await expect(tools.nothing({})).resolves.toBeUndefined();
+      await other.gate.close();
+      return { said: other.notes.filter((note) => note.includes('last run')), ledger: other.gate.ledger };
+    };
+    expect((await again('says nothing')).said).toEqual([]);
+    expect((await again('says nothing')).said).toEqual([]);
+    const { said, ledger } = await again('says everything');
+    expect(said).toEqual(['notes: the tools are not those of the last run. changed: nothing; added: none; gone: none']);
+    const out = output(false, { stdout: SILENT, stderr: SILENT });
+    expect(await verify(ledger, {}, out)).toBe(EXIT.ok);
+    expect(await replayLedger(ledger, {}, out)).toBe(EXIT.ok);
+  });
+
+  it('of a name that is open already has a ledger of its own', async () => {
+    const other = await openProgram({ manifest: MANIFEST, rules: RULES, home: program.home });
+    expect(other.gate.ledger).toBe(program.gate.ledger.replace('program', 'program.2'));
+    await other.gate.close();
   });
 
   it('takes calls at once: they wait until it is open', async () => {
