@@ -78,9 +78,10 @@ export interface FeedClaims {
   readonly seq: number;
   /** Of the text of the message before it; the session's own of the first one. */
   readonly prev: Digest;
-  /** The sender's clocks, in milliseconds: since 1970, and since some start. */
+  /** The receiver's message that was heard last, 0 where none was: this one was said after that. */
+  readonly ack: number;
+  /** The sender's clock, in milliseconds since 1970. */
   readonly at: number;
-  readonly mono: number;
   readonly ev: FeedEvent;
 }
 
@@ -122,8 +123,8 @@ const CLAIMS: Record<keyof FeedClaims, Refine> = {
   ses: digest,
   seq: positive,
   prev: digest,
+  ack: count,
   at: count,
-  mono: count,
   ev: event,
 };
 

@@ -19,7 +19,7 @@ import type { TokenSigner } from './token.ts';
 
 /** Something is said at least this often. */
 export const BEAT_MS = 1_000;
-/** What was heard last counts for no longer. Measured from when it was said, at the earliest moment at which that can have been. */
+/** What was heard last counts for no longer, from when we said what it answers: it can be no older than that, whatever became of it on the way. */
 export const STALE_AFTER_MS = 5_000;
 /** How far the clocks of two gates may differ. */
 export const CLOCKS_APART_MS_MAX = 10_000;
@@ -91,7 +91,7 @@ export function checkHello(
 export interface FeedTerms {
   /** The texts of both hellos: of whoever dialled, and of whoever was dialled. */
   readonly hellos: readonly [dialling: string, dialled: string];
-  /** When ours was said, on our monotonic clock: whatever answers it was said later. */
+  /** When ours was said, on our monotonic clock. */
   readonly helloAt: number;
   readonly signer: TokenSigner;
   readonly peer: PeerKey;
@@ -102,11 +102,10 @@ export class Feed {
   readonly #session: Digest;
   #said: { seq: number; text: Digest };
   #heard: { seq: number; text: Digest };
-  /** The earliest that the other's monotonic clock can have shown 0, on ours. */
-  #epoch: number | undefined;
-  /** When what was heard last was said, at the earliest. */
+  /** When we said what the other has not answered yet, by number, and when what it answered last. */
+  readonly #saidAt = new Map<number, number>();
+  #answered = 0;
   #freshAt: number;
-  #mono = 0;
   readonly #apart: number[] = [];
   #second = { begun: 0, messages: 0 };
   #over: StaleReason | undefined;
@@ -136,10 +135,11 @@ export class Feed {
       ses: this.#session,
       seq: this.#said.seq + 1,
       prev: this.#said.text,
+      ack: this.#heard.seq,
       at: Math.max(0, Math.floor(now)),
-      mono: Math.max(0, Math.floor(monotonic)),
       ev: event,
     };
+    this.#saidAt.set(claims.seq, monotonic);
     const text = signed(FEED_TYPE, claims as unknown as Json, signer);
     this.#said = { seq: claims.seq, text: digestOf(signer.sha256, text) };
     return text;
@@ -173,6 +173,19 @@ export class Feed {
     this.#over ??= reason;
   }
 
+  /** When we said what this answers; undefined where it answers what we have not said, or less than what came before. */
+  #answers(ack: number): number | undefined {
+    if (ack === this.#answered) return this.#freshAt;
+    const at = this.#saidAt.get(ack);
+    if (at === undefined) return undefined;
+    for (const seq of this.#saidAt.keys()) {
+      if (seq > ack) break;
+      this.#saidAt.delete(seq);
+    }
+    this.#answered = ack;
+    return at;
+  }
+
   #read(text: string, { now, monotonic }: Moment): FeedClaims | StaleReason {
     if (monotonic - this.#second.begun >= 1_000) this.#second = { begun: monotonic, messages: 0 };
     this.#second.messages += 1;
@@ -187,16 +200,12 @@ export class Feed {
     if (claims.seq !== this.#heard.seq + 1) return 'sequence';
     if (claims.prev !== this.#heard.text) return 'chain';
     if ((claims.ev.type === 'snapshot') !== (claims.seq === 1)) return 'event';
-    if (claims.mono < this.#mono) return 'clocks';
-    // It was said after our hello, whose nonce it is bound to. Taking it for as old as it can be, nobody gains by holding messages back.
-    this.#epoch ??= this.#terms.helloAt - claims.mono;
-    // No older than what was heard before it, so it is recent enough if that was.
-    const saidAt = Math.min(monotonic, this.#epoch + claims.mono);
+    const freshAt = this.#answers(claims.ack);
+    if (freshAt === undefined) return 'sequence';
     this.#apart.push(now - claims.at);
     if (this.#apart.length > CLOCK_WINDOW) this.#apart.shift();
     if (Math.abs(this.clocksApart) > CLOCKS_APART_MS_MAX) return 'clocks';
-    this.#mono = claims.mono;
-    this.#freshAt = saidAt;
+    this.#freshAt = freshAt;
     this.#heard = { seq: claims.seq, text: digestOf(signer.sha256, text) };
     return claims;
   }

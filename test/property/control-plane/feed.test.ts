@@ -13,8 +13,8 @@ import { digestOf } from '../../support/permits.ts';
 
 const A = sideOf('urn:portcullis:a');
 const B = sideOf('urn:portcullis:b');
-/** The clocks of the two gates have started at different times. */
-const A_STARTED = 500_000;
+/** The clocks of the two gates have started at different times, and one is faster than the other. */
+const clockOfOne = (now: number) => 500_000 + now * 1.3;
 
 const which = fc.nat({ max: 1_000 });
 const own = fc.oneof(
@@ -44,6 +44,7 @@ class TwoGates {
   readonly ended = new Map<CallId, number>();
   #now = 0;
   #said = 0;
+  #answered = 0;
   #calls = 0;
 
   constructor() {
@@ -56,6 +57,7 @@ class TwoGates {
         state: (_, node) => (this.#other.stale(this.#now) === undefined ? this.#theirs.state(node) : 'stale'),
       },
     });
+    this.#answer({ type: 'snapshot', running: [] });
     this.#say(this.#ours.snapshot([]));
   }
 
@@ -91,6 +93,7 @@ class TwoGates {
         for (let left = event.ms; left > 0; left -= 100) {
           this.#now += Math.min(left, 100);
           if (this.#now - this.#said >= BEAT_MS) this.#say({ type: 'beat' });
+          if (this.#now - this.#answered >= BEAT_MS) this.#answer({ type: 'beat' });
           if (event.kind === 'wait') this.deliver();
         }
         return;
@@ -163,7 +166,14 @@ class TwoGates {
   #say(event: FeedEvent | undefined): void {
     if (event === undefined) return;
     this.#said = this.#now;
-    this.#line.push(this.#one.say(event, { now: NOW + this.#now, monotonic: A_STARTED + this.#now }));
+    this.#line.push(this.#one.say(event, { now: NOW + this.#now, monotonic: clockOfOne(this.#now) }));
+  }
+
+  /** In the other direction the line is good. */
+  #answer(event: FeedEvent): void {
+    this.#answered = this.#now;
+    const said = this.#other.say(event, { now: NOW + this.#now, monotonic: this.#now });
+    this.#one.hear(said, { now: NOW + this.#now, monotonic: clockOfOne(this.#now) });
   }
 }
 

@@ -30,6 +30,10 @@ function altered(text: string, claims: (claims: JsonObject) => Json, by: Side = 
   return `${input}.${Buffer.from(by.signer.sign(Buffer.from(input))).toString('base64url')}`;
 }
 
+/** The same with another signature. */
+const unsigned = (text: string): string =>
+  text.replace(/[^.]*$/, (signature) => `${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`);
+
 describe('a hello is refused', () => {
   const peers = (issuer: string) => (issuer === A.issuer ? A.peer : undefined);
   it.each<[string, string, StaleReason]>([
@@ -72,7 +76,7 @@ describe('a session of the feed ends for good', () => {
     ['by what is no message', 'malformed', ({ other }) => other.hear('{}', at(20))],
     ['by an empty text', 'malformed', ({ other }) => other.hear('', at(20))],
     ['by a message that is too long', 'malformed', ({ other }) => other.hear('x'.repeat(2_000_000), at(20))],
-    ['by a changed signature', 'signature', ({ other, said }) => other.hear(`${said[1].slice(0, -2)}AA`, at(20))],
+    ['by a changed signature', 'signature', ({ other, said }) => other.hear(unsigned(said[1]), at(20))],
     [
       'by what another key signed',
       'signature',
@@ -147,9 +151,13 @@ describe('a session of the feed ends for good', () => {
       'silent',
       ({ one, other, said }) => {
         let answer: FeedEvent | StaleReason = EMPTY;
-        const late = [said[1], said[2], ...Array.from({ length: 20 }, (_, n) => one.say(BEAT, at(1_000 * n + 1_000)))];
-        for (const [n, text] of late.entries()) answer = other.hear(text, at(10 + 1_500 * n));
-        return answer;
+        const late = [said[1], said[2], ...Array.from({ length: 20 }, (_, n) => one.say(BEAT, at(100 * n + 100)))];
+        for (const [n, text] of late.entries()) {
+          other.say(n === 0 ? EMPTY : BEAT, at(10 + 200 * n));
+          answer = other.hear(text, at(10 + 200 * n));
+        }
+        expect(answer).toEqual(BEAT);
+        return other.hear(one.say(BEAT, at(2_100)), at(11 + STALE_AFTER_MS));
       },
     ],
     [
@@ -162,13 +170,27 @@ describe('a session of the feed ends for good', () => {
         ),
     ],
     [
-      "where the other's clock goes back",
-      'clocks',
+      'by an answer to what was not said',
+      'sequence',
       ({ other, said }) =>
         other.hear(
-          altered(said[1], (claims) => ({ ...claims, mono: 1 })),
+          altered(said[1], (claims) => ({ ...claims, ack: 1 })),
           at(20),
         ),
+    ],
+    [
+      'by an answer to less than before',
+      'sequence',
+      ({ one, other, said }) => {
+        one.hear(other.say(EMPTY, at(20)), at(20));
+        other.hear(said[1], at(20));
+        other.hear(said[2], at(20));
+        expect(other.hear(one.say(BEAT, at(30)), at(30))).toEqual(BEAT);
+        return other.hear(
+          altered(one.say(BEAT, at(30)), (claims) => ({ ...claims, ack: 0 })),
+          at(30),
+        );
+      },
     ],
     [
       'by a flood',
@@ -227,18 +249,25 @@ describe('a session that is intact', () => {
       { type: 'stop', node: callId(3) },
       ...Array.from({ length: 20 }, () => BEAT),
     ];
-    const heard = events.map((event, n) => other.hear(one.say(event, at(BEAT_MS * n)), at(BEAT_MS * n + 3)));
+    const heard = events.map((event, n) => {
+      one.hear(other.say(n === 0 ? EMPTY : BEAT, at(BEAT_MS * n)), at(BEAT_MS * n));
+      return other.hear(one.say(event, at(BEAT_MS * n)), at(BEAT_MS * n + 3));
+    });
     expect(heard).toEqual(events);
     expect(other.isMutual).toBe(true);
-    expect(one.isMutual).toBe(false);
     expect(other.clocksApart).toBe(3);
   });
 
-  it('counts what was heard from when it can have been said at the earliest', () => {
+  it('counts what was heard from when we said what it answers', () => {
     const { one, other } = sessionOf(A, B, 1_000);
-    // Said on a clock of its own, heard two seconds after our hello: it may be as old as that.
-    expect(other.hear(one.say(EMPTY, { now: NOW, monotonic: 77_000 }), { now: NOW, monotonic: 3_000 })).toEqual(EMPTY);
-    expect(other.stale(1_000 + STALE_AFTER_MS)).toBeUndefined();
-    expect(other.stale(1_001 + STALE_AFTER_MS)).toBe('silent');
+    // Heard two seconds after our hello, which it answers: it may be as old as that.
+    expect(other.hear(one.say(EMPTY, at(3_000)), at(3_000))).toEqual(EMPTY);
+    expect(other.left(3_000)).toBe(3_000);
+    one.hear(other.say(EMPTY, at(3_500)), at(3_600));
+    const answer = one.say(BEAT, at(3_600));
+    other.say(BEAT, at(3_700));
+    expect(other.hear(answer, at(4_000))).toEqual(BEAT);
+    expect(other.stale(3_500 + STALE_AFTER_MS)).toBeUndefined();
+    expect(other.stale(3_501 + STALE_AFTER_MS)).toBe('silent');
   });
 });
