@@ -27,7 +27,12 @@ export class RecordedAuthority {
     const { type, seq, kind, id } = entry;
     if (type === 'gate.halted') this.#halted = seq;
     else if (type === 'gate.resumed') this.#halted = undefined;
-    else if (type === 'revocation.added' && typeof kind === 'string' && typeof id === 'string') {
+    // What a peer stopped here was revoked there: nothing new is under it.
+    else if (
+      (type === 'revocation.added' || type === 'peer.stopped') &&
+      typeof kind === 'string' &&
+      typeof id === 'string'
+    ) {
       const known = this.#revoked.get(kind);
       if (known === undefined) this.#revoked.set(kind, new Map([[id, seq]]));
       else if (!known.has(id)) known.set(id, seq);

@@ -7,6 +7,7 @@ import type { Entry } from '../../domain/entry.ts';
 import { isJsonObject } from '../../domain/json.ts';
 import { chainLink } from '../../domain/lineage.ts';
 import { RecordedAuthority, type Revocable } from './audit-authority.ts';
+import { EndedCalls } from './ended-calls.ts';
 import { LINEAGE_LIMITS, type LineageLimits } from './limits.ts';
 import {
   type ChainProblem,
@@ -21,19 +22,13 @@ import {
   problemsUnderPeer,
 } from './place-problems.ts';
 import { eventsOf, type RecordedPlace, recordedPlace, unplaced } from './recorded-place.ts';
+import { WaitingRounds } from './waiting-rounds.ts';
 
 export interface ChainFinding {
   readonly rule: ChainRule;
   readonly seq: number;
   readonly call: string;
   readonly detail: string;
-}
-
-/** A call that its client may go on with. */
-interface Waiting {
-  readonly place: RecordedPlace;
-  readonly rounds: readonly string[];
-  readonly until: number;
 }
 
 /** Where an execution was found to belong. */
@@ -44,13 +39,15 @@ interface Belonging {
 }
 
 const FINDINGS_MAX = 1_000;
-/** So many calls that ended at least, so that one that begins or ends again is told from one that was never there. */
-const ENDED_REMEMBERED = 4_096;
-/** Longer than a client has to come back, and than its call then waits for its turn. */
-const WAITS_MS = 60 * 60_000;
-/** More calls that wait at once, and more that are open, than any gate has. */
-const WAITING_MAX = 100_000;
+/** More calls than any gate has open. */
 const KNOWN_MAX = 200_000;
+/** What was denied may have been denied for its shape. */
+const UNLIMITED: LineageLimits = {
+  ...LINEAGE_LIMITS,
+  depthMax: Number.POSITIVE_INFINITY,
+  childrenMax: Number.POSITIVE_INFINITY,
+  visitsMax: Number.POSITIVE_INFINITY,
+};
 
 export class LineageAudit {
   readonly findings: ChainFinding[] = [];
@@ -63,13 +60,10 @@ export class LineageAudit {
   readonly #trees = new Map<string, KnownTree>();
   /** Of parents that run at a peer, the first place that was recorded under each. */
   readonly #remote = new Map<string, RecordedPlace>();
-  readonly #waiting = new Map<string, Waiting>();
-  #ended = new Set<string>();
-  #endedBefore: ReadonlySet<string> = new Set();
+  readonly #waiting = new WaitingRounds();
+  readonly #ended = new EndedCalls();
   #epoch = 0;
   #isRecovering = false;
-  /** Some that waited were not remembered. */
-  #isShortOfRounds = false;
   #isGivenUp = false;
 
   constructor(sha256: Sha256, limits: LineageLimits = LINEAGE_LIMITS) {
@@ -105,7 +99,7 @@ export class LineageAudit {
     if (typeof call !== 'string') return;
     this.calls += 1;
     if (this.#isRecovering) this.#endRecovery(seq);
-    if (this.#known.get(call)?.isOpen === true || this.#hasEnded(call))
+    if (this.#known.get(call)?.isOpen === true || this.#ended.has(call))
       this.#find('once', seq, call, 'it began before');
     const events = eventsOf(entry);
     const read = recordedPlace(entry, events);
@@ -163,10 +157,10 @@ export class LineageAudit {
     // What asks for a task goes on with the call that began it, in its own place.
     const isRound = relation?.kind === 'continues' && !place.method.startsWith('tasks/');
     if (isRound) {
-      const before = this.#takeWaiting(relation.call, entry.ts);
+      const before = this.#waiting.take(relation.call, entry.ts);
       if (before !== undefined) judge(problemsOfRound(place, before.place));
       if (before !== undefined) rounds = [...before.rounds, relation.call];
-      else if (!this.#isShortOfRounds) judge([['round', `${relation.call} waits for nothing, or for too long`]]);
+      else if (!this.#waiting.isShort) judge([['round', `${relation.call} waits for nothing, or for too long`]]);
     } else if (parent === undefined && root !== place.call)
       judge([['place', `it has no parent and another root, ${root}`]]);
     if (parent === undefined) {
@@ -207,21 +201,14 @@ export class LineageAudit {
     return place;
   }
 
-  /** Each is gone on with once. */
-  #takeWaiting(call: string, ts: string): Waiting | undefined {
-    this.#forgetLate(Date.parse(ts));
-    const waiting = this.#waiting.get(call);
-    this.#waiting.delete(call);
-    return waiting;
-  }
-
   #ends(entry: Entry): void {
     const { call, seq, type } = entry;
     if (typeof call !== 'string') return;
     const known = this.#known.get(call);
     if (known === undefined || !known.isOpen) {
-      if (type === 'call.ending' || known !== undefined || this.#hasEnded(call))
-        this.#find('ending', seq, call, 'it is not open');
+      const isLate = type === 'call.ending' || known !== undefined || this.#ended.has(call);
+      if (isLate) this.#find('ending', seq, call, 'it is not open');
+      else this.#denied(entry, call);
       return;
     }
     if (type === 'call.denial') this.#find('ending', seq, call, 'what was begun cannot be denied any more');
@@ -242,36 +229,35 @@ export class LineageAudit {
         this.#find('revoked', known.seq, call, known.against);
     }
     this.#close(known);
-    if (outcome.status === 'incomplete' && events.at(-1)?.incomplete === 'input_required') {
-      const now = Date.parse(entry.ts);
-      this.#forgetLate(now);
-      this.#isShortOfRounds ||= this.#waiting.size >= WAITING_MAX;
-      if (this.#waiting.size < WAITING_MAX)
-        this.#waiting.set(call, { place: known.place, rounds: known.rounds, until: now + WAITS_MS });
-    }
+    if (outcome.status === 'incomplete' && events.at(-1)?.incomplete === 'input_required')
+      this.#waiting.add(known, entry.ts);
+  }
+
+  /** What was denied did nothing. Where it says that it stood must be true all the same, as far as what it belonged to is known still. */
+  #denied(entry: Entry, call: string): void {
+    const place = recordedPlace(entry, eventsOf(entry));
+    if (typeof place === 'string') return this.#find('place', entry.seq, call, place);
+    if (place === undefined || place.issuer !== undefined) return;
+    const { parent, joined, relation } = place;
+    const [first, ...others] = [relation?.call ?? parent ?? '', ...joined].map((name) => this.#known.get(name));
+    if (first === undefined) return;
+    const parents = [first, ...others.filter((one) => one !== undefined)] as const;
+    const problems =
+      relation === undefined
+        ? problemsUnder(place, parents, this.#linkOf(first), UNLIMITED)
+        : problemsOfQuestion(place, first.place);
+    for (const [rule, detail] of problems) this.#find(rule, entry.seq, call, detail);
   }
 
   #close(known: Known): void {
     known.isOpen = false;
     for (const parent of known.parents) parent.openBelow?.delete(known);
-    this.#remember(known.place.call);
+    this.#ended.add(known.place.call);
     const { tree } = known;
     tree.open -= 1;
     if (tree.open > 0) return;
     this.#trees.delete(tree.key);
     for (const name of tree.names) if (!this.#known.delete(name)) this.#remote.delete(name);
-  }
-
-  #remember(ended: string): void {
-    if (this.#ended.size >= ENDED_REMEMBERED) {
-      this.#endedBefore = this.#ended;
-      this.#ended = new Set();
-    }
-    this.#ended.add(ended);
-  }
-
-  #hasEnded(call: string): boolean {
-    return this.#ended.has(call) || this.#endedBefore.has(call);
   }
 
   /** The first call of a start: by now everything that was open before has been ended. */
@@ -281,13 +267,6 @@ export class LineageAudit {
       if (!known.isOpen || known.epoch === this.#epoch) continue;
       this.#find('recovery', seq, known.place.call, `it was open since entry ${known.seq} and was not ended`);
       this.#close(known);
-    }
-  }
-
-  #forgetLate(now: number): void {
-    for (const [call, { until }] of this.#waiting) {
-      if (until > now) return;
-      this.#waiting.delete(call);
     }
   }
 

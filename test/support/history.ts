@@ -95,8 +95,12 @@ export class History {
     });
   }
 
-  denial(call: string): this {
-    return this.entry('call.denial', { call, code: 'POLICY_NO_PERMIT', events: [] });
+  /** Denied before it began; with what is told of it, where it stood. */
+  denial(call: string, told?: Told): this {
+    if (told === undefined) return this.entry('call.denial', { call, code: 'POLICY_NO_PERMIT', events: [] });
+    this.intent(call, told);
+    const { events } = this.entries.pop() as Entry;
+    return this.entry('call.denial', { call, code: 'POLICY_NO_PERMIT', events: (events as JsonObject[]).slice(0, 1) });
   }
 
   /** A crash, and what the next start makes of what was open. */

@@ -233,6 +233,36 @@ const FORGED: readonly (readonly [string, () => History, readonly (readonly [Cha
     [['continuity', 1, 'q']],
   ],
   [
+    'is denied in a place that cannot be read',
+    () => new History().denial('c', { lies: { root: 7 } }),
+    [['place', 0, 'c']],
+  ],
+  [
+    'is denied as under another root',
+    () => root().denial('c', { parent: 'root', lies: { root: 'other' } }),
+    [['continuity', 1, 'c']],
+  ],
+  [
+    'is denied free of a scope',
+    () => new History().intent('root', { scopes: [READ] }).denial('c', { parent: 'root' }),
+    [['scopes', 1, 'c']],
+  ],
+  [
+    'is denied as a question from elsewhere',
+    () => root().denial('q', { relation: { kind: 'within', call: 'root' }, lies: { root: 'other' } }),
+    [['continuity', 1, 'q']],
+  ],
+  [
+    'runs after a peer stopped its chain',
+    () =>
+      root()
+        .entry('peer.stopped', { peer: 'p', issuer: 'urn:p', kind: 'root', id: 'root' })
+        .intent('c', { parent: 'root' })
+        .ending('c')
+        .ending('root'),
+    [['revoked', 2, 'c']],
+  ],
+  [
     'ends before what is under it',
     () => root().intent('c', { parent: 'root' }).ending('root'),
     [['open_below', 2, 'root']],
@@ -316,6 +346,16 @@ const TRUE: readonly (readonly [string, () => History])[] = [
   ],
   ['as many under one as may be', () => fan(64)],
   ['what was denied before it began', () => new History().denial('x').denial('x')],
+  ['what was denied because it was too deep', () => chain(8).denial('at-9', { parent: 'at-8' })],
+  ['what was denied when its parent was over', () => root().ending('root').denial('c', { parent: 'root' })],
+  [
+    'what was denied in a joined place',
+    () =>
+      root()
+        .intent('b', { parent: 'root' })
+        .denial('c', { parent: 'root', joined: ['b'] }),
+  ],
+  ['a question that was denied', () => chain(1).denial('q', { relation: { kind: 'within', call: 'at-1' } })],
   [
     'scopes that only grow',
     () =>
