@@ -9,8 +9,7 @@ import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
-import { LineageRegistry } from '../control-plane/lineage/registry.ts';
-import { type RevocationKind, Revocations } from '../control-plane/permits/revocations.ts';
+import { Revocations } from '../control-plane/permits/revocations.ts';
 import { deny } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import { ulid } from '../domain/ids.ts';
@@ -20,7 +19,6 @@ import type { Principal } from '../domain/principal.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { LedgerRefused } from '../ledger/open.ts';
 import { inPlace, type LimitsOf, serverOf } from '../proxy/admission.ts';
-import { CallTree } from '../proxy/call-tree.ts';
 import { Catalogue } from '../proxy/catalogue.ts';
 import { Channels } from '../proxy/channels.ts';
 import type { ClientSessions } from '../proxy/client-port.ts';
@@ -36,21 +34,19 @@ import type { Authority, GateCrypto } from '../proxy/ports.ts';
 import { ServerPool } from '../proxy/server-pool.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { Notice, OfferKind } from '../proxy/tool-server.ts';
-import { calleeOf, termsOf } from './chains.ts';
+import { openChains } from './call-tree.ts';
 import type { Configuration } from './configuration.ts';
 import { GateFacts } from './gate-facts.ts';
-import { openHalt } from './halt.ts';
 import { credentialsFile, type GateFolder } from './home.ts';
-import { type GateKeys, openGeneration, originOf } from './ledger.ts';
+import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
-import { openPeers } from './peers.ts';
 import { openPins } from './pins.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { ProcessAgents } from './process-agents.ts';
-import { openRevocations } from './revocations.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
 import { systemClock } from './system-clock.ts';
+import { openWithdrawals, type Withdrawals } from './withdrawals.ts';
 
 export interface GateOptions {
   readonly folder: GateFolder;
@@ -74,19 +70,13 @@ export interface GateOptions {
   readonly interpose?: (authority: Authority) => Authority;
 }
 
-export interface RunningGate {
+export interface RunningGate extends Withdrawals {
   readonly enforcement: Enforcement;
   readonly governance: Governance;
   readonly sessions: ClientSessions;
   /** Takes in the gates that dial this one; undefined where none may. */
   readonly peers: PeerFront | undefined;
   readonly authority: WorkerAuthority;
-  /** Resolves once the revocation outlives the gate and everything that it means has stopped. Rejects when that is not known. */
-  revoke(kind: RevocationKind, id: string, by?: string): Promise<{ readonly number: number; readonly stopped: number }>;
-  /** Lets nothing pass until `resume`, in later runs too, and stops what runs. Resolves with how much that was. */
-  haltFor(reason: string, by?: string): Promise<number>;
-  /** Lifts that. Rejects, and lifts nothing, when it cannot be recorded. */
-  resume(by?: string): Promise<void>;
   /** Settles when the gate is open, or cannot open by itself. */
   readonly ready: Promise<void>;
   /** The servers whose calls can be decided now. */
@@ -204,45 +194,17 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const revocations = new Revocations();
   const issuer = permitIssuer(keys.instance);
   const audience = permitAudience(keys.instance, boot);
-  const gateKey = new Verifier();
-  gateKey.register(keys.gate.publicKey);
-  const signer = { kid: keys.gate.kid, sign: keys.gate.sign, sha256 };
-  const peers = await openPeers(options.configuration?.manifest, {
-    clock,
-    crypto,
-    signer,
-    issuer,
+  const { tree, peers } = await openChains({
+    folder,
+    keys,
     boot,
-    log: originOf(keys, folder.name),
-    stopUnder: (...meant) => tree.stopUnder(...meant),
-    stopChain: (kind, id) => void tree.revoke(kind, id),
-    record: (entry) =>
-      void keeper
-        .append(entry, [])
-        .catch((error: unknown) => note(`${entry.type} could not be recorded: ${reasonOf(error)}`)),
-    note,
-  });
-  const tree: CallTree = new CallTree({
-    registry: new LineageRegistry({ revocations, peers: peers.liveness }),
+    manifest: options.configuration?.manifest,
+    launches,
+    revocations,
+    recorder: keeper,
     clock,
     crypto,
-    signer,
-    reader: {
-      // Only a token of ours is for this very start.
-      audience: (by) => (by === issuer ? audience : issuer),
-      verify: (by, ...signed) => (by === issuer ? gateKey.verify(...signed) : peers.verify(by, ...signed)),
-      sha256,
-      clockDriftMs: peers.clockDriftMs,
-    },
-    issuer,
-    audiences: [audience],
-    ...(peers.elsewhere === undefined ? {} : { peers: peers.elsewhere }),
-    terms: (principal) => termsOf(options.configuration?.manifest, principal),
-    callee: (server, process) => {
-      const launch = launches.find(({ name }) => name === server);
-      const own = launch?.callee;
-      return own === undefined ? calleeOf(options.configuration?.manifest, server, process) : own();
-    },
+    note,
   });
   const gate = new Gate({
     issuer,
@@ -328,54 +290,28 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
   const facts = new GateFacts(keeper, await openPins(folder.folder, keys.vault), note);
   await keeper.start((fault) => fault instanceof LedgerRefused || fault instanceof StateDocumentRefused);
-  const closed = async (refused: unknown): Promise<never> => {
-    await keeper.close();
-    throw refused;
-  };
-  const durable = await openRevocations({
+  const withdrawals = await openWithdrawals({
     folder,
     secret: keys.vault,
-    revocations,
+    enforcement,
     governance,
+    revocations,
     recorder: keeper,
     clock,
     note,
-  }).catch(closed);
-  const operated = await openHalt({ folder, secret: keys.vault, governance, recorder: keeper, clock, note }).catch(
-    closed,
-  );
+  }).catch(async (refused: unknown) => {
+    await keeper.close();
+    throw refused;
+  });
   servers.start();
   peers.start();
 
   return {
+    ...withdrawals,
     peers: peers.front,
     enforcement,
     governance,
     authority,
-    haltFor: async (reason, by) => {
-      const halted = operated.halt(reason, by);
-      const stopping = enforcement.stopAll({ type: 'authority.withdrawn', code: 'GOV_HALTED' });
-      const [stopped] = await Promise.all([stopping, halted]);
-      return stopped;
-    },
-    resume: (by) => operated.resume(by),
-    revoke: async (kind, id, by) => {
-      let stopping: Promise<number> = Promise.resolve(0);
-      try {
-        const { number } = await durable.add(kind, id, {
-          by,
-          inForce: () => {
-            stopping = enforcement.revoke(kind, id);
-          },
-        });
-        return { number, stopped: await stopping };
-      } catch (fault) {
-        // Nobody knows then what is revoked: the gate is shut, and nothing goes on either.
-        if (governance.isShutBy('revocations'))
-          await enforcement.stopAll({ type: 'authority.withdrawn', code: 'GOV_REVOCATION_STALE' });
-        throw fault;
-      }
-    },
     ready: policy.settled,
     served: () => policy.served,
     halt,
