@@ -554,6 +554,40 @@ describe('a gate', () => {
     expect(await replayLedger(ledger, {}, out)).toBe(EXIT.ok);
   });
 
+  it('gives turns to functions too: none is begun while another has the only one, not even by that one', async () => {
+    const limits = { timeoutMs: 900, concurrency: 1 };
+    const other = await openProgram({
+      manifest: {
+        ...MANIFEST,
+        servers: { notes: { inProcess: {}, limits } },
+        groups: { open: ['notes/give', 'notes/nothing'] },
+      },
+      rules: RULES,
+      name: 'turns',
+    });
+    const { give, nothing } = functions;
+    const { tools } = govern({ give, nothing }, other.gate, { agent: 'planner', server: 'notes' });
+    await other.gate.ready();
+    let running = 0;
+    let most = 0;
+    gives = async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      running -= 1;
+    };
+    await Promise.all(Array.from({ length: 5 }, () => tools.give({})));
+    expect(most).toBe(1);
+    let inner = '';
+    gives = async (context) => {
+      inner = (await refused(context.agent.call('notes__nothing', {}))).code;
+    };
+    await refused(tools.give({})).catch(() => undefined);
+    await expect.poll(() => inner).toMatch(/DEADLINE_EXCEEDED|LINEAGE_PARENT_ENDED/);
+    gives = () => 'free again';
+    await expect(tools.give({})).resolves.toBe('free again');
+  });
+
   it('of a name that is open already has a ledger of its own', async () => {
     const other = await openProgram({ manifest: MANIFEST, rules: RULES, home: program.home });
     expect(other.gate.ledger).toBe(program.gate.ledger.replace('program', 'program.2'));
