@@ -6,10 +6,14 @@ import { processPrincipal } from '../adapters/identity/process.ts';
 import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
 import type { Manifest } from '../control-plane/policy/manifest.ts';
 import type { ClientSessions } from '../proxy/client-port.ts';
+import { HTTP_STREAM_BUFFER_BYTES_MAX } from '../proxy/limits.ts';
 import type { OwnProcess } from '../proxy/tool-server.ts';
 
 /** What a process that ended still runs is stopped, not waited for: nobody is left to hear of it. */
 const DRAIN_MS = 0;
+
+/** As for an event stream: what is said unasked must not fill the memory. */
+const OUTPUT_BYTES_MAX = HTTP_STREAM_BUFFER_BYTES_MAX;
 
 export class ProcessAgents {
   readonly #manifest: Manifest | undefined;
@@ -45,7 +49,13 @@ export class ProcessAgents {
       connection.destroy();
       return own;
     }
-    const front = serveStdio({ session, input: connection, output: connection, drainMs: DRAIN_MS });
+    const front = serveStdio({
+      session,
+      input: connection,
+      output: connection,
+      drainMs: DRAIN_MS,
+      outputBytesMax: OUTPUT_BYTES_MAX,
+    });
     this.#fronts.add(front);
     void front.ended.then(() => {
       this.#fronts.delete(front);

@@ -10,7 +10,8 @@ import { traceContext } from '../../proxy/trace-context.ts';
 /** The message with what its headers say, the very same where they say nothing; or the request that names another call itself. */
 export type Carried = { readonly message: Json } | { readonly mismatched: JsonObject };
 
-export function withCarried(message: Json, headers: ProtocolHeaders = {}): Carried {
+export function withCarried(message: Json, headers: ProtocolHeaders | undefined): Carried {
+  if (headers === undefined) return { message };
   const { [LINEAGE_HEADER]: token } = headers;
   const said = { ...traceContext(headers), ...(token === undefined ? {} : { [LINEAGE_KEY]: token }) };
   if (Object.keys(said).length === 0) return { message };

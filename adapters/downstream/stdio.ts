@@ -17,6 +17,8 @@ export interface StdioOptions {
   readonly messageBytesMax?: number;
   /** How long calls in progress may go on after the client has closed its side. */
   readonly drainMs?: number;
+  /** What may wait for a client that does not read; it is cut off then. Unbounded where whoever started us is the client. */
+  readonly outputBytesMax?: number;
 }
 
 export interface StdioFront {
@@ -29,6 +31,7 @@ export interface StdioFront {
 /** Serves one client until it closes its side, its reading end breaks, or `close` is called. */
 export function serveStdio(options: StdioOptions): StdioFront {
   const { session, input, output, messageBytesMax = MESSAGE_BYTES_MAX, drainMs = DRAIN_MS } = options;
+  const { outputBytesMax = Number.POSITIVE_INFINITY } = options;
   const inProgress = new Set<Promise<void>>();
   let open = true;
   let outputBroken = false;
@@ -58,6 +61,7 @@ export function serveStdio(options: StdioOptions): StdioFront {
     if (output.write(`${json}\n`)) return;
     outputFull = true;
     listen();
+    if (output.writableLength > outputBytesMax) output.destroy();
   };
 
   const track = (work: Promise<void>): void => {

@@ -14,6 +14,7 @@ import { exchange } from '../support/raw-exchange.ts';
 import { denialOf, INITIALIZE, RawHttp, textOf } from '../support/raw-mcp.ts';
 import { RawModern } from '../support/raw-modern.ts';
 import { ScriptedAgent } from '../support/scripted-agent.ts';
+import { serversThere } from '../support/servers-there.ts';
 
 const KEY = 'dev.portcullis/lineage';
 const HEADER = 'portcullis-lineage';
@@ -58,8 +59,8 @@ beforeAll(async () => {
     RULES,
   );
   gate = at.start(['serve', '--name', 'header', '--http', '127.0.0.1:0']);
-  await gate.says('open: 5 server(s)');
   url = await urlOf(gate);
+  await serversThere(url, Object.keys(agents), { authorization: `Bearer ${planner.key}` });
   asPlanner = new RawHttp(url, { authorization: `Bearer ${planner.key}` });
   await asPlanner.initialize();
 }, 60_000);

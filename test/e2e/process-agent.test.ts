@@ -17,15 +17,16 @@ permit (principal, action, resource);
 interface Terms {
   readonly withoutToken?: 'infer';
   readonly isolation?: 'per-session' | 'per-chain';
+  readonly fixture?: string;
 }
 
 class House {
   readonly at: Installation;
   readonly planner: RawStdio;
 
-  constructor(era: string, { withoutToken, isolation }: Terms = {}) {
+  constructor(era: string, { withoutToken, isolation, fixture = 'calling-agent.mjs' }: Terms = {}) {
     this.at = installation();
-    const args = [fixtureServer('calling-agent.mjs'), `--era=${era}`, this.at.path('agent')];
+    const args = [fixtureServer(fixture), `--era=${era}`, this.at.path('agent')];
     this.at.configure(
       {
         agents: {
@@ -50,7 +51,12 @@ class House {
 
   async open(): Promise<this> {
     await this.planner.initialize();
-    await this.planner.running.says('open: 2 server(s)');
+    // A busy machine starts one long after the other.
+    await until(async () => {
+      const { result } = (await this.planner.ask('tools/list')) ?? {};
+      const listed = JSON.stringify(result);
+      return listed.includes('worker__') && listed.includes('counter__');
+    });
     return this;
   }
 
@@ -200,13 +206,18 @@ describe.each(['legacy', 'modern'])('an agent that the gate started, in the %s e
     'is ended, and everything that it called with it',
     async () => {
       const house = await new House(era).open();
-      const working = house.planner.call('worker__work', { steps: [{ leave: true }, sleep(30_000)] });
+      // Somebody else holds its connection, and lives on.
+      const left = house.at.path('left');
+      const working = house.planner.call('worker__work', { steps: [{ leave: left }, sleep(30_000)] });
       await until(async () => (await callsOf(house.at, 'house')).some(({ tool }) => tool === 'sleep'));
       const [process] = processesNaming(house.at.path('agent'));
       kill(process?.pid);
+      const others = processesNaming(left);
+      expect(others.length).toBe(1);
       expect(denialOf(await working)).toBe('TOOL_LOST');
       const slept = (await callsOf(house.at, 'house')).find(({ tool }) => tool === 'sleep');
       expect(['LINEAGE_PARENT_ENDED', 'CANCELLED']).toContain(slept?.code);
+      for (const { pid } of others) kill(pid);
       // The next one is another process with a conversation of its own.
       await until(async () => denialOf(await house.planner.call('worker__token', {})) === undefined);
       expect(await house.work(count())).toEqual(['1']);
@@ -215,6 +226,13 @@ describe.each(['legacy', 'modern'])('an agent that the gate started, in the %s e
     60_000,
   );
 });
+
+it('an agent of the SDK is a server on its pipes and a client on its connection', async () => {
+  const house = await new House('legacy', { fixture: 'sdk-agent.mjs' }).open();
+  expect(textOf(await house.planner.call('worker__count', { by: 3 }))).toBe('1');
+  expect(house.heard).toBe('{"by":3}\n');
+  await house.holds();
+}, 60_000);
 
 describe('the connection of an agent that the gate started', () => {
   it('is open in that process alone, and named in its environment alone', async () => {

@@ -12,7 +12,9 @@ function call(id: number, name: string, args: unknown = {}): string {
   return JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: args } });
 }
 
-function start(options: { messageBytesMax?: number; drainMs?: number; output?: Writable } = {}) {
+function start(
+  options: { messageBytesMax?: number; drainMs?: number; outputBytesMax?: number; output?: Writable } = {},
+) {
   const session = new EchoSession({ principal: PRINCIPAL }, { kind: 'all' });
   const input = new PassThrough();
   const output = options.output ?? new PassThrough();
@@ -118,6 +120,15 @@ describe('a client on standard input and output', () => {
     input.write(`${call(1, 'echo')}\n`);
     await new Promise((resolve) => setTimeout(resolve, 10));
     expect(session.received).toEqual([INITIALIZE]);
+  });
+
+  it('cuts off a client that does not read what it is told unasked', async () => {
+    const output = new Writable({ highWaterMark: 100, write: () => undefined });
+    const { session, front } = start({ output, outputBytesMax: 10_000 });
+    for (let said = 0; said < 20; said++) session.notify(JSON.stringify({ text: 'x'.repeat(1_000) }));
+    await front.ended;
+    expect(output.destroyed).toBe(true);
+    expect(session.closedBy).toBe('disconnect');
   });
 
   it('stops listening while the client does not read, and loses nothing', async () => {
