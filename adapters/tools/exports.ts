@@ -3,7 +3,7 @@
 export { type AiSdkTools, aiSdkTools, fromAiSdk } from './ai-sdk.ts';
 export { type AnthropicTools, anthropicTools, fromAnthropic } from './anthropic.ts';
 export { Denied } from './denied.ts';
-export { type Governed, type GovernedTools, type GovernOptions, govern } from './govern.ts';
+export { agentOf, type Governed, type GovernedTools, type GovernOptions, govern } from './govern.ts';
 export type { Answer, CallOptions, GovernedAgent, OfferedTool } from './governed-agent.ts';
 export {
   fromOpenAi,

@@ -57,3 +57,8 @@ export function govern<const Functions extends ToolFunctions>(
   // One wrapper for each function, under its name: what they take and yield is what the functions do, as data.
   return Object.freeze({ tools: Object.freeze(Object.fromEntries(wrapped)) as GovernedTools<Functions>, agent });
 }
+
+/** An agent of the manifest that has no functions of its own here: it calls what rules let it call. Throws where the manifest has none of that name. */
+export function agentOf({ inProcess: gate }: { readonly inProcess: ToolGate }, agent: string): GovernedAgent {
+  return new GovernedAgent(gate, agent);
+}

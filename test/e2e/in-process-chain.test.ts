@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Denied } from '../../adapters/tools/denied.ts';
-import { type Governed, govern } from '../../adapters/tools/govern.ts';
+import { agentOf, type Governed, govern } from '../../adapters/tools/govern.ts';
 import type { GovernedAgent } from '../../adapters/tools/governed-agent.ts';
 import { openAiTools } from '../../adapters/tools/openai.ts';
 import { type CallContext, tool } from '../../adapters/tools/tool-function.ts';
@@ -363,6 +363,19 @@ describe('servers elsewhere', () => {
     const { claims } = readLineageToken(String(shown)).payload();
     expect(claims).toMatchObject({ sub: 'faraway', lin: { root: call, node: said.call, depth: 1 } });
     expect(shown).not.toBe(own);
+  });
+
+  it('are there for an agent that has no functions of its own, as far as the rules go', async () => {
+    const alone = agentOf(program.gate, 'planner');
+    await expect(alone.call('counter__echo', { text: 'hi' })).resolves.toMatchObject({ value: 'hi' });
+    expect((await agentOf(program.gate, 'reviewer').definitions()).map(({ name }) => name)).toEqual([
+      'notes__look',
+      'counter__count',
+      'counter__sleep',
+    ]);
+    expect(await codeOf(agentOf(program.gate, 'reviewer').call('counter__count', {}))).toBe('LINEAGE_MISSING');
+    expect(() => agentOf(program.gate, 'nobody')).toThrow('no agent "nobody"');
+    expect(() => agentOf(program.gate, 'faraway')).toThrow('no agent "faraway"');
   });
 
   it('give their text and their structure, and say what failed', async () => {

@@ -178,6 +178,10 @@ describe('the page about in-process tools', () => {
     expect(await run('ai-sdk.js')).toContain('"value":{"words":2}');
   });
 
+  it('shows a function that is an agent', async () => {
+    expect(await run('agents.js')).toBe('friendly\n');
+  });
+
   it('shows functions that were described already', async () => {
     expect(await run('described.js')).toBe('42\n');
   });
