@@ -7,9 +7,10 @@ import type { Principal } from '../../../domain/principal.ts';
 import type { Scope } from '../../../domain/scope.ts';
 import type { Callee } from '../../../proxy/call-tree.ts';
 import { captureCall } from '../../../proxy/captured-call.ts';
+import { Conversation } from '../../../proxy/conversation.ts';
 import { LINEAGE_KEY } from '../../../proxy/own-name.ts';
 import type { RunningCall } from '../../../proxy/runner.ts';
-import { PLAIN_MANNER } from '../../../proxy/tool-server.ts';
+import { type Peer, PLAIN_MANNER } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
 import { chainFindings } from '../../support/audited.ts';
 import { commitmentOf } from '../../support/commitments.ts';
@@ -101,6 +102,54 @@ it('a call that hands on more than an entry holds is denied, and the gate stays 
     recorded: true,
   });
   expect(chain.world.governance.reason).toBeUndefined();
+});
+
+proves('G11', 'who is called below a root is asked where its call stands, and only within it', async () => {
+  const chain = await Chain.open();
+  const { world } = chain;
+  const root = await chain.running();
+  const conversation = new Conversation(world.enforcement, {
+    principal: REVIEWER,
+    view: { kind: 'server', server: 'fs' },
+    onNotice: () => {},
+  });
+  const client: Peer = {
+    dispatch: () => ({
+      answer: Promise.resolve({ kind: 'result', result: { roots: [] }, bytes: 1 }),
+      cancel: () => {},
+    }),
+  };
+  const running = conversation.begin(
+    {
+      method: 'tools/call',
+      server: 'fs',
+      tool: 'write_file',
+      arguments: { path: '/w/b' },
+      rest: {},
+      meta: {},
+      manner: { ...PLAIN_MANNER, capabilities: { roots: {} } },
+      token: root.token,
+    },
+    { onProgress: () => {}, onLog: () => {}, client },
+  );
+  await until(() => world.server.heard.length === 2);
+  const child = world.server.heard[1];
+  const { answer } = child?.hooks.ask({ method: 'roots/list', params: {} }) ?? {};
+  expect(await answer).toMatchObject({ kind: 'result' });
+  child?.answer(resultOf('done'));
+  await running.end;
+  const lineages = world.entries().flatMap(({ type, events }) => {
+    const [requested] = (events ?? []) as unknown as { method: string; lineage: object }[];
+    return type === 'call.intent' && requested !== undefined ? [requested.lineage] : [];
+  });
+  expect(lineages).toHaveLength(3);
+  expect(lineages[2]).toEqual({ ...lineages[1], node: expect.any(String) });
+  expect(lineages[2]).toMatchObject({
+    root: root.call.call,
+    parent: root.call.call,
+    depth: 1,
+    agents: [PRINCIPAL.agent],
+  });
 });
 
 describe('a call with a token', () => {
