@@ -140,21 +140,23 @@ function grownOf(gate: string, log: string, entry: Entry, requested: JsonObject,
   const lineage = isJsonObject(requested.lineage) ? requested.lineage : {};
   const relation = isJsonObject(requested.relation) ? requested.relation : {};
   const principal = isJsonObject(requested.principal) ? requested.principal : {};
-  const parent = text(lineage.parent);
+  // One that was refused stands where its token said.
+  const shown = isJsonObject(lineage.shown) ? lineage.shown : {};
+  const parent = text(lineage.parent) ?? text(shown.node);
   const related = text(relation.call);
   const server = text(requested.server) ?? '';
   const tool = text(requested.tool);
   const node: CallNode = {
     gate,
     call: String(entry.call),
-    root: text(lineage.root) ?? String(entry.call),
+    root: text(shown.root) ?? text(lineage.root) ?? String(entry.call),
     link: related === undefined ? (parent === undefined ? 'root' : 'calls') : linkOf(relation.kind),
     agent: text(principal.agent) ?? '?',
     method: text(requested.method) ?? '?',
     target: tool === undefined ? (text(requested.method) ?? '?') : `${server}/${tool}`,
     at: entry.ts,
     origin: text(lineage.origin),
-    issuer: text(lineage.issuer),
+    issuer: text(lineage.issuer) ?? text(shown.issuer),
     across: undefined,
     scopes: Array.isArray(lineage.scopes) ? (lineage.scopes as readonly Json[]) : [],
     narrowed: lineage.narrowed,
@@ -163,7 +165,15 @@ function grownOf(gate: string, log: string, entry: Entry, requested: JsonObject,
     children: [],
   };
   const isAcross = related === undefined && node.issuer !== undefined;
-  return { node, log, seq: entry.seq, leaf, above: related ?? parent, isAcross, at: positionOf(lineage.entry) };
+  return {
+    node,
+    log,
+    seq: entry.seq,
+    leaf,
+    above: related ?? parent,
+    isAcross,
+    at: positionOf(lineage.entry ?? shown.entry),
+  };
 }
 
 function linkOf(kind: Json | undefined): 'asks' | 'continues' {

@@ -28,6 +28,16 @@ export interface Lineage {
   readonly scopes?: readonly Scope[];
   /** What it hands on at most, besides, where its caller narrows that. */
   readonly narrowed?: Scope;
+  /** The call whose token was shown, and was good, by one that was then let in nowhere. */
+  readonly shown?: ShownCall;
+}
+
+export interface ShownCall {
+  readonly root: CallId;
+  readonly node: CallId;
+  /** Where it runs at another gate: which, and its intent there, as far as that gate told it. */
+  readonly issuer?: string;
+  readonly entry?: LedgerPosition;
 }
 
 export function rootLineage(call: CallId): Lineage {

@@ -17,7 +17,7 @@ import { canonicalJson } from '../domain/canonical-json.ts';
 import { type Denial, type DenialCode, deny } from '../domain/denial.ts';
 import { type CallId, ulid } from '../domain/ids.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
-import { chainLink, type Lineage, rootLineage } from '../domain/lineage.ts';
+import { chainLink, type Lineage, rootLineage, type ShownCall } from '../domain/lineage.ts';
 import { type LineageTokenClaims, readLineageToken } from '../domain/lineage-token.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Scope } from '../domain/scope.ts';
@@ -96,8 +96,8 @@ export class CallTree {
   /** Finds the place of a call. Once placed it must be ended, whatever becomes of it. */
   place(arriving: Arriving): Placed {
     const { call, principal, timeoutMs, atMonotonic: now, continues } = arriving;
-    const refuse = (refused: Denial): Placed => ({
-      lineage: rootLineage(call),
+    const refuse = (refused: Denial, shown?: ShownCall): Placed => ({
+      lineage: { ...rootLineage(call), ...(shown === undefined ? {} : { shown }) },
       refused,
       timeoutMs: Number.POSITIVE_INFINITY,
       narrowing: undefined,
@@ -132,7 +132,7 @@ export class CallTree {
       now,
       timeoutMs,
     });
-    if ('code' in place) return refuse(place);
+    if ('code' in place) return refuse(place, presented === undefined ? undefined : this.#shown(presented));
     const { issuer, parent: node } = place;
     const isRemote = issuer !== undefined && node !== null;
     if (isRemote) this.#remote.set(call, { issuer, node });
@@ -143,6 +143,13 @@ export class CallTree {
       ...(narrowing === undefined ? {} : { narrowed: narrowing }),
     };
     return { lineage, refused: undefined, timeoutMs: Math.floor(place.deadline - now), narrowing };
+  }
+
+  #shown(presented: Presented): ShownCall {
+    const { root, node } = presented;
+    if (presented.from === 'self') return { root, node };
+    const entry = this.#ports.peers?.find(presented.issuer, node)?.entry;
+    return { root, node, issuer: presented.issuer, ...(entry === undefined ? {} : { entry }) };
   }
 
   /**

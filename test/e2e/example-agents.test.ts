@@ -175,6 +175,7 @@ describe('when all of it is gone', () => {
           '  reviewer fs/read_text_file completed, 1 scopes',
           '  reviewer work/look_into completed, 1 scopes',
           '    worker db/count_rows completed, 1 scopes',
+          '    worker fs/read_text_file denied LINEAGE_SCOPE, 0 scopes',
         ]);
         expect(linesOf(await treeOf(whole))).toEqual([
           'planner review/check completed, 0 scopes',
@@ -191,6 +192,8 @@ describe('when all of it is gone', () => {
           '  reviewer fs/read_text_file completed, 1 scopes',
           '  reviewer work/look_into aborted LINEAGE_REVOKED, 1 scopes',
           '    worker db/wait_for_rows aborted LINEAGE_REVOKED, 1 scopes',
+          '    worker db/count_rows denied LINEAGE_PARENT_NOT_EXECUTING, 0 scopes',
+          '  reviewer fs/read_text_file denied LINEAGE_REVOKED, 0 scopes',
         ]);
       } finally {
         rmSync(elsewhere, { recursive: true, force: true });

@@ -195,6 +195,9 @@ describe('a call with a token', () => {
     expect(await chain.start({ by: REVIEWER, path: '/x', token: root.token }).end).toMatchObject({
       code: 'LINEAGE_SCOPE',
     });
+    // It stands nowhere, and what it was refused under is recorded.
+    const { call } = root.call;
+    expect(JSON.stringify(chain.world.entries(true).at(-1))).toContain(`"shown":{"node":"${call}","root":"${call}"}`);
     const child = await chain.running({ by: REVIEWER, path: '/w/b', token: root.token });
     const wider: Scope = [{ server: 'fs', actions: ['*'] }];
     const widening = chain.start({ by: REVIEWER, path: '/w/c', token: child.token, narrowing: wider });
