@@ -1,199 +1,27 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { generateSigningKey, randomBytes, type SigningKey, Verifier } from '../../../adapters/crypto/node-crypto.ts';
 import { CLOCKS_APART_MS_MAX, STALE_AFTER_MS } from '../../../control-plane/lineage/feed.ts';
-import { ulid } from '../../../domain/ids.ts';
 import { permitIssuer } from '../../../domain/permit.ts';
-import type { Principal } from '../../../domain/principal.ts';
-import { captureCall } from '../../../proxy/captured-call.ts';
-import { LINEAGE_KEY } from '../../../proxy/own-name.ts';
-import { HANDSHAKE_MS_MAX, type PeerLine, type TrustedPeer } from '../../../proxy/peer-session.ts';
+import { HANDSHAKE_MS_MAX } from '../../../proxy/peer-session.ts';
 import { EXPECTED_WITHIN_MS } from '../../../proxy/peers.ts';
-import { PLAIN_MANNER } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
-import { commitmentOf } from '../../support/commitments.ts';
 import { announced, callId } from '../../support/feed.ts';
-import { LIMITS, PRINCIPAL, resultOf, settled, World } from '../../support/gate-world.ts';
-import { until } from '../../support/legacy-client.ts';
-import { LyingPeer } from '../../support/lying-peer.ts';
+import { LIMITS, resultOf, settled, World } from '../../support/gate-world.ts';
+import { Gates, Line, PROOF_KEY, trust, WORKER } from '../../support/peer-gates.ts';
 import { digestOf } from '../../support/permits.ts';
 
-const [A, B] = [permitIssuer('a'), permitIssuer('b')];
-const PROOF_KEY = 'k'.repeat(43);
-/** The agent behind the first gate, as the other knows it. */
-const WORKER: Principal = {
-  agent: 'worker',
-  roles: [],
-  root: false,
-  authentication: 'jwt',
-  connection: commitmentOf('worker'),
-  proofKey: PROOF_KEY,
-};
-
-type Direction = 'there' | 'back';
-
-/** A connection between two gates. What passes, the test may see, hold and change. */
-class Line {
-  readonly passed: string[] = [];
-  /** What arrives for a text; as it is when absent. */
-  change: (text: string, direction: Direction) => readonly string[] = (text) => [text];
-  readonly #held: (() => void)[] = [];
-  #isHeld = false;
-  #ends: PeerLine[] = [];
-
-  constructor(from: World, to: World) {
-    const ends: { from?: PeerLine; to?: PeerLine } = {};
-    const channel = (direction: Direction) => ({
-      send: (text: string) => {
-        this.passed.push(text);
-        for (const one of this.change(text, direction)) {
-          this.#deliver(() => (direction === 'there' ? ends.to : ends.from)?.receive(one));
-        }
-      },
-      close: () => this.cut(),
-    });
-    ends.to = to.peers.connect(channel('back'));
-    ends.from = from.peers.connect(channel('there'), permitIssuer('b'));
-    this.#ends = [ends.to, ends.from];
-  }
-
-  hold(): void {
-    this.#isHeld = true;
-  }
-
-  release(): void {
-    this.#isHeld = false;
-    for (const deliver of this.#held.splice(0)) queueMicrotask(deliver);
-  }
-
-  cut(): void {
-    for (const end of this.#ends.splice(0)) queueMicrotask(() => end.gone());
-  }
-
-  #deliver(deliver: () => void): void {
-    if (this.#isHeld) this.#held.push(deliver);
-    else queueMicrotask(deliver);
-  }
-}
-
-const trust = (instance: string, { publicKey }: SigningKey, dialled = false): TrustedPeer => {
-  const verifier = new Verifier();
-  verifier.register(publicKey);
-  return { name: instance, issuer: permitIssuer(instance), verify: verifier.verify, dialled };
-};
-
-/** The first gate, with the agent; the other one, which it dials; and a third, which trusts the first. */
-class Gates {
-  readonly first: World;
-  readonly other: World;
-  readonly third: World;
-  readonly keys: { readonly a: SigningKey; readonly b: SigningKey };
-  line: Line;
-
-  private constructor(keys: { a: SigningKey; b: SigningKey }, first: World, other: World, third: World) {
-    this.keys = keys;
-    this.first = first;
-    this.other = other;
-    this.third = third;
-    this.line = new Line(first, other);
-  }
-
-  static async open(): Promise<Gates> {
-    const [a, b] = [generateSigningKey(), generateSigningKey()];
-    const first = await World.open({
-      instance: 'a',
-      key: a,
-      trusted: [trust('b', b, true)],
-      callee: () => ({ agent: 'worker', cnf: { jkt: PROOF_KEY }, peers: [permitIssuer('b')] }),
-    });
-    const other = await World.open({ instance: 'b', key: b, trusted: [trust('a', a)] });
-    const third = await World.open({ instance: 'c', trusted: [trust('a', a)] });
-    for (const world of [first, other, third]) world.server.respond = () => undefined;
-    const gates = new Gates({ a, b }, first, other, third);
-    opened.push(gates);
-    await settled();
-    return gates;
-  }
-
-  /** Time passes at every gate, as it does: in small steps, in which what was said arrives. */
-  async wait(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= 250) {
-      for (const world of [this.first, this.other, this.third]) world.clock.advance(Math.min(left, 250));
-      await settled();
-    }
-  }
-
-  start(
-    world: World,
-    { token, by = PRINCIPAL, path = '/w/a' }: { token?: string; by?: Principal; path?: string } = {},
-  ) {
-    const args = { path };
-    return world.start(
-      captureCall(world.crypto, {
-        call: ulid(world.clock.now(), randomBytes(10)),
-        at: world.clock.now(),
-        atMonotonic: world.clock.monotonic(),
-        principal: by,
-        method: 'tools/call',
-        server: 'fs',
-        tool: 'write_file',
-        arguments: args,
-        rest: {},
-        meta: {},
-        manner: PLAIN_MANNER,
-        place: (placing) => world.enforcement.place({ ...placing, arguments: args, token }),
-      }),
-    );
-  }
-
-  async running(world: World, calling: { token?: string; by?: Principal; path?: string } = {}) {
-    const { heard } = world.server;
-    const before = heard.length;
-    const call = this.start(world, calling);
-    await until(() => heard.length > before);
-    await settled();
-    const at = heard[before] as (typeof heard)[number];
-    return { call, token: String(at.dispatch.meta[LINEAGE_KEY]), heard: at };
-  }
-
-  /** A call at the first gate, and one of the worker under it at the other. */
-  async chain() {
-    const above = await this.running(this.first);
-    const below = await this.running(this.other, { by: WORKER, token: above.token, path: '/w/b' });
-    return { above, below };
-  }
-
-  /** Why a call of the worker with this token is denied at a gate. */
-  async denied(token: string, world = this.other, by = WORKER): Promise<string | undefined> {
-    const end = await this.start(world, { by, token, path: `/w/${world.server.heard.length}/x` }).end;
-    return end.kind === 'denied' ? end.code : undefined;
-  }
-
-  /** Somebody with the first gate's key speaks with the other, or with the other's key to the first. */
-  async liar(as: 'first' | 'other'): Promise<LyingPeer> {
-    this.line.cut();
-    await settled();
-    const { a, b } = this.keys;
-    const [key, theirs, to] = as === 'first' ? [a, b, this.other] : [b, a, this.first];
-    const [issuer, audience] = as === 'first' ? [A, B] : [B, A];
-    const liar = new LyingPeer({ key, theirs, to, issuer, audience, dialled: as === 'other' });
-    await settled();
-    return liar;
-  }
-
-  reasons(world: World): unknown[] {
-    return world.ofPeers.filter(({ type }) => type === 'peer.stale').map(({ reason }) => reason);
-  }
-}
-
 const opened: Gates[] = [];
+const open = async (): Promise<Gates> => {
+  const gates = await Gates.open();
+  opened.push(gates);
+  return gates;
+};
 afterEach(() => {
-  for (const { first, other, third } of opened.splice(0))
-    for (const world of [first, other, third]) world.peers.close();
+  for (const gates of opened.splice(0)) gates.close();
 });
 
 describe('a token of another gate is refused', () => {
   proves('G11', 'by a gate that is not named in it, by another agent, and with another key', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { token } = await gates.running(gates.first);
     expect(await gates.denied(token, gates.third)).toBe('LINEAGE_AUDIENCE');
     expect(await gates.denied(token, gates.other, { ...WORKER, agent: 'else' })).toBe('LINEAGE_BEARER');
@@ -205,7 +33,7 @@ describe('a token of another gate is refused', () => {
   });
 
   proves('G11', 'once its call has ended, and never before its gate has said that it runs', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { call, token, heard } = await gates.running(gates.first);
     heard.answer(resultOf('done'));
     expect(await call.end).toMatchObject({ kind: 'result' });
@@ -219,7 +47,7 @@ describe('a token of another gate is refused', () => {
   });
 
   proves('G11', 'when its gate is silent', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { token } = await gates.running(gates.first);
     gates.line.hold();
     await gates.wait(STALE_AFTER_MS + 1);
@@ -228,7 +56,7 @@ describe('a token of another gate is refused', () => {
   });
 
   it('without a session that its gate would say anything in', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { token } = await gates.running(gates.first);
     gates.line.cut();
     await settled();
@@ -238,7 +66,7 @@ describe('a token of another gate is refused', () => {
 
 describe('a call that comes sooner than the news of what it belongs to', () => {
   it('waits for that', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     gates.line.hold();
     const { token } = await gates.running(gates.first);
     const waited = gates.other.enforcement.expected(token, WORKER);
@@ -249,7 +77,7 @@ describe('a call that comes sooner than the news of what it belongs to', () => {
   });
 
   it('waits no longer than a moment, and only with a token that is good in all else', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     gates.line.hold();
     const { token } = await gates.running(gates.first);
     expect(gates.other.enforcement.expected(token, { ...WORKER, agent: 'else' })).toBeUndefined();
@@ -268,7 +96,7 @@ describe('a call that comes sooner than the news of what it belongs to', () => {
   });
 
   it('does not wait where its call is known, or over', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { call, token, heard } = await gates.running(gates.first);
     expect(gates.other.enforcement.expected(token, WORKER)).toBeUndefined();
     heard.answer(resultOf('done'));
@@ -280,7 +108,7 @@ describe('a call that comes sooner than the news of what it belongs to', () => {
 
 describe('when a call ends that has others under it at another gate', () => {
   proves('G11', 'by its answer, they are stopped and recorded before that is released', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { above, below } = await gates.chain();
     gates.line.hold();
     above.heard.answer(resultOf('done'));
@@ -301,7 +129,7 @@ describe('when a call ends that has others under it at another gate', () => {
   });
 
   proves('G11', 'its result is withheld where the other gate does not say that they are over', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { above, below } = await gates.chain();
     gates.line.hold();
     above.heard.answer(resultOf('done'));
@@ -311,7 +139,7 @@ describe('when a call ends that has others under it at another gate', () => {
   });
 
   proves('G11', 'an error that it answers with is withheld as well', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { above } = await gates.chain();
     gates.line.cut();
     await settled();
@@ -320,7 +148,7 @@ describe('when a call ends that has others under it at another gate', () => {
   });
 
   proves('G11', 'because it was cancelled, so do they', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { above, below } = await gates.chain();
     above.call.stop({ type: 'call.cancelled', by: 'client' });
     expect(await below.call.end).toMatchObject({ code: 'LINEAGE_PARENT_ENDED' });
@@ -328,7 +156,7 @@ describe('when a call ends that has others under it at another gate', () => {
   });
 
   proves('G11', 'by its deadline, they have had no more time, whatever the clocks say', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     gates.other.clock.wall -= CLOCKS_APART_MS_MAX - 1_000;
     gates.line.cut();
     await settled();
@@ -347,7 +175,7 @@ describe('when a call ends that has others under it at another gate', () => {
 describe('a revocation', () => {
   proves('G12', 'at either gate stops the chain at both', async () => {
     for (const at of ['first', 'other'] as const) {
-      const gates = await Gates.open();
+      const gates = await open();
       const { above, below } = await gates.chain();
       const root = above.call.call;
       gates[at].revocations.apply({ number: 1, kind: 'root', id: root, at: 0 });
@@ -364,7 +192,7 @@ describe('a revocation', () => {
   });
 
   proves('G12', 'of what is above at the other gate reaches it, of what is not stays here', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { above, below } = await gates.chain();
     void gates.other.enforcement.revoke('agent', 'worker');
     expect(await below.call.end).toMatchObject({ code: 'LINEAGE_REVOKED' });
@@ -376,7 +204,7 @@ describe('a revocation', () => {
 
 describe('a peer', () => {
   it('that says what cannot be is believed in nothing', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { below } = await gates.chain();
     gates.line.change = (text, direction) => (direction === 'there' ? [text, text] : [text]);
     await gates.wait(1_500);
@@ -385,7 +213,7 @@ describe('a peer', () => {
   });
 
   it('whose clock is too far from ours is believed in nothing', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     gates.line.cut();
     await settled();
     gates.other.clock.wall += CLOCKS_APART_MS_MAX + 1_000;
@@ -398,7 +226,7 @@ describe('a peer', () => {
   });
 
   it('that was not in session when a call was handed out is not named in its token, and not waited for', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     gates.line.cut();
     await settled();
     const { call, token, heard } = await gates.running(gates.first);
@@ -410,7 +238,7 @@ describe('a peer', () => {
   });
 
   proves('G11', 'that comes back hears what runs, and has stopped what ran there before', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { above, below } = await gates.chain();
     gates.line.cut();
     expect(await below.call.end).toMatchObject({ code: 'LINEAGE_PEER_STALE' });
@@ -423,7 +251,7 @@ describe('a peer', () => {
   });
 
   it('that connects anew takes the place of what it was before, and what ran is stopped', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { below } = await gates.chain();
     const anew = new Line(gates.first, gates.other);
     await settled();
@@ -435,7 +263,7 @@ describe('a peer', () => {
   });
 
   it('is not put aside by an old hello that somebody repeats', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { below } = await gates.chain();
     const answers: string[] = [];
     let closed = false;
@@ -457,7 +285,7 @@ describe('a peer', () => {
   });
 
   it('that says nothing, or dials whom it should not, has no session', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const closed: string[] = [];
     const silent = gates.other.peers.connect({ send: () => {}, close: () => closed.push('silent') });
     expect(silent).toBeDefined();
@@ -474,7 +302,7 @@ describe('a peer', () => {
 
 describe('a peer that lies', () => {
   it('about calls that joined nothing is believed in nothing', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const liar = await gates.liar('other');
     expect(liar.closed).toBe(false);
     liar.say({ type: 'joined', node: callId(1), child: callId(2), entry: announced(2).entry });
@@ -484,7 +312,7 @@ describe('a peer that lies', () => {
   });
 
   it('stops no chain that it has no part in', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     gates.line.cut();
     await settled();
     const alone = await gates.running(gates.first);
@@ -500,7 +328,7 @@ describe('a peer that lies', () => {
     'G11',
     'about the chain of a token, or hands out two for one call, gets nothing admitted with it',
     async () => {
-      const gates = await Gates.open();
+      const gates = await open();
       const liar = await gates.liar('first');
       const [node, root] = [callId(1), callId(2)];
       const token = liar.token(node, root, PROOF_KEY);
@@ -515,7 +343,7 @@ describe('a peer that lies', () => {
   );
 
   proves('G11', 'by its silence about what is under a call has the result of that withheld', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const liar = await gates.liar('other');
     const { call, heard } = await gates.running(gates.first);
     heard.answer(resultOf('done'));
@@ -532,7 +360,7 @@ describe('a peer that lies', () => {
 
 describe('a gate that was started anew', () => {
   proves('G11', 'cannot say what became of what ran there before', async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { above } = await gates.chain();
     gates.line.cut();
     await settled();
@@ -550,7 +378,7 @@ proves(
   'G11',
   'a call at another gate has ended for the one above it when that is recorded, and not before',
   async () => {
-    const gates = await Gates.open();
+    const gates = await open();
     const { above, below } = await gates.chain();
     let record: () => void = () => {};
     const recording = new Promise<void>((resolve) => {
