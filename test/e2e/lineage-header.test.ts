@@ -11,10 +11,11 @@ import { closeInstallations, type Installation, installation, type RunningComman
 import { urlOf } from '../support/counter-gate.ts';
 import { callsOf } from '../support/evidence.ts';
 import { exchange } from '../support/raw-exchange.ts';
-import { denialOf, INITIALIZE, RawHttp, textOf } from '../support/raw-mcp.ts';
+import { denialOf, INITIALIZE, RawHttp, type RawReply, textOf } from '../support/raw-mcp.ts';
 import { RawModern } from '../support/raw-modern.ts';
 import { ScriptedAgent } from '../support/scripted-agent.ts';
 import { serversThere } from '../support/servers-there.ts';
+import { WebSocketClient } from '../support/web-socket-client.ts';
 
 const KEY = 'dev.portcullis/lineage';
 const HEADER = 'portcullis-lineage';
@@ -175,6 +176,30 @@ describe('a server', () => {
       agents.tool.calls.every(({ headers, meta }) => headers[HEADER] === undefined && meta[KEY] === undefined),
     ).toBe(true);
   });
+});
+
+proves('G11', 'a header with which a WebSocket was opened says nothing about the calls on it', async () => {
+  const codes: (string | undefined)[] = [];
+  agents.legacy.work = async ({ headers }) => {
+    const token = String(headers[HEADER]);
+    const authorization = `Bearer ${working.key}`;
+    const client = new WebSocketClient(url.replace('http', 'ws'), { headers: { authorization, [HEADER]: token } });
+    expect(await client.opened()).toBe(101);
+    const ask = async (id: number, method: string, params: JsonObject) => {
+      client.socket.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+      const is = (text: string) => (JSON.parse(text) as JsonObject).id === id;
+      const received = await client.until((all) => all.some(is), 10_000);
+      return JSON.parse(received.find(is) ?? '') as RawReply;
+    };
+    await ask(1, 'initialize', INITIALIZE);
+    codes.push(denialOf(await ask(2, 'tools/call', { name: 'tool__work', arguments: {} })));
+    const meta = { [KEY]: token };
+    codes.push(denialOf(await ask(3, 'tools/call', { name: 'tool__work', arguments: {}, _meta: meta })));
+    client.socket.terminate();
+    return 'done';
+  };
+  expect(textOf(await asPlanner.call('legacy__work', { n: 77 }))).toBe('done');
+  expect(codes).toEqual(['LINEAGE_MISSING', undefined]);
 });
 
 describe('what tracing says', () => {

@@ -227,6 +227,32 @@ describe.each(['legacy', 'modern'])('an agent that the gate started, in the %s e
   );
 });
 
+proves(
+  'G8',
+  'what an agent of ours says that is no message is refused as its own, and hurts nobody',
+  async () => {
+    const house = await new House('legacy').open();
+    const steps = [
+      { raw: 'no json' },
+      { raw: 'x', times: 9 * 1024 * 1024 },
+      { raw: '[]' },
+      { raw: '{"jsonrpc":"2.0","id":"a","method":"x/y"}' },
+    ];
+    expect(await house.work(...steps, count())).toEqual(['1']);
+    const refused = (await callsOf(house.at, 'house')).filter(
+      ({ agent, code }) => agent === 'worker' && code !== undefined,
+    );
+    expect(refused.map(({ code }) => code)).toEqual([
+      'MESSAGE_MALFORMED',
+      'MESSAGE_TOO_LARGE',
+      'MESSAGE_BATCH',
+      'METHOD_UNKNOWN',
+    ]);
+    await house.holds();
+  },
+  60_000,
+);
+
 it('an agent of the SDK is a server on its pipes and a client on its connection', async () => {
   const house = await new House('legacy', { fixture: 'sdk-agent.mjs' }).open();
   expect(textOf(await house.planner.call('worker__count', { by: 3 }))).toBe('1');
