@@ -31,7 +31,8 @@ export function calleeOf(
     return process === undefined ? undefined : { agent: name, cnf: { conn: process.connection }, process: process.key };
   const { apiKey, jwt, spki, proofKey = jwt?.proofKey } = agent.auth;
   if (apiKey !== undefined) return { agent: name, cnf: { conn: connectionDigest('api_key', apiKey) } };
-  if (spki !== undefined) return { agent: name, cnf: { conn: pinnedConnection(spki.filter(isDigest)) } };
   const peers = manifest === undefined ? [] : issuersOf(manifest, agent.peers ?? []);
+  // The same pins are the same connection at every gate.
+  if (spki !== undefined) return { agent: name, cnf: { conn: pinnedConnection(spki.filter(isDigest)) }, peers };
   return proofKey === undefined ? undefined : { agent: name, cnf: { jkt: proofKey }, peers };
 }

@@ -61,7 +61,7 @@ function checkBearers({ agents, peers = {}, servers }: Manifest, document: YamlD
       problems.push(
         document.problem(
           path,
-          `the agent "${agent}" can be known at another gate by a key of its own only: give it a proofKey, or a jwt with one`,
+          `the agent "${agent}" can be known at another gate by a key of its own only: give it a proofKey, a jwt with one, or an spki`,
         ),
       );
     if (!Object.values(servers).some((server) => server.agent === agent))
@@ -71,5 +71,5 @@ function checkBearers({ agents, peers = {}, servers }: Manifest, document: YamlD
 }
 
 function provesKey(auth: Manifest['agents'][string]['auth']): boolean {
-  return typeof auth === 'object' && (auth.proofKey ?? auth.jwt?.proofKey) !== undefined;
+  return typeof auth === 'object' && (auth.proofKey ?? auth.jwt?.proofKey ?? auth.spki) !== undefined;
 }

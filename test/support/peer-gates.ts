@@ -3,6 +3,7 @@
 
 import { generateSigningKey, randomBytes, type SigningKey, Verifier } from '../../adapters/crypto/node-crypto.ts';
 import { ulid } from '../../domain/ids.ts';
+import type { LineageTokenClaims } from '../../domain/lineage-token.ts';
 import { permitIssuer } from '../../domain/permit.ts';
 import type { Principal } from '../../domain/principal.ts';
 import { captureCall } from '../../proxy/captured-call.ts';
@@ -101,13 +102,14 @@ export class Gates {
     this.line = new Line(first, other);
   }
 
-  static async open(): Promise<Gates> {
+  /** `cnf`: what the worker's tokens are bound to. */
+  static async open(cnf: LineageTokenClaims['cnf'] = { jkt: PROOF_KEY }): Promise<Gates> {
     const [a, b] = [generateSigningKey(), generateSigningKey()];
     const first = await World.open({
       instance: 'a',
       key: a,
       trusted: [trust('b', b, true)],
-      callee: () => ({ agent: 'worker', cnf: { jkt: PROOF_KEY }, peers: [permitIssuer('b')] }),
+      callee: () => ({ agent: 'worker', cnf, peers: [permitIssuer('b')] }),
     });
     const other = await World.open({ instance: 'b', key: b, trusted: [trust('a', a)] });
     const third = await World.open({ instance: 'c', trusted: [trust('a', a)] });

@@ -4,14 +4,15 @@ import { permitIssuer } from '../../../domain/permit.ts';
 import { HANDSHAKE_MS_MAX } from '../../../proxy/peer-session.ts';
 import { EXPECTED_WITHIN_MS } from '../../../proxy/peers.ts';
 import { proves } from '../../guarantees.ts';
+import { commitmentOf } from '../../support/commitments.ts';
 import { announced, callId } from '../../support/feed.ts';
 import { LIMITS, resultOf, settled, World } from '../../support/gate-world.ts';
 import { Gates, Line, PROOF_KEY, trust, WORKER } from '../../support/peer-gates.ts';
 import { digestOf } from '../../support/permits.ts';
 
 const opened: Gates[] = [];
-const open = async (): Promise<Gates> => {
-  const gates = await Gates.open();
+const open = async (...cnf: Parameters<typeof Gates.open>): Promise<Gates> => {
+  const gates = await Gates.open(...cnf);
   opened.push(gates);
   return gates;
 };
@@ -30,6 +31,15 @@ describe('a token of another gate is refused', () => {
     expect(await gates.denied(token, gates.other, unproven)).toBe('LINEAGE_BEARER');
     expect(await gates.denied(token, await World.open({ instance: 'd' }))).toBe('LINEAGE_ISSUER_UNTRUSTED');
     expect(gates.other.server.heard).toHaveLength(0);
+  });
+
+  proves('G11', 'where it is bound to a connection that is another one there', async () => {
+    // The pins of a certificate are the same connection at every gate; an API key is not.
+    const gates = await open({ conn: WORKER.connection });
+    const { token } = await gates.running(gates.first);
+    const elsewhere = { ...WORKER, connection: commitmentOf('another') };
+    expect(await gates.denied(token, gates.other, elsewhere)).toBe('LINEAGE_BEARER');
+    expect(await gates.running(gates.other, { by: WORKER, token, path: '/w/b' })).toBeDefined();
   });
 
   proves('G11', 'once its call has ended, and never before its gate has said that it runs', async () => {

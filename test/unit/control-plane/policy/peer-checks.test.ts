@@ -51,6 +51,15 @@ describe('peers in a manifest', () => {
     expect(problemsOf({ peers: { b: { ...PEER, url } } })).toEqual([]);
   });
 
+  it.each<[string, object]>([
+    ['a key', { proofKey: KEY }],
+    ['a token that is bound to one', WORKER.auth],
+    ['the key of its certificate', { spki: [`sha256:${KEY}`] }],
+  ])('may be for an agent that proves %s', (_, auth) => {
+    const listen = { tls: { cert: 'cert.pem', key: 'key.pem' } };
+    expect(problemsOf({ listen, agents: { w: { ...WORKER, auth } } })).toEqual([]);
+  });
+
   it('may dial us', () => {
     expect(problemsOf({})).toEqual([]);
   });
