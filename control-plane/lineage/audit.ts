@@ -39,8 +39,6 @@ interface Belonging {
 }
 
 const FINDINGS_MAX = 1_000;
-/** More calls than any gate has open. */
-const KNOWN_MAX = 200_000;
 /** What was denied may have been denied for its shape. */
 const UNLIMITED: LineageLimits = {
   ...LINEAGE_LIMITS,
@@ -55,6 +53,7 @@ export class LineageAudit {
   calls = 0;
   readonly #sha256: Sha256;
   readonly #limits: LineageLimits;
+  readonly #openMax: number;
   readonly #authority = new RecordedAuthority();
   readonly #known = new Map<string, Known>();
   readonly #trees = new Map<string, KnownTree>();
@@ -66,14 +65,16 @@ export class LineageAudit {
   #isRecovering = false;
   #isGivenUp = false;
 
-  constructor(sha256: Sha256, limits: LineageLimits = LINEAGE_LIMITS) {
+  /** `openMax`: more calls than any gate has open. */
+  constructor(sha256: Sha256, limits: LineageLimits = LINEAGE_LIMITS, openMax = 200_000) {
     this.#sha256 = sha256;
+    this.#openMax = openMax;
     this.#limits = limits;
   }
 
   /** Executions that are open, and what is kept of their trees. */
   get kept(): number {
-    return this.#known.size;
+    return this.#known.size + this.#remote.size;
   }
 
   /** Takes in the next entry. Where there is too much that is wrong or open, that is a finding, and nothing more is looked at. */
@@ -124,9 +125,9 @@ export class LineageAudit {
         this.#authority.againstAny(() => [{ ...place, rounds }, ...revocablesAbove(parents)]),
     };
     this.#known.set(call, known);
-    if (this.#known.size > KNOWN_MAX) {
+    if (this.#known.size > this.#openMax) {
       this.#isGivenUp = true;
-      this.#find('limits', seq, call, `more than ${KNOWN_MAX} calls are open`);
+      this.#find('limits', seq, call, `more than ${this.#openMax} calls are open`);
     }
     this.#trees.set(tree.key, tree);
     tree.names.push(call);
@@ -169,25 +170,23 @@ export class LineageAudit {
     }
     if (place.issuer !== undefined) {
       const tree = this.#treeOf(`${place.issuer}|${root}`);
-      const parents = this.#knownOf(place.joined, place.call, entry);
+      const parents = this.#knownOf(place.joined, place.call, entry.seq);
       judge(problemsUnderPeer(place, this.#firstUnder(`${place.issuer}|${parent}`, place, tree), this.#limits));
       judge(problemsOfAll(place, parents, tree, this.#limits));
       return { parents, tree, rounds };
     }
-    const [first, ...others] = this.#knownOf([parent, ...place.joined], place.call, entry);
+    const [first, ...others] = this.#knownOf([parent, ...place.joined], place.call, entry.seq);
     if (first === undefined) return { ...own, rounds };
     judge(problemsUnder(place, [first, ...others], this.#linkOf(first), this.#limits));
     return { parents: [first, ...others], tree: first.tree, rounds };
   }
 
-  /** Those of its parents that are known; they must be running. */
-  #knownOf(names: readonly string[], call: string, { seq, epoch }: Entry): readonly Known[] {
+  /** Those of its parents that are known; they must be running. What ran before the gate was started has been ended, or found, by now. */
+  #knownOf(names: readonly string[], call: string, seq: number): readonly Known[] {
     return names.flatMap((name) => {
       const parent = this.#known.get(name);
       if (parent === undefined) this.#find('parent', seq, call, `its parent ${name} is not known, or long over`);
       else if (!parent.isOpen) this.#find('parent', seq, call, `its parent ${name} had ended`);
-      else if (parent.epoch !== epoch)
-        this.#find('parent', seq, call, `its parent ${name} ran before the gate was started`);
       return parent ?? [];
     });
   }
@@ -264,7 +263,7 @@ export class LineageAudit {
   #endRecovery(seq: number): void {
     this.#isRecovering = false;
     for (const known of [...this.#known.values()]) {
-      if (!known.isOpen || known.epoch === this.#epoch) continue;
+      if (!known.isOpen) continue;
       this.#find('recovery', seq, known.place.call, `it was open since entry ${known.seq} and was not ended`);
       this.#close(known);
     }

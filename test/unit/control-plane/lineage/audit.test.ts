@@ -182,6 +182,37 @@ const FORGED: readonly (readonly [string, () => History, readonly (readonly [Cha
     [['round', 2, 'r']],
   ],
   [
+    'goes on with a task',
+    () =>
+      new History()
+        .intent('first')
+        .entry('call.ending', {
+          call: 'first',
+          outcome: { status: 'incomplete', dispatched: true },
+          events: [{ type: 'tool.answered', incomplete: 'task' }],
+        })
+        .intent('r', { relation: ROUND }),
+    [['round', 2, 'r']],
+  ],
+  [
+    'goes on with what was withheld',
+    () =>
+      new History()
+        .intent('first')
+        .entry('call.ending', {
+          call: 'first',
+          outcome: { status: 'withheld', dispatched: true },
+          events: [{ type: 'tool.answered', incomplete: 'input_required' }],
+        })
+        .intent('r', { relation: ROUND }),
+    [['round', 2, 'r']],
+  ],
+  [
+    'is left open by a start, of whose tree a part had ended',
+    () => root().intent('c', { parent: 'root' }).ending('c').restart().intent('new'),
+    [['recovery', 4, 'root']],
+  ],
+  [
     'goes on twice',
     () =>
       waiting()
@@ -346,6 +377,10 @@ const TRUE: readonly (readonly [string, () => History])[] = [
   ],
   ['as many under one as may be', () => fan(64)],
   ['what was denied before it began', () => new History().denial('x').denial('x')],
+  [
+    'what was denied under a peer, of whose calls one has the id of one here',
+    () => root().denial('c', { parent: 'root', issuer: 'p', lies: { root: 'other' } }),
+  ],
   ['what was denied because it was too deep', () => chain(8).denial('at-9', { parent: 'at-8' })],
   ['what was denied when its parent was over', () => root().ending('root').denial('c', { parent: 'root' })],
   [
@@ -462,14 +497,17 @@ describe('nothing is found in', () => {
       .entry('call.ending', { call: 'x', outcome: 'completed' })
       .entry('call.intent', { call: 'y', events: [{ type: 'call.requested', args: null }] })
       .entry('call.ending', { call: 'y', events: 'none' })
-      .entry('call.intent', {});
+      .entry('call.intent', {})
+      .entry('call.ending', {});
     expect(auditOf(history).findings).toEqual([]);
+    expect(auditOf(history).calls).toBe(2);
   });
 });
 
 describe('the audit', () => {
   it('keeps nothing of trees that are over', () => {
-    const history = new History();
+    const history = new History().intent('p').ending('p');
+    history.intent('q', { parent: 'p', issuer: 'peer' }).ending('q');
     for (let nth = 0; nth < 500; nth++)
       history
         .intent(`r${nth}`)
@@ -477,7 +515,7 @@ describe('the audit', () => {
         .ending(`c${nth}`)
         .ending(`r${nth}`);
     const audit = auditOf(history);
-    expect([audit.calls, audit.kept, audit.findings]).toEqual([1_000, 0, []]);
+    expect([audit.calls, audit.kept, audit.findings]).toEqual([1_002, 0, []]);
   });
 
   it('finds a tree that is too large, once for each that is too many', () => {
@@ -500,6 +538,18 @@ describe('the audit', () => {
   it('gives up after a thousand findings', () => {
     const history = new History();
     for (let nth = 0; nth < 1_500; nth++) history.ending(`e${nth}`);
-    expect(auditOf(history).findings).toHaveLength(1_000);
+    const audit = auditOf(history.intent('late'));
+    expect([audit.findings.length, audit.calls]).toEqual([1_000, 0]);
+  });
+
+  it('gives up where more is open than any gate has', () => {
+    const audit = new LineageAudit(sha256, undefined, 100);
+    const history = new History();
+    for (let nth = 0; nth < 200; nth++) history.intent(`c${nth}`);
+    for (const entry of history.entries) audit.entry(entry);
+    expect(audit.findings).toEqual([
+      { rule: 'limits', seq: 100, call: 'c100', detail: 'more than 100 calls are open' },
+    ]);
+    expect(audit.calls).toBe(101);
   });
 });
