@@ -250,7 +250,10 @@ export class CallTree {
       above.issuer === issuer && (node === undefined || above.node === node);
     // Some may have left the registry already, and are not recorded yet.
     const under = [...this.#remote].filter(([, above]) => isMeant(above)).map(([call]) => this.#running.get(call)?.end);
-    await this.#stop(this.#ports.registry.peerEnded(issuer, node), code);
+    const calls = this.#ports.registry.peerEnded(issuer, node);
+    // Gates further down hear why.
+    if (code === 'LINEAGE_REVOKED') for (const call of calls) this.#ports.peers?.revoked(call);
+    await this.#stop(calls, code);
     await Promise.all(under);
   }
 

@@ -38,7 +38,7 @@ export class Line {
   #isHeld = false;
   #ends: PeerLine[] = [];
 
-  constructor(from: World, to: World) {
+  constructor(from: World, to: World, dialled = permitIssuer('b')) {
     const ends: { from?: PeerLine; to?: PeerLine } = {};
     const channel = (direction: Direction) => ({
       send: (text: string) => {
@@ -50,7 +50,7 @@ export class Line {
       close: () => this.cut(),
     });
     ends.to = to.peers.connect(channel('back'));
-    ends.from = from.peers.connect(channel('there'), permitIssuer('b'));
+    ends.from = from.peers.connect(channel('there'), dialled);
     this.#ends = [ends.to, ends.from];
   }
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { generateSigningKey } from '../../../adapters/crypto/node-crypto.ts';
 import { CLOCKS_APART_MS_MAX, STALE_AFTER_MS } from '../../../control-plane/lineage/feed.ts';
 import { permitIssuer } from '../../../domain/permit.ts';
 import { HANDSHAKE_MS_MAX } from '../../../proxy/peer-session.ts';
@@ -415,3 +416,69 @@ proves(
     expect(await below.call.end).toMatchObject({ kind: 'result' });
   },
 );
+
+describe('a chain over several gates', () => {
+  const keys = { a: generateSigningKey(), b: generateSigningKey(), c: generateSigningKey() };
+  const cnf = { jkt: PROOF_KEY };
+
+  proves('G12', 'is stopped at all of them, whichever revokes it', async () => {
+    for (const where of ['a', 'b', 'c'] as const) {
+      const worlds = {
+        a: await World.open({
+          instance: 'a',
+          key: keys.a,
+          trusted: [trust('b', keys.b, true)],
+          callee: () => ({ agent: 'worker', cnf, peers: [permitIssuer('b')] }),
+        }),
+        b: await World.open({
+          instance: 'b',
+          key: keys.b,
+          trusted: [trust('a', keys.a), trust('c', keys.c, true)],
+          callee: () => ({ agent: 'worker', cnf, peers: [permitIssuer('c')] }),
+        }),
+        c: await World.open({ instance: 'c', key: keys.c, trusted: [trust('b', keys.b)] }),
+      };
+      for (const { server } of Object.values(worlds)) server.respond = () => undefined;
+      new Line(worlds.a, worlds.b);
+      new Line(worlds.b, worlds.c, permitIssuer('c'));
+      await settled();
+      const gates = await open();
+      const one = await gates.running(worlds.a, { path: '/w/1' });
+      const two = await gates.running(worlds.b, { by: WORKER, token: one.token, path: '/w/2' });
+      const three = await gates.running(worlds.c, { by: WORKER, token: two.token, path: '/w/3' });
+      void worlds[where].enforcement.revoke('root', one.call.call);
+      for (const { call } of [three, two, one]) expect(await call.end).toMatchObject({ code: 'LINEAGE_REVOKED' });
+      for (const { peers, registry, defects } of Object.values(worlds)) {
+        expect(registry.size).toBe(0);
+        expect(defects).toEqual([]);
+        peers.close();
+      }
+    }
+  });
+
+  proves('G11', 'ends in order where it comes back to the gate that it began at', async () => {
+    const callee = (peer: string) => () => ({ agent: 'worker', cnf, peers: [permitIssuer(peer)] });
+    const a = await World.open({
+      instance: 'a',
+      key: keys.a,
+      trusted: [trust('b', keys.b, true)],
+      callee: callee('b'),
+    });
+    const b = await World.open({ instance: 'b', key: keys.b, trusted: [trust('a', keys.a)], callee: callee('a') });
+    for (const { server } of [a, b]) server.respond = () => undefined;
+    new Line(a, b);
+    await settled();
+    const gates = await open();
+    const one = await gates.running(a, { path: '/w/1' });
+    const two = await gates.running(b, { by: WORKER, token: one.token, path: '/w/2' });
+    const three = await gates.running(a, { by: WORKER, token: two.token, path: '/w/3' });
+    one.heard.answer(resultOf('done'));
+    expect(await three.call.end).toMatchObject({ code: 'LINEAGE_PARENT_ENDED' });
+    expect(await two.call.end).toMatchObject({ code: 'LINEAGE_PARENT_ENDED' });
+    expect(await one.call.end).toMatchObject({ kind: 'result' });
+    for (const { peers, registry } of [a, b]) {
+      expect(registry.size).toBe(0);
+      peers.close();
+    }
+  });
+});
