@@ -5,7 +5,7 @@ import type { Json } from '../../domain/json.ts';
 import type { GovernedAgent } from './governed-agent.ts';
 import { NAME_PATTERN } from './limits.ts';
 import { carryOut, membersOf, schemaCopy } from './model-calls.ts';
-import { isStandardSchema } from './standard-schema.ts';
+import { isStandardSchema, type StandardSchema } from './standard-schema.ts';
 import type { CallContext, JsonSchema, ToolFunction } from './tool-function.ts';
 
 export interface AiSdkTool<Schema> {
@@ -100,5 +100,27 @@ function schemaOf(name: string, schema: unknown): JsonSchema {
   const stated = 'jsonSchema' in schema ? schema.jsonSchema : schema;
   if (typeof stated !== 'object' || stated === null || 'then' in stated)
     throw new TypeError(`the tool ${JSON.stringify(name)} has no schema that can be read now`);
-  return stated as JsonSchema;
+  const { validate } = schema as { readonly validate?: unknown };
+  return typeof validate === 'function'
+    ? asStandard(stated as JsonSchema, validate as Validate)
+    : (stated as JsonSchema);
+}
+
+type Judged = { readonly success: boolean; readonly value?: unknown; readonly error?: unknown };
+type Validate = (value: unknown) => Judged | Promise<Judged>;
+
+/** A schema of the library that judges values by itself, and may make others of them. */
+function asStandard(stated: JsonSchema, validate: Validate): JsonSchema & StandardSchema {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'ai',
+      validate: async (value) => {
+        const judged = await validate(value);
+        if (judged.success) return { value: judged.value };
+        return { issues: [{ message: judged.error instanceof Error ? judged.error.message : 'not valid' }] };
+      },
+      jsonSchema: { input: () => ({ ...stated }) },
+    },
+  };
 }

@@ -80,21 +80,35 @@ export async function anthropicTools(agent: GovernedAgent): Promise<AnthropicToo
 export interface AnthropicDefinition {
   readonly name: string;
   readonly description?: string | undefined;
-  readonly input_schema: object;
+  /** A tool of the vendor's own has none: what it takes, nobody says. Such a tool is refused. */
+  readonly input_schema?: object;
+  /** Of a tool that the SDK's helpers made. */
+  run?(input: never, ...rest: never[]): unknown;
+  parse?(input: unknown): unknown;
 }
 
-/** Functions for `govern`, from definitions and what carries each of them out. Throws a TypeError where they do not fit together. */
+/**
+ * Functions for `govern`, from definitions and what carries each of them out: `execute`, or the tool itself where the SDK's helpers made it. Throws a
+ * TypeError where they do not fit together.
+ */
 export function fromAnthropic(
   definitions: readonly AnthropicDefinition[],
-  execute: Readonly<Record<string, Execute>>,
+  execute: Readonly<Record<string, Execute>> = {},
 ): Record<string, ToolFunction<JsonSchema, never, unknown>> {
   return describedFunctions(
-    // A copy by its members: the vendor's type of a schema has no index.
-    definitions.map(({ name, description, input_schema: schema }) => ({
-      name,
-      description,
-      inputSchema: { ...schema },
-    })),
+    definitions.map((definition) => {
+      const { name, description, input_schema: schema } = definition;
+      if (schema === undefined) throw new TypeError(`no schema says what the tool ${JSON.stringify(name)} takes`);
+      // A copy by its members: the vendor's type of a schema has no index.
+      return { name, description, inputSchema: { ...schema }, execute: runOf(definition) };
+    }),
     execute,
   );
+}
+
+/** Of the context that the runner gives there is the signal; a message that asked for it there is not. */
+function runOf(definition: AnthropicDefinition): Execute | undefined {
+  if (definition.run === undefined) return undefined;
+  const run = definition.run.bind(definition) as (input: unknown, context: { readonly signal: AbortSignal }) => unknown;
+  return (args, { signal }) => run(definition.parse === undefined ? args : definition.parse(args), { signal });
 }

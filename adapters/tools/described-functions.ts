@@ -8,6 +8,8 @@ export interface Described {
   readonly name: string;
   readonly description: string | null | undefined;
   readonly inputSchema: JsonSchema;
+  /** What carries it out where nothing else is named: the vendor's library keeps both together. */
+  readonly execute?: Execute | undefined;
 }
 
 /** Throws a TypeError for a definition that nothing carries out, a function that no definition names, and a name that is there twice. */
@@ -16,8 +18,8 @@ export function describedFunctions(
   execute: Readonly<Record<string, Execute>>,
 ): Record<string, ToolFunction<JsonSchema, never, unknown>> {
   const functions = new Map<string, ToolFunction<JsonSchema, never, unknown>>();
-  for (const { name, description, inputSchema } of definitions) {
-    const carriesOut = Object.hasOwn(execute, name) ? execute[name] : undefined;
+  for (const { name, description, inputSchema, execute: own } of definitions) {
+    const carriesOut = Object.hasOwn(execute, name) ? execute[name] : own;
     if (carriesOut === undefined) throw new TypeError(`nothing carries out the tool ${JSON.stringify(name)}`);
     if (functions.has(name)) throw new TypeError(`the tool ${JSON.stringify(name)} is defined twice`);
     functions.set(name, { description: description ?? name, inputSchema, execute: carriesOut });

@@ -47,8 +47,19 @@ export interface OfferedTool {
   readonly inputSchema: JsonObject;
 }
 
-/** The function that runs here belongs to a call of this gate. Only asked whether there is one: which one, the function has been told. */
-const RUNNING = new AsyncLocalStorage<ToolGate>();
+/** The gates of which a function runs here, one within the other. Only asked whether there is one: for which call, the function has been told. */
+const RUNNING = new AsyncLocalStorage<Running>();
+
+interface Running {
+  readonly gate: ToolGate;
+  readonly outer: Running | undefined;
+}
+
+function isRunning(gate: ToolGate): boolean {
+  for (let running = RUNNING.getStore(); running !== undefined; running = running.outer)
+    if (running.gate === gate) return true;
+  return false;
+}
 
 const ALONE: Participation = { onProgress: () => {}, onLog: () => {}, client: undefined };
 
@@ -82,7 +93,7 @@ export class GovernedAgent {
     }
     if (!isJsonObject(copied.value)) throw await this.refuse('ARG_INVALID', 'the arguments are not an object');
     // Which of several calls a function works for cannot be guessed, and it is not the beginning of anything.
-    if (this.#token === undefined && RUNNING.getStore() === this.#gate)
+    if (this.#token === undefined && isRunning(this.#gate))
       throw await this.refuse('LINEAGE_MISSING', 'a governed function calls by the agent in its context');
     const _meta: JsonObject = {
       ...(this.#token === undefined ? {} : { [LINEAGE_KEY]: this.#token }),
@@ -158,7 +169,7 @@ export function within<Value>(
   work: (context: CallContext) => Value,
 ): Value {
   const context = Object.freeze({ ...call, agent: new GovernedAgent(gate, agent, call.lineage) });
-  return RUNNING.run(gate, () => work(context));
+  return RUNNING.run({ gate, outer: RUNNING.getStore() }, () => work(context));
 }
 
 /** The text of a result; whatever else it has is named. */

@@ -93,20 +93,41 @@ interface StatedFunction {
   readonly name: string;
   readonly description?: string | null | undefined;
   readonly parameters?: JsonSchema | null | undefined;
+  /** Of a tool for the SDK's runner; what it takes is `parse`d from text where it has that. */
+  function?(args: never, ...rest: never[]): unknown;
+  parse?(text: string): unknown;
 }
 
-/** Functions for `govern`, from definitions and what carries each of them out. Throws a TypeError where they do not fit together. */
+/**
+ * Functions for `govern`, from definitions and what carries each of them out: `execute`, or the tool itself where it is one for the SDK's runner. Throws
+ * a TypeError where they do not fit together.
+ */
 export function fromOpenAi(
   definitions: readonly OpenAiDefinition[],
-  execute: Readonly<Record<string, Execute>>,
+  execute: Readonly<Record<string, Execute>> = {},
 ): Record<string, ToolFunction<JsonSchema, never, unknown>> {
   return describedFunctions(
     definitions.map((definition) => {
-      const { name, description, parameters } = 'function' in definition ? definition.function : definition;
-      return { name, description, inputSchema: parameters ?? { type: 'object', properties: {} } };
+      const stated = isNested(definition) ? definition.function : definition;
+      const { name, description, parameters } = stated;
+      const inputSchema = parameters ?? { type: 'object', properties: {} };
+      return { name, description, inputSchema, execute: functionOf(stated) };
     }),
     execute,
   );
+}
+
+function isNested(
+  definition: OpenAiDefinition,
+): definition is Extract<OpenAiDefinition, { readonly function: object }> {
+  return typeof definition.function === 'object';
+}
+
+function functionOf(stated: StatedFunction): Execute | undefined {
+  if (stated.function === undefined) return undefined;
+  const run = stated.function.bind(stated) as (args: unknown) => unknown;
+  const text = (args: unknown): string => JSON.stringify(args);
+  return async (args) => run(stated.parse === undefined ? text(args) : await stated.parse(text(args)));
 }
 
 /** Those of a name that the API takes: others, which only a server elsewhere can have, would make it refuse the whole request. */

@@ -588,6 +588,27 @@ describe('a gate', () => {
     await expect(tools.give({})).resolves.toBe('free again');
   });
 
+  it('knows its function also behind another gate: what calls back from there is no beginning', async () => {
+    const other = await openProgram({
+      manifest: { ...MANIFEST, groups: { open: ['notes/back'] } },
+      rules: RULES,
+      name: 'behind',
+    });
+    let code = '';
+    const back = tool({
+      description: 'calls back',
+      inputSchema: { type: 'object' },
+      execute: async () => {
+        code = (await refused(planner.tools.nothing({}))).code;
+      },
+    });
+    const behind = govern({ back }, other.gate, { agent: 'planner', server: 'notes' });
+    await other.gate.ready();
+    gives = () => behind.tools.back({});
+    await planner.tools.give({});
+    expect(code).toBe('LINEAGE_MISSING');
+  });
+
   it('of a name that is open already has a ledger of its own', async () => {
     const other = await openProgram({ manifest: MANIFEST, rules: RULES, home: program.home });
     expect(other.gate.ledger).toBe(program.gate.ledger.replace('program', 'program.2'));
