@@ -164,6 +164,11 @@ describe('when all of it is gone', () => {
           const replayed = await portcullis(empty, ['replay', copy, '--json']);
           expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true });
         }
+        const together = await portcullis(empty, ['verify', ...copies, '--json']);
+        const { links } = JSON.parse(together.stdout) as { links: { checked: number; bothWays: number } };
+        expect(links).toMatchObject({ elsewhere: 0, findings: [] });
+        expect(links.bothWays).toBeGreaterThan(0);
+        expect(links.checked).toBe(2 * links.bothWays);
         const treeOf = async (root: string) =>
           JSON.parse(
             (await portcullis(empty, ['lineage', root, '--json', ...copies.flatMap((copy) => ['--ledger', copy])]))

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { sha256 } from '../../../../adapters/crypto/node-crypto.ts';
 import { LineageAudit } from '../../../../control-plane/lineage/audit.ts';
 import type { ChainRule } from '../../../../control-plane/lineage/place-problems.ts';
+import type { JsonObject } from '../../../../domain/json.ts';
 import { proves } from '../../../guarantees.ts';
 import { History } from '../../../support/history.ts';
 
@@ -318,6 +319,34 @@ const FORGED: readonly (readonly [string, () => History, readonly (readonly [Cha
         .intent('c', { parent: 'root', issuer: 'p' })
         .intent('d', { parent: 'root', issuer: 'p', lies: { agents: ['b'] } }),
     [['continuity', 3, 'd']],
+  ],
+  ...Object.entries({
+    root: { root: 'other' },
+    link: { above: HERE },
+    depth: { depth: 2 },
+  }).map(([what, lies]): (typeof FORGED)[number] => [
+    `says another ${what} of a peer's than its sibling`,
+    () =>
+      root()
+        .ending('root')
+        .intent('c', { parent: 'root', issuer: 'p' })
+        .intent('d', { parent: 'root', issuer: 'p', lies }),
+    [['continuity', 3, 'd']],
+  ]),
+  ...Object.entries({ 'no agents': { agents: [] }, 'no link': { above: undefined } as unknown as JsonObject }).map(
+    ([what, lies]): (typeof FORGED)[number] => [
+      `has ${what} above it at a peer`,
+      () => root().ending('root').intent('c', { parent: 'root', issuer: 'p', lies }),
+      [['place', 2, 'c']],
+    ],
+  ),
+  [
+    'lies too deep under a peer',
+    () =>
+      root()
+        .ending('root')
+        .intent('c', { parent: 'root', issuer: 'p', lies: { depth: 9 } }),
+    [['limits', 2, 'c']],
   ],
   [
     'is below nothing of a peer',
