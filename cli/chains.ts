@@ -7,7 +7,7 @@ import type { Manifest } from '../control-plane/policy/manifest.ts';
 import { isDigest } from '../domain/digest.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Scope } from '../domain/scope.ts';
-import type { Callee } from '../proxy/call-tree.ts';
+import type { Callee } from '../proxy/lineage-tokens.ts';
 import type { OwnProcess } from '../proxy/tool-server.ts';
 import { issuersOf } from './peers.ts';
 

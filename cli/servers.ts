@@ -11,7 +11,7 @@ import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { Callee } from '../proxy/call-tree.ts';
+import type { Callee } from '../proxy/lineage-tokens.ts';
 import type { ApartServer } from '../proxy/server-pool.ts';
 import type { ToolServer } from '../proxy/tool-server.ts';
 import { EXIT } from './exit-codes.ts';

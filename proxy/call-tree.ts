@@ -5,38 +5,20 @@ import type { AgentTerms, EarlierRound, Place, Presented } from '../control-plan
 import type { RevokedThing } from '../control-plane/lineage/ports.ts';
 import type { LineageRegistry } from '../control-plane/lineage/registry.ts';
 import { isWithin } from '../control-plane/lineage/scope.ts';
-import {
-  type CheckedToken,
-  checkLineageToken,
-  mintLineageToken,
-  type TokenReader,
-  type TokenSigner,
-} from '../control-plane/lineage/token.ts';
 import { encodeBase64url } from '../domain/base64url.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import { type Denial, type DenialCode, deny } from '../domain/denial.ts';
-import { type CallId, ulid } from '../domain/ids.ts';
+import type { CallId } from '../domain/ids.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import { chainLink, type Lineage, rootLineage, type ShownCall } from '../domain/lineage.ts';
-import { type LineageTokenClaims, readLineageToken } from '../domain/lineage-token.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { Scope } from '../domain/scope.ts';
 import type { Placing } from './captured-call.ts';
 import { NARROWING_BYTES_MAX } from './limits.ts';
+import { type Callee, type LineageTokenPorts, LineageTokens } from './lineage-tokens.ts';
 import { LINEAGE_KEY } from './own-name.ts';
 import type { Intent, Peers } from './peers.ts';
-import type { Clock, GateCrypto } from './ports.ts';
 import type { OwnProcess } from './tool-server.ts';
-
-/** The agent behind a server, and what it proves itself with at this gate. */
-export interface Callee {
-  readonly agent: string;
-  readonly cnf: LineageTokenClaims['cnf'];
-  /** Where it is a process that we started. */
-  readonly process?: string;
-  /** Other gates at which it may show its tokens, by issuer. */
-  readonly peers?: readonly string[];
-}
 
 /** The other gates, as chains need them. */
 export type Elsewhere = Pick<
@@ -44,15 +26,8 @@ export type Elsewhere = Pick<
   'find' | 'expect' | 'reached' | 'running' | 'ended' | 'revoked' | 'stop' | 'joined'
 >;
 
-export interface CallTreePorts {
+export interface CallTreePorts extends LineageTokenPorts {
   readonly registry: LineageRegistry;
-  readonly clock: Clock;
-  readonly crypto: GateCrypto;
-  readonly signer: TokenSigner;
-  readonly reader: Omit<TokenReader, 'now'>;
-  readonly issuer: string;
-  /** The gates at which tokens of this one may be shown. */
-  readonly audiences: readonly string[];
   readonly terms: (principal: Principal) => AgentTerms;
   /** Undefined for a server that is no agent: it gets no token. `process`: the one that takes the call, where it is one that calls back. */
   readonly callee: (server: string, process: OwnProcess | undefined) => Callee | undefined;
@@ -82,6 +57,7 @@ const encoder = new TextEncoder();
 
 export class CallTree {
   readonly #ports: CallTreePorts;
+  readonly #tokens: LineageTokens;
   /** The executions that can be stopped, and what then must have ended. */
   readonly #running = new Map<CallId, { stop(code: DenialCode): void; readonly end: Promise<unknown> }>();
   /** Those under an execution of another gate. */
@@ -91,6 +67,7 @@ export class CallTree {
 
   constructor(ports: CallTreePorts) {
     this.#ports = ports;
+    this.#tokens = new LineageTokens(ports);
   }
 
   /** Finds the place of a call. Once placed it must be ended, whatever becomes of it. */
@@ -111,7 +88,7 @@ export class CallTree {
     // What was handed on with an earlier round is not handed on wider with a later one.
     if (narrowing !== undefined && continues?.narrowed !== undefined && !isWithin(narrowing, continues.narrowed))
       return refuse(deny('LINEAGE_SCOPE_WIDENING', continues.call));
-    const presented = arriving.token === undefined ? undefined : this.#read(arriving.token, principal, now);
+    const presented = arriving.token === undefined ? undefined : this.#tokens.read(arriving.token, principal, now);
     if (presented !== undefined && 'code' in presented) return refuse(presented);
     const { sha256 } = this.#ports.crypto;
     const { agent } = principal;
@@ -157,10 +134,7 @@ export class CallTree {
    * where nothing is to be waited for. Only who may show the token is waited for.
    */
   expected(token: string, principal: Principal): Promise<void> | undefined {
-    const { peers, issuer } = this.#ports;
-    if (peers === undefined || readLineageToken(token).payload().claims?.iss === issuer) return undefined;
-    const checked = this.#check(token, principal);
-    return 'code' in checked ? undefined : peers.expect(checked.claims.iss, checked.claims.lin.node);
+    return this.#tokens.expected(token, principal);
   }
 
   /** Makes known how a placed call is stopped, until it has ended. */
@@ -188,7 +162,11 @@ export class CallTree {
     const now = clock.monotonic();
     const callee = this.#ports.callee(server, process);
     const reached = peers?.reached(callee?.peers ?? []) ?? [];
-    const token = callee === undefined ? undefined : this.#mint(call, callee, narrowing, now, reached);
+    const standing = callee === undefined ? undefined : registry.standing(call, now);
+    const token =
+      callee === undefined || standing === undefined
+        ? undefined
+        : this.#tokens.mint(standing, callee, narrowing, now, reached);
     if (callee !== undefined && token === undefined) return deny('LINEAGE_TOKEN', 'too much for a token');
     const refused = registry.start(call, {
       now,
@@ -199,8 +177,8 @@ export class CallTree {
     if (refused !== undefined) return refused;
     const above = this.#remote.get(call);
     if (above !== undefined) peers?.joined(above.issuer, above.node, call, intent);
-    if (token === undefined) return { meta: {} };
-    const { root, deadline } = token.standing;
+    if (token === undefined || standing === undefined) return { meta: {} };
+    const { root, deadline } = standing;
     if (reached.length > 0) peers?.running({ root, node: call, token: token.digest, intent, deadline }, reached);
     return { meta: { [LINEAGE_KEY]: token.token } };
   }
@@ -263,53 +241,6 @@ export class CallTree {
     for (const one of running.toReversed()) one.stop(code);
     await Promise.all(running.map(({ end }) => end));
   }
-
-  #read(token: string, principal: Principal, now: number): Presented | Denial {
-    const { issuer, peers } = this.#ports;
-    const checked = this.#check(token, principal);
-    if ('code' in checked) return checked;
-    const { claims, digest } = checked;
-    const { root, node } = claims.lin;
-    if (claims.iss === issuer) return { from: 'self', root, node, digest };
-    const heard = peers?.find(claims.iss, node);
-    // Of what is not known the registry says why.
-    if (heard !== undefined && (heard.token !== digest || heard.root !== root))
-      return deny('LINEAGE_UNKNOWN_PARENT', 'another token');
-    return remoteParent(checked, heard?.deadline ?? now);
-  }
-
-  #check(token: string, { agent, connection, proofKey }: Principal): CheckedToken | Denial {
-    const { reader, clock } = this.#ports;
-    const bearer = { agent, connection, ...(proofKey === undefined ? {} : { proofKey }) };
-    return checkLineageToken(token, { ...reader, now: clock.now() }, bearer);
-  }
-
-  #mint(call: CallId, callee: Callee, narrowing: Scope | undefined, now: number, peers: readonly string[]) {
-    const { registry, signer, issuer, audiences, clock, crypto } = this.#ports;
-    const place = registry.standing(call, now);
-    if (place === undefined) return undefined;
-    const at = clock.now();
-    const { root, node, depth, chain, servers, agents } = place;
-    const scp = narrowing === undefined ? place.scopes : [...place.scopes, narrowing];
-    const claims: LineageTokenClaims = {
-      iss: issuer,
-      sub: callee.agent,
-      aud: [...audiences, ...peers],
-      iat: Math.floor(at / 1_000),
-      exp: Math.ceil((at + place.deadline - now) / 1_000),
-      jti: ulid(at, crypto.randomBytes(10)),
-      lin: { root, node, depth, chain, servers, agents },
-      scp: scp as unknown as LineageTokenClaims['scp'],
-      cnf: callee.cnf,
-    };
-    const minted = mintLineageToken(claims, signer);
-    return minted === undefined ? undefined : { ...minted, standing: place };
-  }
-}
-
-function remoteParent({ claims, scopes }: CheckedToken, deadline: number): Presented {
-  const { root, node, depth, chain, servers, agents } = claims.lin;
-  return { from: 'peer', issuer: claims.iss, root, node, depth, chain, servers, agents, scopes, deadline };
 }
 
 function lineageOf({ root, node, parent, depth, origin, joined, issuer, above, agents, scopes }: Place): Lineage {
