@@ -1,6 +1,7 @@
 // Governed functions that call: each call belongs to the one it is made for, however many run at once, has no more authority than that, and ends with it.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Denied } from '../../adapters/tools/denied.ts';
@@ -184,6 +185,51 @@ describe('a governed function that calls', () => {
     }
     expect(new Set(seen.flatMap(({ self, under }) => [self, ...under])).size).toBe(120);
     expect(ran).toHaveLength(80);
+  });
+
+  interface Plan {
+    /** Milliseconds before it calls what is under it, all at once. */
+    readonly after: number;
+    readonly under: readonly Plan[];
+  }
+  const plan = (levels: number): fc.Arbitrary<Plan> =>
+    fc.record({
+      after: fc.integer({ min: 0, max: 6 }),
+      under: levels === 0 ? fc.constant([]) : fc.array(plan(levels - 1), { maxLength: 3 }),
+    });
+
+  it('stands in the ledger where it was called from, however trees of calls grow side by side', async () => {
+    let numbers = 100_000;
+    const plans = new Map<number, Plan>();
+    const numbered = (one: Plan): number => {
+      numbers += 1;
+      plans.set(numbers, one);
+      return numbers;
+    };
+    looks = async (n, { agent, call }) => {
+      const { after, under } = plans.get(n)!;
+      await sleep(after);
+      const calls = under.map(async (one) => (await agent.call('notes__look', { n: numbered(one) })).value);
+      return { call, under: await Promise.all(calls) };
+    };
+    interface Grown {
+      readonly call: string;
+      readonly under: readonly Grown[];
+    }
+    await fc.assert(
+      fc.asyncProperty(fc.array(plan(2), { minLength: 2, maxLength: 8 }), async (trees) => {
+        const roots = (await Promise.all(
+          trees.map((tree) => planner.tools.look({ n: numbered(tree) })),
+        )) as unknown as readonly Grown[];
+        const at = await places();
+        const check = ({ call, under }: Grown, root: string, parent: string | null, depth: number): void => {
+          expect(at.get(call)).toMatchObject({ root, parent, depth, node: call });
+          for (const one of under) check(one, root, call, depth + 1);
+        };
+        for (const root of roots) check(root, root.call, null, 0);
+      }),
+      { numRuns: 6 },
+    );
   });
 
   proves('G11', 'calls nothing any more once its own call has ended', async () => {
