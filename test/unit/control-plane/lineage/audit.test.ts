@@ -234,6 +234,27 @@ const FORGED: readonly (readonly [string, () => History, readonly (readonly [Cha
     [['round', 2, 'r']],
   ],
   [
+    'goes on under a root of its own and a parent of nobody',
+    () => waiting().intent('r', { server: 'fs', relation: ROUND, lies: { root: 'r', parent: 'nobody' } }),
+    [
+      ['round', 2, 'r'],
+      ['parent', 2, 'r'],
+    ],
+  ],
+  [
+    'goes on by itself with what was under another',
+    () =>
+      root()
+        .intent('first', { parent: 'root', server: 'fs' })
+        .ending('first', 'incomplete')
+        .intent('r', {
+          server: 'fs',
+          relation: ROUND,
+          lies: { root: 'r', parent: null, depth: 0, agents: [], above: undefined } as unknown as JsonObject,
+        }),
+    [['round', 3, 'r']],
+  ],
+  [
     'goes on free of a scope',
     () => waiting({ scopes: [READ] }).intent('r', { server: 'fs', relation: ROUND, lies: { scopes: [] } }),
     [['round', 2, 'r']],
