@@ -112,12 +112,6 @@ describe('a client over TLS', () => {
     expect(at.sessions.opened).toEqual([]);
   });
 
-  proves('G4', "is not let in by somebody's certificate without the key of it", async () => {
-    const at = await front();
-    await expect(post(at, { cert: worker.cert, key: stranger.key })).rejects.toThrow();
-    expect(at.sessions.opened).toEqual([]);
-  });
-
   it.each<[string, Options]>([
     ['an older TLS', { ...shown(worker), maxVersion: 'TLSv1.2' }],
     ['another authority than it trusts', { ...shown(worker), ca: stranger.cert }],

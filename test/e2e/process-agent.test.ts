@@ -217,6 +217,8 @@ describe.each(['legacy', 'modern'])('an agent that the gate started, in the %s e
       expect(denialOf(await working)).toBe('TOOL_LOST');
       const slept = (await callsOf(house.at, 'house')).find(({ tool }) => tool === 'sleep');
       expect(['LINEAGE_PARENT_ENDED', 'CANCELLED']).toContain(slept?.code);
+      house.at.write('left.listen', '');
+      await until(async () => existsSync(`${left}.closed`));
       for (const { pid } of others) kill(pid);
       // The next one is another process with a conversation of its own.
       await until(async () => denialOf(await house.planner.call('worker__token', {})) === undefined);

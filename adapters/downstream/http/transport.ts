@@ -5,7 +5,7 @@ import { constants } from 'node:crypto';
 import { createServer as createPlainServer, type Server as PlainServer, type ServerOptions } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import { TLSSocket, Server as TlsServer } from 'node:tls';
 import type { Digest } from '../../../domain/digest.ts';
 import { spkiPin } from '../../crypto/spki-pin.ts';
 
@@ -40,7 +40,7 @@ export function frontServer(options: ServerOptions, tls: TlsIdentity | undefined
 
 /** Calls `opened` with the socket that requests will name as theirs. */
 export function onConnection(server: FrontServer, opened: (socket: Socket) => void): void {
-  server.on('cert' in server ? 'secureConnection' : 'connection', opened);
+  server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', opened);
 }
 
 const pins = new WeakMap<Socket, Digest | null>();
