@@ -36,7 +36,7 @@ it.each([
 ])('an agent with %s is bound to that', (auth, cnf) => {
   const manifest = manifestWith(auth);
   // Only a key of its own is known at other gates.
-  const peers = 'jkt' in cnf ? { peers: [] } : {};
+  const peers = auth.includes('apiKey') ? {} : { peers: [] };
   expect(calleeOf(manifest, 's', undefined)).toEqual({ agent: 'w', cnf, ...peers });
   // That a process was started for it is no proof where another one is asked for.
   expect(calleeOf(manifest, 's', PROCESS)).toEqual({ agent: 'w', cnf, ...peers });
