@@ -64,6 +64,7 @@ export class Peers implements PeerLiveness {
   readonly #expected = new Map<string, Set<() => void>>();
   /** When it was last said that there is no session, by what was said. */
   readonly #noted = new Map<string, number>();
+  #closed = false;
 
   constructor(ports: PeersPorts) {
     this.#ports = ports;
@@ -175,7 +176,9 @@ export class Peers implements PeerLiveness {
     session?.say(session.dealings.joined(node, child, { ...intent, log: this.#ports.log }));
   }
 
+  /** The gate itself ends: that says nothing about its peers. */
   close(): void {
+    this.#closed = true;
     for (const session of [...this.#open]) session.end('closed');
     for (const waiting of [...this.#expected.values()]) for (const done of [...waiting]) done();
   }
@@ -225,6 +228,7 @@ export class Peers implements PeerLiveness {
     const { name, issuer } = peer;
     this.#sessions.delete(issuer);
     void this.#ports.stopUnder(issuer, undefined, 'LINEAGE_PEER_STALE');
+    if (this.#closed) return;
     this.#ports.record({ type: 'peer.stale', peer: name, issuer, reason });
     this.#ports.note(`peer ${name}: not believed any more (${reason})`);
   }
