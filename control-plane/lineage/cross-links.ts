@@ -68,10 +68,10 @@ export class CrossLinks {
     if (entry.type !== 'call.intent') return;
     const [requested] = eventsOf(entry);
     const at = isJsonObject(requested?.lineage) ? positionOf(requested.lineage.entry) : undefined;
+    const below = at === undefined ? undefined : placeOf(entry);
     // A question within a call names what is above that call: the call has said so itself.
-    if (at === undefined || isJsonObject(requested?.relation)) return;
-    const below = placeOf(entry);
-    if (below?.parent !== undefined) this.#claims.push({ log, seq, call: below.call, at, named: below.parent, below });
+    if (at === undefined || below?.parent === undefined || below.relation?.kind === 'within') return;
+    this.#claims.push({ log, seq, call: below.call, at, named: below.parent, below });
   }
 
   /** The positions in a log that are to be looked at in the second reading. */

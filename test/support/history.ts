@@ -18,6 +18,7 @@ export interface Told {
   readonly method?: string;
   readonly relation?: { readonly kind: 'within' | 'continues'; readonly call: string };
   readonly issuer?: string;
+  readonly permit?: string;
   /** What it says instead of what is true. */
   readonly lies?: JsonObject;
 }
@@ -62,7 +63,15 @@ export class History {
 
   /** A call under its parent, or a root, as a gate records it. */
   intent(call: string, told: Told = {}): this {
-    const { agent = 'a', method = 'tools/call', server = `server-of-${call}`, tool = 't', relation, lies = {} } = told;
+    const {
+      agent = 'a',
+      method = 'tools/call',
+      server = `server-of-${call}`,
+      tool = 't',
+      relation,
+      lies = {},
+      permit = 'a.b.c',
+    } = told;
     const place = this.#placeOf(call, told);
     const link = chainLink(sha256, place.above as Digest | undefined, { agent, server, tool, args: ARGS });
     const { root, depth, agents = [] } = place as unknown as Stood;
@@ -78,7 +87,7 @@ export class History {
       lineage: { ...place, ...lies },
       ...(relation === undefined ? {} : { relation }),
     };
-    const allowed = { type: 'decision.allowed', policy: 'sha256:policy', permit: 'a.b.c' };
+    const allowed = { type: 'decision.allowed', policy: 'sha256:policy', permit };
     return this.entry('call.intent', {
       call,
       events: [requested, allowed, { type: 'permit.verified', jti: `jti-${call}` }],

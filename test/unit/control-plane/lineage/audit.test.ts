@@ -5,6 +5,7 @@ import type { ChainRule } from '../../../../control-plane/lineage/place-problems
 import type { JsonObject } from '../../../../domain/json.ts';
 import { proves } from '../../../guarantees.ts';
 import { History } from '../../../support/history.ts';
+import { digestOf, goodPermit, key as permitKey } from '../../../support/permits.ts';
 
 const auditOf = ({ entries }: History): LineageAudit => {
   const audit = new LineageAudit(sha256);
@@ -396,6 +397,15 @@ const FORGED: readonly (readonly [string, () => History, readonly (readonly [Cha
       [['revoked', 2, 'c']],
     ];
   }),
+  ...(['key', 'approval'] as const).map((kind): (typeof FORGED)[number] => [
+    `runs after its ${kind} was revoked`,
+    () =>
+      new History()
+        .revoked(kind, kind === 'key' ? permitKey.kid : digestOf('approval'))
+        .intent('c', { permit: goodPermit() })
+        .ending('c'),
+    [['revoked', 1, 'c']],
+  ]),
   [
     'runs while the gate is halted',
     () => new History().entry('gate.halted').intent('root').ending('root'),
@@ -512,6 +522,15 @@ const TRUE: readonly (readonly [string, () => History])[] = [
     () => root().revoked('agent', 'a').intent('c', { parent: 'root' }).ending('c', 'aborted', false),
   ],
   ['what was revoked just before a crash', () => new History().revoked('agent', 'a').intent('c').restart('c')],
+  [
+    'what another key and another approval are revoked for',
+    () =>
+      new History()
+        .revoked('key', 'other')
+        .revoked('approval', digestOf('other'))
+        .intent('c', { permit: goodPermit() })
+        .ending('c'),
+  ],
   [
     'what a revocation does not mean',
     () => new History().revoked('agent', 'b').revoked('tool', 's/t2').intent('c', { server: 's' }).ending('c'),

@@ -93,6 +93,22 @@ describe('links between ledgers', () => {
     expect(reportOf(one, two)).toEqual({ checked: 1, bothWays: 0, elsewhere: 0, findings: [] });
   });
 
+  it('are not told again by what is asked within a call', () => {
+    const [one, two] = linked();
+    two.intent('question', { relation: { kind: 'within', call: 'child' }, lies: { entry: positionOf(ONE, 1) } });
+    expect(reportOf(one, two)).toEqual({ checked: 2, bothWays: 1, elsewhere: 0, findings: [] });
+  });
+
+  it('are told of each round of a call', () => {
+    const [one, two] = linked();
+    two.ending('child', 'incomplete').intent('round', {
+      relation: { kind: 'continues', call: 'child' },
+      agent: 'worker',
+      lies: { entry: positionOf(ONE, 0) },
+    });
+    expect(reportOf(one, two).findings).toMatchObject([{ call: 'round' }]);
+  });
+
   it('are deeper where the process works on more of its own', () => {
     const [one, two] = linked({ lies: { joined: ['x'], depth: 4 } });
     expect(reportOf(one, two).findings).toEqual([]);
