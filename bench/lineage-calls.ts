@@ -2,6 +2,9 @@
 // each of its own, so each round has a new one: what is measured are the calls under its last.
 
 import { execFile, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { readLineageToken } from '../domain/lineage-token.ts';
+import { Office } from '../examples/agents/office.ts';
 import { type Chain, ChainGate } from './chain-gate.ts';
 import type { LoadClient } from './load-client.ts';
 import { PORTCULLIS } from './places.ts';
@@ -155,6 +158,7 @@ async function stopFigures(
     const sorted = taken.sort((a, b) => a - b);
     figures.push({ how, p50Ms: quantile(sorted, 0.5), worstMs: quantile(sorted, 1) });
   }
+  figures.push(await stopBehindAnotherGate(times, progress));
   const bare = Array.from({ length: times }, () => {
     const startedAt = performance.now();
     spawnSync(process.execPath, [PORTCULLIS, '--version'], { env: gate.env });
@@ -162,6 +166,33 @@ async function stopFigures(
   }).sort((a, b) => a - b);
   figures.push({ how: 'portcullis --version', p50Ms: quantile(bare, 0.5), worstMs: quantile(bare, 1) });
   return figures;
+}
+
+/** As in the example of three agents: the third calls through another gate, and what counts is when the database there was told. */
+async function stopBehindAnotherGate(times: number, progress: (text: string) => void): Promise<StopFigure> {
+  progress('lineage: portcullis revoke, with the last behind another gate');
+  const office = await Office.open();
+  try {
+    const planner = await office.client('planner');
+    const taken: number[] = [];
+    for (let nth = 1; nth <= times; nth += 1) {
+      const path = join(office.workspace, 'drafts', 'q3.md');
+      const open = planner.call({ tool: 'review__check', args: { path } });
+      await office.database('waiting', nth);
+      const root = readLineageToken(office.worker.tokens.at(-1) ?? '').payload().claims?.lin.root ?? '';
+      const startedAt = performance.now();
+      const order = office.run('revoke', 'root', root);
+      await office.database('cancelled', nth);
+      taken.push(performance.now() - startedAt);
+      const { denied } = await open;
+      if (denied !== 'LINEAGE_REVOKED') throw new Error(`a revoked chain ended with ${denied}`);
+      await order;
+    }
+    const sorted = taken.sort((a, b) => a - b);
+    return { how: 'portcullis revoke, two gates', p50Ms: quantile(sorted, 0.5), worstMs: quantile(sorted, 1) };
+  } finally {
+    await office.close();
+  }
 }
 
 async function orderOverHttp({ url, operator }: ChainGate, root: string): Promise<void> {

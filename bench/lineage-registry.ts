@@ -64,7 +64,7 @@ class House {
     limits: { ...LINEAGE_LIMITS, childrenMax: 1_000_000, treeMax: 1_000_000, depthMax: 16, visitsMax: 100 },
   });
 
-  join(under: CallId | undefined, root: CallId | undefined): CallId {
+  join(under: CallId | undefined, root: CallId | undefined, process?: string): CallId {
     const call = callId();
     const joining: Joining = {
       call,
@@ -78,14 +78,16 @@ class House {
       ...(under === undefined || root === undefined
         ? {}
         : { presented: { from: 'self', root, node: under, digest: DIGEST } }),
+      ...(process === undefined ? {} : { process }),
     };
     const place = this.registry.join(joining);
     if ('code' in place) throw new Error(place.code);
     return call;
   }
 
-  start(call: CallId): CallId {
-    const refused = this.registry.start(call, { now: 0, token: DIGEST });
+  /** `process`: the one that carries it out. */
+  start(call: CallId, process?: string): CallId {
+    const refused = this.registry.start(call, { now: 0, token: DIGEST, ...(process === undefined ? {} : { process }) });
     if (refused !== undefined) throw new Error(refused.code);
     return call;
   }
@@ -107,6 +109,16 @@ class House {
     }
     return root;
   }
+}
+
+/** A call of a process that works on so many others, all of one chain: each of them is above it. */
+function sharedProcessMicros(works: number): number {
+  const house = new House();
+  const root = house.start(house.join(undefined, undefined));
+  const all = Array.from({ length: works }, () => house.start(house.join(root, root), 'p'));
+  return microsOf(20, () => {
+    house.registry.end(house.start(house.join(all[0], root, 'p')));
+  });
 }
 
 export function registryFigures(progress: (text: string) => void): readonly Figure[] {
@@ -191,6 +203,8 @@ export function registryFigures(progress: (text: string) => void): readonly Figu
       );
     }
   }
+  for (const works of [1, 64, 1_000])
+    add(`the same from a process that works on ${works.toLocaleString('en')}`, sharedProcessMicros(works));
   return figures;
 }
 
