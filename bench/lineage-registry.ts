@@ -2,6 +2,7 @@
 // Ed25519 verification of the same run.
 
 import { generateSigningKey, randomBytes, sha256, verifyEd25519 } from '../adapters/crypto/node-crypto.ts';
+import { GenuineTokens } from '../control-plane/lineage/genuine-tokens.ts';
 import { LINEAGE_LIMITS } from '../control-plane/lineage/limits.ts';
 import type { Joining } from '../control-plane/lineage/place.ts';
 import { LineageRegistry } from '../control-plane/lineage/registry.ts';
@@ -153,8 +154,13 @@ export function registryFigures(progress: (text: string) => void): readonly Figu
   const checked = checkLineageToken(token, reader, bearer);
   if ('code' in checked) throw new Error(`${checked.code} ${checked.detail}`);
   add(
-    'a token checked',
+    'a token checked, the first time',
     microsOf(1_000, () => checkLineageToken(token, reader, bearer)),
+  );
+  const known = { ...reader, genuine: new GenuineTokens() };
+  add(
+    'a token checked, again',
+    microsOf(1_000, () => checkLineageToken(token, known, bearer)),
   );
 
   // For the compiler.

@@ -1,6 +1,7 @@
 // What callers show for the call that they work on, and what callees are given to show: tokens of this gate, and of the gates that it trusts. What one
 // points at, and whether that still runs, is not decided here.
 
+import { GenuineTokens } from '../control-plane/lineage/genuine-tokens.ts';
 import type { Presented, Standing } from '../control-plane/lineage/place.ts';
 import {
   type CheckedToken,
@@ -40,6 +41,7 @@ export interface LineageTokenPorts {
 }
 
 export class LineageTokens {
+  readonly #genuine = new GenuineTokens();
   readonly #ports: LineageTokenPorts;
 
   constructor(ports: LineageTokenPorts) {
@@ -98,7 +100,7 @@ export class LineageTokens {
   #check(token: string, { agent, connection, proofKey }: Principal): CheckedToken | Denial {
     const { reader, clock } = this.#ports;
     const bearer = { agent, connection, ...(proofKey === undefined ? {} : { proofKey }) };
-    return checkLineageToken(token, { ...reader, now: clock.now() }, bearer);
+    return checkLineageToken(token, { ...reader, now: clock.now(), genuine: this.#genuine }, bearer);
   }
 }
 

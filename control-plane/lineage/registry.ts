@@ -5,6 +5,7 @@
 import { actionId } from '../../domain/action.ts';
 import { Defect } from '../../domain/defect.ts';
 import { type Denial, deny } from '../../domain/denial.ts';
+import type { Digest } from '../../domain/digest.ts';
 import type { CallId } from '../../domain/ids.ts';
 import type { Scope } from '../../domain/scope.ts';
 import { LINEAGE_LIMITS, type LineageLimits } from './limits.ts';
@@ -20,7 +21,7 @@ import type {
   Starting,
 } from './place.ts';
 import type { LineagePorts, RevokedThing } from './ports.ts';
-import { isWithin, permits } from './scope.ts';
+import { isWithin, permits, type ScopedCall } from './scope.ts';
 import {
   above,
   allUnder,
@@ -63,11 +64,13 @@ export class LineageRegistry {
     const found = this.#parentsOf(joining);
     if ('code' in found) return found;
     const { parents, origin } = found;
+    // It stands for the arguments, which may be large, and is compared with every step above.
+    const step = once(joining.step);
     const [parent] = parents;
     const refused =
       this.#problemAbove(parents, now) ??
       this.#problemOfRound(continues, parent) ??
-      this.#problemOfShape(parents, joining) ??
+      this.#problemOfShape(parents, step, target) ??
       this.#problemOfOwn(joining, parent);
     if (refused !== undefined) return refused;
     const scopes = parent === undefined ? ownScope(joining.terms) : [...new Set(parents.flatMap((one) => one.scopes))];
@@ -92,7 +95,7 @@ export class LineageRegistry {
       depth: depthUnder(parents),
       servers: [...(parent?.servers ?? NONE), target.server],
       agents: [...(parent?.agents ?? NONE), agent],
-      steps: [...(parent?.steps ?? NONE), once(joining.step)],
+      steps: [...(parent?.steps ?? NONE), step],
       chain: once(() => joining.link(parent?.chain())),
       timeoutMs: joining.timeoutMs,
       rounds: continues === undefined ? NONE : [...continues.before, continues.call],
@@ -175,7 +178,8 @@ export class LineageRegistry {
 
   /** Something was revoked. From here on nothing joins below it; names everything open that must be stopped, from the top. */
   revoke(kind: RevokedThing, id: string): readonly CallId[] {
-    const hit = [...this.#nodes.values()].filter((node) => isMeant(node, kind, id));
+    const hit: Node[] = [];
+    for (const node of this.#nodes.values()) if (isMeant(node, kind, id)) hit.push(node);
     const open = openUnder(hit);
     for (const node of [...hit, ...open]) node.revoked = true;
     return callsOf(open);
@@ -307,7 +311,7 @@ export class LineageRegistry {
     return revoked === undefined ? undefined : deny('LINEAGE_REVOKED', revoked);
   }
 
-  #problemOfShape(parents: readonly Node[], { step, target }: Joining): Denial | undefined {
+  #problemOfShape(parents: readonly Node[], step: () => Digest, target: ScopedCall): Denial | undefined {
     const { depthMax, childrenMax, treeMax, visitsMax } = this.#limits;
     if (depthUnder(parents) > depthMax) return deny('LINEAGE_DEPTH', `more than ${depthMax}`);
     for (const { steps, servers, born, tree } of parents) {

@@ -14,6 +14,7 @@ import {
   readLineageToken,
 } from '../../domain/lineage-token.ts';
 import type { Scope } from '../../domain/scope.ts';
+import type { GenuineTokens } from './genuine-tokens.ts';
 import { readScope } from './scope.ts';
 
 export interface TokenSigner {
@@ -38,6 +39,8 @@ export interface TokenReader {
   readonly now: number;
   /** How far the clock of the issuer may be ahead or behind, in milliseconds; 0 for this gate itself. */
   readonly clockDriftMs: (issuer: string) => number;
+  /** Signatures that need not be looked at again. Without it each is looked at each time. */
+  readonly genuine?: GenuineTokens;
 }
 
 /** Who shows it, as the transport proved it. */
@@ -78,9 +81,11 @@ export function checkLineageToken(token: string, reader: TokenReader, bearer: Be
   const { claims, problem } = payload();
   const { iss } = claims ?? {};
   if (typeof iss !== 'string' || signature === undefined) return deny('LINEAGE_TOKEN', problem ?? 'no signature');
-  const genuine = reader.verify(iss, kid, signingInput, signature);
+  const digest = digestOf(token, reader.sha256);
+  const genuine = reader.genuine?.has(digest) === true || reader.verify(iss, kid, signingInput, signature);
   if (genuine === undefined) return deny('LINEAGE_ISSUER_UNTRUSTED', iss.slice(0, 100));
   if (genuine !== true) return deny('LINEAGE_TOKEN', 'the signature is not valid');
+  reader.genuine?.add(digest);
   if (claims === undefined || problem !== undefined) return deny('LINEAGE_TOKEN', problem);
   if (!claims.aud.includes(reader.audience(iss))) return deny('LINEAGE_AUDIENCE');
   const drift = reader.clockDriftMs(iss);
@@ -92,7 +97,7 @@ export function checkLineageToken(token: string, reader: TokenReader, bearer: Be
   if (!proven) return deny('LINEAGE_BEARER', 'another credential');
   const scopes = claims.scp.map(readScope);
   if (!scopes.every((scope) => scope !== undefined)) return deny('LINEAGE_TOKEN', 'a scope that is none');
-  return { claims, scopes, digest: digestOf(token, reader.sha256) };
+  return { claims, scopes, digest };
 }
 
 function digestOf(token: string, sha256: Sha256): Digest {

@@ -239,6 +239,18 @@ describe('the shape of a tree', () => {
     expect(refusal(under(third.presented, { target: db }))).toBeUndefined();
   });
 
+  it('is compared with whatever is above by what is worked out once', () => {
+    const db = { server: 'db', method: 'tools/call', tool: 'q', args: {} };
+    const third = running(under(running(under(running().presented)).presented, { target: db }));
+    let worked = 0;
+    const step = () => {
+      worked += 1;
+      return digest('mine');
+    };
+    expect(refusal(under(third.presented, { target: db, step }))).toBeUndefined();
+    expect(worked).toBe(1);
+  });
+
   it('has so many calls under one, ended ones included', () => {
     const root = running();
     for (let child = 0; child < LINEAGE_LIMITS.childrenMax; child += 1)

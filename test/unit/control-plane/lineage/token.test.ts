@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { generateSigningKey, sha256, Verifier } from '../../../../adapters/crypto/node-crypto.ts';
+import { GENUINE_TOKENS_MAX, GenuineTokens } from '../../../../control-plane/lineage/genuine-tokens.ts';
 import {
   type Bearer,
   checkLineageToken,
@@ -9,6 +10,7 @@ import {
 import { canonicalJson } from '../../../../domain/canonical-json.ts';
 import type { Json } from '../../../../domain/json.ts';
 import type { LineageTokenClaims } from '../../../../domain/lineage-token.ts';
+import { proves } from '../../../guarantees.ts';
 import { digestOf } from '../../../support/permits.ts';
 
 const key = generateSigningKey();
@@ -161,5 +163,45 @@ describe('a lineage token holds', () => {
   it('is not made where it would be too long to be read', () => {
     const scp = Array.from({ length: 16 }, () => [{ server: 'fs', actions: ['x'.repeat(500)] }]);
     expect(mint({ scp })).toBe('');
+  });
+});
+
+describe('a text whose signature was found good', () => {
+  const asked: string[] = [];
+  const remembering = (): TokenReader => ({
+    ...reader,
+    genuine: new GenuineTokens(),
+    verify: (issuer, ...rest) => {
+      asked.push(issuer);
+      return reader.verify(issuer, ...rest);
+    },
+  });
+
+  proves('G11', 'is looked at again in everything but that, and every other text in that too', () => {
+    const to = remembering();
+    const token = mint();
+    const [head, , signature] = token.split('.');
+    const wider = `${head}.${mint({ scp: [] }).split('.')[1]}.${signature}`;
+    expect(code(wider, bearer, to)).toBe('LINEAGE_TOKEN');
+    expect([code(token, bearer, to), code(token, bearer, to)]).toEqual([undefined, undefined]);
+    expect(asked.splice(0)).toEqual([SELF, SELF]);
+    expect(code(token, { ...bearer, agent: 'other' }, to)).toBe('LINEAGE_BEARER');
+    expect(code(token, { ...bearer, connection: digestOf('x') }, to)).toBe('LINEAGE_BEARER');
+    expect(code(token, bearer, { ...to, now: NOW + 60_000 })).toBe('LINEAGE_EXPIRED');
+    expect(code(token, bearer, { ...to, audience: () => 'urn:portcullis:c' })).toBe('LINEAGE_AUDIENCE');
+    expect(asked).toEqual([]);
+    expect(code(wider, bearer, to)).toBe('LINEAGE_TOKEN');
+    expect(asked.splice(0)).toEqual([SELF]);
+  });
+
+  it('is forgotten when there are too many', () => {
+    const genuine = new GenuineTokens();
+    const nth = (n: number) => digestOf(String(n));
+    for (let n = 0; n <= GENUINE_TOKENS_MAX; n += 1) genuine.add(nth(n));
+    expect([genuine.has(nth(0)), genuine.has(nth(1)), genuine.has(nth(GENUINE_TOKENS_MAX))]).toEqual([
+      false,
+      true,
+      true,
+    ]);
   });
 });
