@@ -1,6 +1,5 @@
 // What goes over the wire to a remote server, and what of its answers is not followed.
 
-import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -10,6 +9,7 @@ import type { EndpointConfig } from '../../adapters/upstream/http/endpoint.ts';
 import { type HttpServerSurroundings, httpToolServer } from '../../adapters/upstream/http/http-tool-server.ts';
 import type { ToolAnswer } from '../../proxy/tool-server.ts';
 import { type HttpCounter, startHttpCounter } from '../fixtures/servers/http-counter.ts';
+import { selfSigned } from '../support/certificates.ts';
 import { QUIET } from '../support/hooks.ts';
 import { callOf, textOf } from './tool-server.contract.ts';
 
@@ -288,9 +288,9 @@ describe('a session', () => {
 
 describe('a certificate that nobody vouches for', () => {
   it('is not accepted, and nothing is sent', async () => {
-    const pem = readFileSync(new URL('../fixtures/tls/self-signed.pem', import.meta.url));
+    const { key, cert } = selfSigned();
     const requests: string[] = [];
-    const tls = createTlsServer({ key: pem, cert: pem }, (req, res) => {
+    const tls = createTlsServer({ key, cert }, (req, res) => {
       requests.push(req.url ?? '');
       res.end();
     });

@@ -1,6 +1,5 @@
 // WebSocket to a server on the wire: what is sent, and what a server cannot make us do.
 
-import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -10,6 +9,7 @@ import type { Connection } from '../../adapters/upstream/connection.ts';
 import type { EndpointConfig } from '../../adapters/upstream/http/endpoint.ts';
 import { type WsServerSurroundings, wsToolServer } from '../../adapters/upstream/ws/ws-tool-server.ts';
 import type { ToolAnswer } from '../../proxy/tool-server.ts';
+import { selfSigned } from '../support/certificates.ts';
 import { QUIET } from '../support/hooks.ts';
 import { callOf, textOf } from './tool-server.contract.ts';
 
@@ -101,9 +101,9 @@ describe('before it is open', () => {
   });
 
   it('a certificate that nobody vouches for is not accepted, and nothing is sent', async () => {
-    const pem = readFileSync(new URL('../fixtures/tls/self-signed.pem', import.meta.url));
+    const { key, cert } = selfSigned();
     let asked = 0;
-    const tls = createTlsServer({ key: pem, cert: pem });
+    const tls = createTlsServer({ key, cert });
     tls.on('upgrade', () => asked++);
     await new Promise<void>((resolve) => tls.listen(0, '127.0.0.1', resolve));
     undo.push(() => tls.close());
