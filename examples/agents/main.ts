@@ -8,6 +8,7 @@ import { output } from '../../cli/output.ts';
 import { readLineageToken } from '../../domain/lineage-token.ts';
 import type { AgentEvent } from './agent-at-work.ts';
 import type { GateClient } from './gate-client.ts';
+import type { Ran } from './gate-process.ts';
 import { Office } from './office.ts';
 import { forChecking, planner } from './planner.ts';
 import { type Seen, type ToolUse, work } from './scripted-model.ts';
@@ -168,17 +169,27 @@ async function chain(office: Office): Promise<void> {
       call === checked ? 'who asked for what, for whom, inside which bounds' : 'three agents, all stopped',
     );
   }
+  const short = (text: string): string => text.replaceAll(office.folder, '…');
+  const checks = async (ran: Ran, command: string): Promise<void> => {
+    out.line(`   portcullis ${short(command)}`);
+    if (ran.code !== 0) out.line(ran.stdout);
+    must(
+      ran.code === 0,
+      ran.stdout
+        .trim()
+        .split('\n')
+        .filter((line) => /^(verified|replayed)/.test(line))
+        .join('; ')
+        .replaceAll(/ +/g, ' '),
+    );
+  };
   for (const ledger of office.ledgers) {
-    out.line(`   portcullis log --denied ${ledger.replace(office.folder, '…')}`);
-    for (const line of (await office.runAt(ledger, 'log', '--denied')).stdout.trimEnd().split('\n'))
-      out.line(`   ${line}`);
-    for (const command of ['verify', 'replay']) {
-      const ran = await office.runAt(ledger, command);
-      out.line(`   portcullis ${command} ${ledger.replace(office.folder, '…')}`);
-      if (ran.code !== 0) out.line(ran.stdout);
-      must(ran.code === 0, (ran.stdout.trim().split('\n')[0] ?? '').replaceAll(/ +/g, ' '));
-    }
+    const denied = await office.runAt(ledger, 'log', '--denied');
+    out.line(`   portcullis log --denied ${short(ledger)}`);
+    for (const line of denied.stdout.trimEnd().split('\n')) out.line(`   ${line}`);
+    await checks(await office.runAt(ledger, 'replay'), `replay ${ledger}`);
   }
+  await checks(await office.run('verify', ...office.ledgers), `verify ${office.ledgers.join(' ')}`);
   must(readdirSync(workspace).length === 3, 'and nothing lies in the workspace that was denied');
 }
 
