@@ -138,6 +138,8 @@ export async function orderTaker(ports: OrderTakerPorts): Promise<OrderTaker> {
   const isOurs = ({ gate: name }: StandingOrder): boolean => name === undefined || names.has(name);
 
   let seen = await stampOf(home);
+  /** What the newest order did is told to whoever asks for it, also when it was seen before he asked. */
+  let newest: Taken = { order: known.value, stopped: 0 };
   const take = async (): Promise<Taken> => {
     // Before it is read: what is written meanwhile is seen as a change.
     seen = await stampOf(home);
@@ -146,7 +148,7 @@ export async function orderTaker(ports: OrderTakerPorts): Promise<OrderTaker> {
       throw error;
     });
     const order = document.revision;
-    if (order === known.value) return { order, stopped: 0 };
+    if (order === known.value) return newest;
     const orders = document.value.filter((one) => one.number > known.value && isOurs(one));
     const last = orders.findLast(({ what }) => what !== 'revoke');
     let stopped = 0;
@@ -156,7 +158,8 @@ export async function orderTaker(ports: OrderTakerPorts): Promise<OrderTaker> {
       if (one.what === 'revoke') stopped += (await gate.revoke(one.kind, one.id, one.by)).stopped;
     if (last?.what === 'resume') await gate.resume(last.by);
     await known.replace(order);
-    return { order, stopped };
+    newest = { order, stopped };
+    return newest;
   };
   let before: Promise<unknown> = Promise.resolve();
   const inTurn = (): Promise<Taken> => {

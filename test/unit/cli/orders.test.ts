@@ -97,6 +97,8 @@ describe('what was ordered of an installation', () => {
     await gate.take();
     await give(ME);
     await expect.poll(() => gate.done, { timeout: 10_000 }).toEqual(['revoke agent me']);
+    // Whoever ordered it asks a moment later what it did.
+    expect(await gate.take()).toEqual({ order: 1, stopped: 1 });
   });
 
   it('for gates of one name is for those beside it too, and for no other', async () => {
