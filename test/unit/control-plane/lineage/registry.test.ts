@@ -209,6 +209,16 @@ describe('a call', () => {
     expect(registry.standing(id(), 0)).toBeUndefined();
   });
 
+  it('has under it what joined there, ended or not, from the top', () => {
+    expect(registry.under(id())).toEqual([]);
+    const root = running();
+    expect(registry.under(root.call)).toEqual([]);
+    const child = running(under(root.presented));
+    const grandchild = running(under(child.presented));
+    registry.end(grandchild.call);
+    expect(registry.under(root.call)).toEqual([child.call, grandchild.call]);
+  });
+
   it('stands somewhere as long as it is open', () => {
     const root = running();
     const child = joined(under(root.presented));
