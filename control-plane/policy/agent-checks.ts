@@ -5,6 +5,9 @@ import { nearest } from './nearest.ts';
 import type { Problem } from './source.ts';
 import type { YamlDocument } from './yaml-document.ts';
 
+/** A scope is recorded with each call of the chain, beside the narrower ones. As JSON. */
+const SCOPE_CHARACTERS_MAX = 4_096;
+
 /** Ways to prove oneself over HTTP. */
 const WAYS = ['apiKey', 'jwt', 'proofKey', 'spki'] as const;
 
@@ -41,6 +44,10 @@ export function checkAgents(manifest: Manifest, document: YamlDocument): Problem
       if (roles.indexOf(role) !== index) {
         problems.push(document.problem([...path, 'roles', index], `the role "${role}" is named twice`));
       }
+    }
+    if (JSON.stringify(agent.scope ?? []).length > SCOPE_CHARACTERS_MAX) {
+      const message = `a scope has at most ${SCOPE_CHARACTERS_MAX} characters as JSON: name fewer paths, or folders above them`;
+      problems.push(document.problem([...path, 'scope'], message));
     }
     if (agent.withoutToken === 'root' && !agent.root) {
       problems.push(

@@ -174,6 +174,11 @@ describe('a manifest', () => {
       ['p.yaml:3:32: the role "x" is named twice'],
     ],
     [
+      'a scope that is too large to be recorded with each call',
+      `${BASE}agents:\n  a: { auth: local, scope: [{ server: fs, actions: ["*"], in: { "/path": ["${'x'.repeat(4_096)}"] } }] }\n`,
+      ['p.yaml:3:28: a scope has at most 4096 characters as JSON: name fewer paths, or folders above them'],
+    ],
+    [
       'two agents with one credential',
       `${BASE}agents:\n  a: { auth: { apiKey: "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" } }\n  b: { auth: { apiKey: "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" } }\n`,
       ['p.yaml:4:14: the agents "a" and "b" have the same credential'],
