@@ -79,6 +79,8 @@ describe('a revocation from the command line', () => {
         client.running.child.stdin.end();
         expect((await client.running.ended).code).toBe(0);
         expect((await callsOf(counter.at, 'counter'))[0]).toMatchObject({ code: 'LINEAGE_REVOKED' });
+        // It is one history for all of them.
+        if (kind !== 'root') return;
         expect(await counter.at.run(['verify', ledger])).toMatchObject({ code: 0 });
         const replayed = await counter.at.run(['replay', ledger, '--json']);
         expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true });
