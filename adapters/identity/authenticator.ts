@@ -1,6 +1,6 @@
 // The credential of a request over HTTP: an API key or an access token after `Bearer`, a token after `DPoP` with a proof that its sender has
-// the key that it is bound to, such a proof alone, or the key of
-// a certificate that was shown when the connection was opened. Whose they are comes from the manifest (credentials.ts). None of it is passed on to anybody.
+// the key that it is bound to, such a proof alone, or the key of a certificate that was shown when the connection was opened. Whose they are
+// comes from the manifest (credentials.ts). None of it is passed on to anybody.
 
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { type Denial, deny } from '../../domain/denial.ts';
