@@ -1,12 +1,18 @@
 import { defineConfig } from 'vitest/config';
 
+/** What starts no process and listens nowhere: these files share their modules, which is most of the time that they would take alone. */
+const CORE = ['unit', 'property', 'model', 'simulation', 'interop', 'pins'].map((kind) => `test/${kind}/**/*.test.ts`);
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/built.ts'],
     // Both of two cores; vitest itself would leave one of them to nobody.
     maxWorkers: '75%',
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: 'core', include: CORE, isolate: false } },
+      { extends: true, test: { name: 'world', include: ['test/**/*.test.ts'], exclude: CORE } },
+    ],
   },
 });

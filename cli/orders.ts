@@ -15,7 +15,7 @@ import { baseName, type GateFolder, type Home } from './home.ts';
 import { systemClock } from './system-clock.ts';
 
 const LOCK_WITHIN_MS = 10_000;
-const LOCK_RETRY_MS = 20;
+const LOCK_RETRY_MS = 50;
 /** How soon a gate that nobody could tell sees that there is more. */
 const LOOK_EVERY_MS = 500;
 const ID_CHARACTERS_MAX = 1_024;
@@ -70,16 +70,31 @@ function openOrders(home: Home, secret: Uint8Array, revisionMin = 0): Promise<St
   });
 }
 
+/** Those of this process wait for each other here: asking for the lock holds up everything else in it. */
+const given = new Map<string, Promise<unknown>>();
+
 /** Resolves with its number once it is durable. No gate has heard of it then. */
-export async function giveOrder(home: Home, secret: Uint8Array, order: Order, terms: OrderTerms = {}): Promise<number> {
+export function giveOrder(home: Home, secret: Uint8Array, order: Order, terms: OrderTerms = {}): Promise<number> {
+  const file = fileOf(home);
+  const number = (given.get(file) ?? Promise.resolve()).then(() => writeOrder(home, secret, order, terms));
+  const settled = number
+    .catch(() => undefined)
+    .then(() => {
+      if (given.get(file) === settled) given.delete(file);
+    });
+  given.set(file, settled);
+  return number;
+}
+
+async function writeOrder(home: Home, secret: Uint8Array, order: Order, terms: OrderTerms): Promise<number> {
   const lock = await lockOf(home);
   try {
     const document = await openOrders(home, secret);
     const number = document.revision + 1;
-    const given: StandingOrder = { ...order, number, at: systemClock.now(), ...terms };
+    const standing: StandingOrder = { ...order, number, at: systemClock.now(), ...terms };
     // Of halting and lifting the last counts.
     const stays = (one: StandingOrder) => one.what === 'revoke' || order.what === 'revoke' || one.gate !== terms.gate;
-    await document.replace([...document.value.filter(stays), given]);
+    await document.replace([...document.value.filter(stays), standing]);
     return number;
   } finally {
     lock.release();

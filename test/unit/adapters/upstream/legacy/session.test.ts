@@ -85,7 +85,7 @@ describe('a question of a server', () => {
     const puppet = await new PuppetServer({ tools: {}, prompts: {} }).start();
     const client = asked();
     const { id, run } = puppet.called(client.hooks);
-    void puppet.session.offers('prompts');
+    puppet.session.offers('prompts').catch(() => undefined);
     const listing = Number(puppet.heard.at(-1)?.id);
     puppet.write({ id: 1, method: 'roots/list' }, listing);
     puppet.write({ id: 2, method: 'roots/list' }, 999);
