@@ -61,7 +61,7 @@ export function unlistedServer(line: CommandLine): ManifestServer {
 const APART: Readonly<Record<ManifestServer['isolation'], ServerLaunch['apart']>> = {
   shared: undefined,
   'per-session': 'conversation',
-  'per-chain': 'chain',
+  'per-root': 'chain',
 };
 
 /** How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. */

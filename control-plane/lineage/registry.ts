@@ -210,7 +210,7 @@ export class LineageRegistry {
       if ('code' in parent) return parent;
       const parents = [parent, ...working.filter((node) => node !== parent)];
       if (parents.some(({ tree }) => tree !== parent.tree))
-        return deny('LINEAGE_MIXED_ROOTS', 'isolation: per-chain keeps them apart');
+        return deny('LINEAGE_MIXED_ROOTS', 'isolation: per-root keeps them apart');
       return { parents, origin: presented.from === 'self' ? 'token' : 'peer' };
     }
     switch (terms.unsaid) {

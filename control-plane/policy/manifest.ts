@@ -222,7 +222,7 @@ const server = z.strictObject({
   /** Functions of the program that opens the gate. */
   inProcess: z.strictObject({}).optional(),
   /** Whether all conversations share one process or connection, or each gets its own, or each chain of calls. */
-  isolation: z.enum(['shared', 'per-session', 'per-chain']).default('shared'),
+  isolation: z.enum(['shared', 'per-session', 'per-root']).default('shared'),
   /** The agent that it is: it calls others here, on behalf of whatever it is called for. */
   agent: name.optional(),
   limits: limits.prefault({}),

@@ -16,7 +16,7 @@ permit (principal, action, resource);
 
 interface Terms {
   readonly withoutToken?: 'infer';
-  readonly isolation?: 'per-session' | 'per-chain';
+  readonly isolation?: 'per-session' | 'per-root';
   readonly fixture?: string;
 }
 
@@ -163,7 +163,7 @@ describe.each(['legacy', 'modern'])('an agent that the gate started, in the %s e
     'G11',
     'calls for each of them where each chain has a process of its own',
     async () => {
-      const house = await new House(era, { isolation: 'per-chain' }).open();
+      const house = await new House(era, { isolation: 'per-root' }).open();
       const [begun, end] = [house.at.path('begun'), house.at.path('end')];
       const one = house.work({ touch: begun }, { until: end }, count());
       expect(await house.work({ until: begun }, count(), { touch: end })).toEqual(['1']);

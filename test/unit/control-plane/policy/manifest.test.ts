@@ -59,7 +59,7 @@ describe('a manifest', () => {
     [
       'a server that is shared by some',
       `${BASE}servers:\n  fs: { stdio: { command: a }, isolation: per-call }\n`,
-      ['p.yaml:3:43: "isolation": must be one of shared, per-session, per-chain'],
+      ['p.yaml:3:43: "isolation": must be one of shared, per-session, per-root'],
     ],
     [
       'a secret without the issuer it belongs to',
