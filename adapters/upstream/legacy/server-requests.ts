@@ -18,7 +18,8 @@ const METHOD_NOT_FOUND = -32601;
 const INVALID_REQUEST = -32600;
 const INVALID_PARAMS = -32602;
 
-const QUESTIONS: ReadonlySet<string> = new Set(['sampling/createMessage', 'elicitation/create', 'roots/list']);
+const ROOTS = 'roots/list';
+const QUESTIONS: ReadonlySet<string> = new Set(['sampling/createMessage', 'elicitation/create', ROOTS]);
 
 export interface ServerRequest {
   readonly id: Json;
@@ -41,7 +42,7 @@ export interface ServerRequestsOptions {
 }
 
 interface OpenQuestion {
-  readonly call: OpenCall | undefined;
+  call: OpenCall | undefined;
   asking: Asking | undefined;
 }
 
@@ -62,7 +63,9 @@ export class ServerRequests {
       return this.#refuse(id, method, 'too many questions are open', INVALID_REQUEST);
     if (params !== undefined && !isJsonObject(params))
       return this.#refuse(id, method, 'the params are not an object', INVALID_PARAMS);
-    this.#ask(id, method, params ?? {}, this.#options.requests.spokenFor(exchange));
+    const call = this.#options.requests.spokenFor(exchange);
+    // No call decides what the roots are: where nothing says that it is part of one, it must not end with one that happens to run.
+    this.#ask(id, method, params ?? {}, call, call === undefined || (method === ROOTS && exchange === undefined));
   }
 
   /** The server withdraws a request of its own; it expects no answer then. */
@@ -83,11 +86,12 @@ export class ServerRequests {
     }
   }
 
-  #ask(id: string | number, method: string, said: JsonObject, call: OpenCall | undefined): void {
+  /** `isOfNone`: it is put to the one client that the server has, and within a call only where that cannot be told. */
+  #ask(id: string | number, method: string, said: JsonObject, call: OpenCall | undefined, isOfNone: boolean): void {
     const { limits, nowMs, unasked } = this.#options;
     // We declare no tasks for what is asked of us. Then, says 2025-11-25, the wish for one is passed over.
     const { task: _, ...params } = said;
-    const question: OpenQuestion = { call, asking: undefined };
+    const question: OpenQuestion = { call: undefined, asking: undefined };
     this.#open.set(id, question);
     const token = isJsonObject(params._meta) ? params._meta.progressToken : undefined;
     const tell = (progress: JsonObject): void => {
@@ -96,7 +100,11 @@ export class ServerRequests {
     };
     const guard = new ProgressGuard(tell, limits.progressPerSecondMax, nowMs);
     const asked: Question = { method, params, onProgress: (progress) => guard.offer(progress) };
-    question.asking = call === undefined ? unasked(asked) : call.hooks.ask(asked);
+    if (isOfNone) question.asking = unasked(asked);
+    if (question.asking === undefined && call !== undefined) {
+      question.call = call;
+      question.asking = call.hooks.ask(asked);
+    }
     if (question.asking === undefined) {
       this.#open.delete(id);
       return this.#refuse(id, method, 'no call of a client that this could be part of');
