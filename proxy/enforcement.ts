@@ -171,7 +171,7 @@ export class Enforcement {
       case 'agent':
       case 'server':
       case 'tool': {
-        // A question of a server stands in no chain of its own.
+        // A question stands beside its call, and not in the registry.
         const asked = this.#withdraw('AUTHORITY_WITHDRAWN', (call) => isMeant(this.#questions.get(call), kind, id));
         const calls = this.#ports.tree.revoke(kind, id);
         return (await asked) + (await calls);
@@ -317,7 +317,7 @@ function everyAction({ name, tools }: PinnedServer): string[] {
 /** Whether a revocation means a question to a client. */
 function isMeant(question: CapturedCall | undefined, kind: RevokedThing, id: string): boolean {
   if (question === undefined) return false;
-  const { call, principal, method, server, tool } = question;
-  const ids = { root: call, node: call, agent: principal.agent, server, tool: actionId(method, server, tool) };
+  const { call, lineage, principal, method, server, tool } = question;
+  const ids = { root: lineage.root, node: call, agent: principal.agent, server, tool: actionId(method, server, tool) };
   return ids[kind] === id;
 }

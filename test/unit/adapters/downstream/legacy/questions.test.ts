@@ -101,6 +101,7 @@ describe('a question that is out when its authority is taken away', () => {
   const taken: readonly (readonly [RevocationKind, (question: Entry) => unknown])[] = [
     ['tool', () => actionId('elicitation/create', 'fs', 'elicitation/create')],
     ['node', ({ call }) => call],
+    ['root', ({ events }) => (events as { lineage: { root: string } }[])[0]?.lineage.root],
     ['agent', ({ events }) => (events as { principal: { agent: string } }[])[0]?.principal.agent],
     ['server', () => 'fs'],
   ];
