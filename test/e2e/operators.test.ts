@@ -1,6 +1,6 @@
 // Authority taken away over HTTP, by an operator who proves to be one.
 
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateApiKey } from '../../adapters/identity/api-key.ts';
 import { proves } from '../guarantees.ts';
@@ -147,6 +147,18 @@ describe('an order over HTTP', () => {
     },
     60_000,
   );
+
+  it('that cannot be kept orders nothing, and the gate goes on', async () => {
+    const before = await ordered();
+    const lock = counter.at.path('home/state/orders.json.lock');
+    rmSync(lock);
+    mkdirSync(lock);
+    expect((await order({ order: 'halt', reason: 'a look' })).status).toBe(503);
+    rmdirSync(lock);
+    expect(await ordered()).toEqual(before);
+    expect(textOf(await client.call('count', { by: 4 }))).toBe('3');
+    expect(gate.stderr).not.toContain('defect');
+  });
 
   it('reaches nobody where the manifest names no operator', async () => {
     const other = counterGate();
