@@ -8,12 +8,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type HttpFrontLimits, listenHttp } from '../../adapters/downstream/http/http-front.ts';
 import { generateApiKey } from '../../adapters/identity/api-key.ts';
-import { openAuthenticator } from '../../adapters/identity/authenticator.ts';
 import { namesOf } from '../../adapters/identity/public-key.ts';
-import { parseManifest } from '../../control-plane/policy/parse-manifest.ts';
 import { proves } from '../guarantees.ts';
 import { type Certificate, newKeys, selfSigned } from '../support/certificates.ts';
 import { EchoSessions } from '../support/echo-sessions.ts';
+import { authenticatorOf } from '../support/manifest-authenticator.ts';
 
 const INITIALIZE =
   '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"0"}}}';
@@ -40,18 +39,14 @@ async function front(agents = '', limits: Partial<HttpFrontLimits> = {}): Promis
   const [pin, second, third] = await Promise.all(
     [worker, next, other].map(async ({ cert }) => (await namesOf(cert)).spki),
   );
-  const parsed = parseManifest(
+  const authenticator = authenticatorOf(
     `apiVersion: portcullis/v1
 listen: { tls: { cert: c, key: k } }
 agents:
   worker: { roles: [w], root: false, auth: { spki: ["${pin}", "${second}"] } }
   other: { auth: { spki: "${third}" } }
 ${agents}`,
-    'p.yaml',
   );
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
-  const authenticator = openAuthenticator(parsed.manifest, '.');
-  if ('fault' in authenticator) throw new Error(authenticator.fault);
   const sessions = new EchoSessions();
   const result = await listenHttp({
     host: '127.0.0.1',

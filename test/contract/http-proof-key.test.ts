@@ -3,11 +3,10 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { listenHttp } from '../../adapters/downstream/http/http-front.ts';
-import { openAuthenticator } from '../../adapters/identity/authenticator.ts';
-import { parseManifest } from '../../control-plane/policy/parse-manifest.ts';
 import { proves } from '../guarantees.ts';
 import { generateProofKey, type ProofKey } from '../support/authorization-server.ts';
 import { EchoSessions } from '../support/echo-sessions.ts';
+import { authenticatorOf } from '../support/manifest-authenticator.ts';
 import { WebSocketClient } from '../support/web-socket-client.ts';
 
 const INITIALIZE =
@@ -34,18 +33,14 @@ interface Front {
 }
 
 async function front(identity = '{}'): Promise<Front> {
-  const parsed = parseManifest(
+  const authenticator = authenticatorOf(
     `apiVersion: portcullis/v1
 identity: ${identity}
 agents:
   worker: { roles: [w], root: false, auth: { proofKey: "${key.jkt}" } }
   other: { auth: { proofKey: "${other.jkt}" } }
 `,
-    'p.yaml',
   );
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
-  const authenticator = openAuthenticator(parsed.manifest, '.');
-  if ('fault' in authenticator) throw new Error(authenticator.fault);
   const sessions = new EchoSessions();
   const result = await listenHttp({
     host: '127.0.0.1',

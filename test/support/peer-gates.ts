@@ -1,19 +1,18 @@
 // Two gates in one process, with a line between them that the test can look into, hold, change and cut; and a third that trusts the first. The gates are
 // those of gate-world.ts, and what they say to each other is real.
 
-import { generateSigningKey, randomBytes, type SigningKey, Verifier } from '../../adapters/crypto/node-crypto.ts';
-import { ulid } from '../../domain/ids.ts';
+import { generateSigningKey, type SigningKey, Verifier } from '../../adapters/crypto/node-crypto.ts';
 import type { LineageTokenClaims } from '../../domain/lineage-token.ts';
 import { permitIssuer } from '../../domain/permit.ts';
 import type { Principal } from '../../domain/principal.ts';
-import { captureCall } from '../../proxy/captured-call.ts';
 import { LINEAGE_KEY } from '../../proxy/own-name.ts';
 import type { PeerLine, TrustedPeer } from '../../proxy/peer-session.ts';
-import { PLAIN_MANNER } from '../../proxy/tool-server.ts';
+import type { RunningCall } from '../../proxy/runner.ts';
 import { commitmentOf } from './commitments.ts';
-import { PRINCIPAL, settled, World } from './gate-world.ts';
+import { settled, World } from './gate-world.ts';
 import { until } from './legacy-client.ts';
 import { LyingPeer } from './lying-peer.ts';
+import { type Calling, startCall } from './placed-call.ts';
 
 const [A, B] = [permitIssuer('a'), permitIssuer('b')];
 export const PROOF_KEY = 'k'.repeat(43);
@@ -127,27 +126,8 @@ export class Gates {
     }
   }
 
-  start(
-    world: World,
-    { token, by = PRINCIPAL, path = '/w/a' }: { token?: string; by?: Principal; path?: string } = {},
-  ) {
-    const args = { path };
-    return world.start(
-      captureCall(world.crypto, {
-        call: ulid(world.clock.now(), randomBytes(10)),
-        at: world.clock.now(),
-        atMonotonic: world.clock.monotonic(),
-        principal: by,
-        method: 'tools/call',
-        server: 'fs',
-        tool: 'write_file',
-        arguments: args,
-        rest: {},
-        meta: {},
-        manner: PLAIN_MANNER,
-        place: (placing) => world.enforcement.place({ ...placing, arguments: args, token }),
-      }),
-    );
+  start(world: World, calling: Calling = {}): RunningCall {
+    return startCall(world, calling);
   }
 
   async running(world: World, calling: { token?: string; by?: Principal; path?: string } = {}) {

@@ -1,11 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { randomBytes } from '../../../adapters/crypto/node-crypto.ts';
 import { LINEAGE_LIMITS } from '../../../control-plane/lineage/limits.ts';
-import { ulid } from '../../../domain/ids.ts';
-import type { JsonObject } from '../../../domain/json.ts';
 import type { Principal } from '../../../domain/principal.ts';
 import type { Scope } from '../../../domain/scope.ts';
-import { captureCall } from '../../../proxy/captured-call.ts';
 import { Conversation } from '../../../proxy/conversation.ts';
 import type { Callee } from '../../../proxy/lineage-tokens.ts';
 import { LINEAGE_KEY } from '../../../proxy/own-name.ts';
@@ -16,6 +12,7 @@ import { chainFindings } from '../../support/audited.ts';
 import { commitmentOf } from '../../support/commitments.ts';
 import { LIMITS, PRINCIPAL, resultOf, World, type WorldOptions } from '../../support/gate-world.ts';
 import { until } from '../../support/legacy-client.ts';
+import { type Calling, startCall } from '../../support/placed-call.ts';
 
 const REVIEWER: Principal = {
   agent: 'reviewer',
@@ -25,13 +22,6 @@ const REVIEWER: Principal = {
   connection: commitmentOf('reviewer'),
 };
 const CALLEE: Callee = { agent: 'reviewer', cnf: { conn: REVIEWER.connection } };
-
-interface Calling {
-  readonly by?: Principal;
-  readonly path?: string;
-  readonly token?: string;
-  readonly narrowing?: Scope;
-}
 
 const opened: World[] = [];
 afterEach(() => {
@@ -53,26 +43,8 @@ class Chain {
     return chain;
   }
 
-  start({ by = PRINCIPAL, path = '/w/a', token, narrowing }: Calling = {}): RunningCall {
-    const { world } = this;
-    const args: JsonObject = { path };
-    return world.start(
-      captureCall(world.crypto, {
-        call: ulid(world.clock.now(), randomBytes(10)),
-        at: world.clock.now(),
-        atMonotonic: world.clock.monotonic(),
-        principal: by,
-        method: 'tools/call',
-        server: 'fs',
-        tool: 'write_file',
-        arguments: args,
-        rest: {},
-        meta: {},
-        manner: PLAIN_MANNER,
-        narrowing,
-        place: (placing) => world.enforcement.place({ ...placing, arguments: args, token }),
-      }),
-    );
+  start(calling: Calling = {}): RunningCall {
+    return startCall(this.world, calling);
   }
 
   /** Starts a call and waits until the server has it. */
