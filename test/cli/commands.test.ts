@@ -199,7 +199,7 @@ describe('a reader that goes away', () => {
     await Promise.all(Array.from({ length: 200 }, (_, by) => client.call('count', { by })));
     client.running.child.stdin.end();
     await client.running.ended;
-    for (const command of ['log --all --json', 'log', 'doctor', 'log --follow']) {
+    for (const command of ['log --all --json', 'log', 'doctor', 'log --follow --json']) {
       const { status, stdout, stderr } = spawnSync(
         'bash',
         ['-c', `set -o pipefail; "${process.execPath}" "${PORTCULLIS}" ${command} | head -1`],

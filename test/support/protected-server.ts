@@ -393,9 +393,11 @@ const OPENID = {
 
 /** What a person's browser does when the person consents at once: asks, and goes where it is sent. */
 export async function browse(address: URL): Promise<number> {
-  const answer = await fetch(address, { redirect: 'manual' });
+  // No connection is kept: the port of a world that has ended may be the next one's.
+  const headers = { connection: 'close' };
+  const answer = await fetch(address, { redirect: 'manual', headers });
   const back = answer.headers.get('location');
-  return back === null ? answer.status : (await fetch(back)).status;
+  return back === null ? answer.status : (await fetch(back, { headers })).status;
 }
 
 export function newClientKey(): { pem: string; publicKey: KeyObject } {
