@@ -31,6 +31,7 @@ import { MESSAGE_BYTES_MAX, QUESTION_TIMEOUT_MS } from '../proxy/limits.ts';
 import { outputCheck } from '../proxy/output-check.ts';
 import { PolicyTurnover } from '../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto } from '../proxy/ports.ts';
+import { Quarantine } from '../proxy/quarantine.ts';
 import { ServerPool } from '../proxy/server-pool.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { Notice, OfferKind } from '../proxy/tool-server.ts';
@@ -192,6 +193,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
   const asked = options.interpose?.(authority) ?? authority;
   const revocations = new Revocations();
+  const quarantine = new Quarantine();
   const issuer = permitIssuer(keys.instance);
   const audience = permitAudience(keys.instance, boot);
   const { tree, peers } = await openChains({
@@ -217,6 +219,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     catalogue,
     revocations,
     spent: new SpentPermits(),
+    quarantine,
     policy: () => policy.digest,
     limits,
     recorder: () => keeper.recorder(),
@@ -233,7 +236,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     clock,
     crypto,
     governance,
-    admission: { authority: asked, catalogue, governance, servers: pool, limits },
+    admission: { authority: asked, catalogue, governance, servers: pool, limits, quarantine },
     runner: {
       gate,
       recorder: keeper,

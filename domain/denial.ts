@@ -63,6 +63,7 @@ export const DENIALS = {
     true,
   ),
   GOV_CLOCK: row(24, 'any', 'governance_state', 'the gate is shut: its clock cannot be trusted', true),
+  GOV_STALLED: row(19, 'any', 'governance_state', 'the gate is shut: it stood still for too long', true),
   GOV_EPOCH_MISMATCH: row(25, 'authorized', 'governance_state', 'the rules changed while the call was decided', true),
   GOV_REVOCATION_BEHIND: row(
     26,
@@ -106,12 +107,22 @@ export const DENIALS = {
   ID_INITIATOR: row(53, 'authorized', 'runtime_identity', 'the permit is for another agent'),
   ID_CONNECTION: row(54, 'authorized', 'runtime_identity', 'the permit is for another connection'),
   ID_PROOF_KEY: row(55, 'authorized', 'runtime_identity', 'the permit is bound to another key'),
+  AGENT_QUARANTINED: row(56, 'requested', 'runtime_identity', 'the agent was set aside'),
   // 7: environment integrity failure.
   ENV_UNKNOWN: row(60, 'authorized', 'environment_integrity', 'the state of the server is not known', true),
   ENV_ATTESTATION: row(61, 'authorized', 'environment_integrity', 'the server is not the one that was permitted'),
   ENV_TOOL_DEFINITION: row(62, 'authorized', 'environment_integrity', 'the definition of the tool has changed'),
   SERVER_UNAVAILABLE: row(63, 'requested', 'environment_integrity', 'the server is not available', true),
   CLIENT_CANNOT_BE_ASKED: row(64, 'requested', 'environment_integrity', 'the client cannot be asked'),
+  SERVER_UNAPPROVED: row(65, 'requested', 'environment_integrity', 'the server has not been approved yet', true),
+  SERVER_QUARANTINED: row(66, 'any', 'environment_integrity', 'the server was set aside'),
+  ENV_TLS_PIN: row(67, 'any', 'environment_integrity', 'the key of the server is not the pinned one'),
+  SANDBOX_MISSING: row(
+    68,
+    'requested',
+    'environment_integrity',
+    'the server needs a sandbox that this machine does not have',
+  ),
   // 8: policy mismatch.
   POLICY_NO_PERMIT: row(70, 'requested', 'policy_mismatch', 'no rule allows this call'),
   POLICY_FORBID: row(71, 'requested', 'policy_mismatch', 'a rule forbids this call'),
@@ -122,6 +133,7 @@ export const DENIALS = {
   INTENT_ARGUMENTS: row(76, 'authorized', 'policy_mismatch', 'the permit is for other arguments'),
   INTENT_REQUEST: row(77, 'authorized', 'policy_mismatch', 'the permit is for another request'),
   SCOPE_LIMITS: row(78, 'authorized', 'policy_mismatch', 'the permit grants more than this gate allows'),
+  RETRY_OF_UNKNOWN: row(79, 'requested', 'replay', 'the same call may have run before; a person has to look first'),
   // 9: lineage discontinuity.
   LINEAGE_MISSING: row(80, 'requested', 'lineage_discontinuity', 'the call does not say which call it belongs to'),
   LINEAGE_NOT_ROOT: row(81, 'requested', 'lineage_discontinuity', 'this agent may not start a chain of calls'),
@@ -195,6 +207,7 @@ export const DENIALS = {
     'environment_integrity',
     'the tool asked for something this gate does not carry',
   ),
+  TOOL_SILENT: row(99, 'executing', 'expired', 'the tool showed no progress for too long', true),
   PERMIT_SPENT: row(96, 'executing', 'replay', 'the permit was used before'),
   CRASH_INDETERMINATE: row(97, 'executing', 'governance_state', 'the gate stopped during the call; it may have run'),
   AUTHORITY_WITHDRAWN: row(98, 'executing', 'revoked', 'the authority for this call was withdrawn while it ran'),

@@ -9,6 +9,7 @@ import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Governance } from './governance.ts';
 import type { Authority } from './ports.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { ServerPool } from './server-pool.ts';
 import type { ToolServer } from './tool-server.ts';
 
@@ -29,6 +30,7 @@ export interface AdmissionPorts {
   readonly governance: Governance;
   readonly servers: ServerPool;
   readonly limits: LimitsOf;
+  readonly quarantine: Quarantine;
 }
 
 export interface Visibility {
@@ -88,6 +90,8 @@ async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedC
   if (!visible.has(actionId(method, server, tool))) {
     return unknown('no rule could ever allow this to this agent');
   }
+  const setAside = ports.quarantine.refusal(server, call.principal.agent);
+  if (setAside !== undefined) return setAside;
   if (unplaced !== undefined) return unplaced;
   if (lineage.parent === null && !call.principal.root) return deny('LINEAGE_NOT_ROOT', call.principal.agent);
   if (catalogue.definition(call) === undefined)

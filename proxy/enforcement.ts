@@ -24,6 +24,7 @@ import {
 import { Notices } from './notices.ts';
 import { Offers } from './offers.ts';
 import type { Clock, GateCrypto } from './ports.ts';
+import type { Quarantined } from './quarantine.ts';
 import {
   type CallOptions,
   type RefusedRequest,
@@ -185,6 +186,15 @@ export class Enforcement {
       case 'approval':
         return 0;
     }
+  }
+
+  /**
+   * Sets a server or an agent aside and stops what runs with it, and everything under that. Resolves with the number of calls when they have
+   * ended; new ones are denied from this very tick on.
+   */
+  setAside(quarantined: Quarantined): Promise<number> {
+    this.#ports.admission.quarantine.put(quarantined);
+    return this.revoke(quarantined.kind, quarantined.id);
   }
 
   async #withdraw(code: DenialCode, isMeant: (call: RunningCall) => boolean): Promise<number> {

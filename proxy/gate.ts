@@ -32,6 +32,7 @@ import {
   type VerifiedClaims,
 } from './permit-checks.ts';
 import type { Clock, GateCrypto, Payload, Receipt, Recorder } from './ports.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { SpentPermits } from './spent-permits.ts';
 import type { CallHooks, Peer, ToolRun } from './tool-server.ts';
 
@@ -67,6 +68,7 @@ export interface GatePorts {
   readonly catalogue: Catalogue;
   readonly revocations: Revocations;
   readonly spent: SpentPermits;
+  readonly quarantine: Quarantine;
   /** Digest of the installed policy; undefined while there is none. */
   readonly policy: () => Digest | undefined;
   readonly limits: LimitsOf;
@@ -241,7 +243,9 @@ export class Gate {
     call: CapturedCall,
     spent: { has(jti: string, exp: number): boolean; full(nowMs: number): boolean },
   ): VerifiedClaims | Denial {
-    const { clock, governance, revocations } = this.#ports;
+    const { clock, governance, revocations, quarantine } = this.#ports;
+    const setAside = quarantine.refusal(call.server, call.principal.agent);
+    if (setAside !== undefined) return setAside;
     try {
       const now = clock.now();
       const ageMs = clock.monotonic() - call.atMonotonic;

@@ -40,6 +40,7 @@ import type { TrustedPeer } from '../../proxy/peer-session.ts';
 import { Peers } from '../../proxy/peers.ts';
 import type { PolicyTurnover } from '../../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto, InstallResult } from '../../proxy/ports.ts';
+import { Quarantine } from '../../proxy/quarantine.ts';
 import type { RunningCall } from '../../proxy/runner.ts';
 import { type ApartServer, ServerPool } from '../../proxy/server-pool.ts';
 import { SpentPermits } from '../../proxy/spent-permits.ts';
@@ -218,6 +219,7 @@ export class World {
   readonly catalogue = new Catalogue(sha256);
   readonly revocations = new Revocations();
   readonly spent = new SpentPermits();
+  readonly quarantine = new Quarantine();
   readonly server: ScriptedServer;
   readonly authority: ScriptedAuthority;
   readonly store: MemoryStore;
@@ -313,6 +315,7 @@ export class World {
       catalogue,
       revocations: this.revocations,
       spent: this.spent,
+      quarantine: this.quarantine,
       policy: () => this.policy,
       limits: (call) => inPlace(LIMITS, call),
       recorder: () => this.keeper.recorder(),
@@ -329,6 +332,7 @@ export class World {
         governance,
         servers,
         limits: (call) => inPlace(LIMITS, call),
+        quarantine: this.quarantine,
       },
       runner: {
         gate: this.gate,
