@@ -11,26 +11,38 @@ export interface Quarantined {
   readonly id: string;
   readonly code: Extract<DenialCode, 'SERVER_UNAPPROVED' | 'SERVER_QUARANTINED' | 'AGENT_QUARANTINED'>;
   readonly reason: string;
+  /** `counts` where it is not said: what a person lifts. */
+  readonly cause?: QuarantineCause;
 }
 
+/** Who sets something aside lifts what he said, and nothing that was said for another cause. */
+export type QuarantineCause = 'approval' | 'drift' | 'counts';
+
 export class Quarantine {
-  readonly #byKey = new Map<string, Quarantined>();
+  readonly #byKey = new Map<string, Map<QuarantineCause, Quarantined>>();
 
-  /** What was said of it before is replaced. */
+  /** What was said of it before for this cause is replaced. */
   put(quarantined: Quarantined): void {
-    this.#byKey.set(keyOf(quarantined.kind, quarantined.id), quarantined);
+    const key = keyOf(quarantined.kind, quarantined.id);
+    const causes = this.#byKey.get(key) ?? new Map<QuarantineCause, Quarantined>();
+    this.#byKey.set(key, causes.set(quarantined.cause ?? 'counts', quarantined));
   }
 
-  lift(kind: QuarantineKind, id: string): void {
-    this.#byKey.delete(keyOf(kind, id));
+  /** Lifts what was said for this cause; what was said for another one stays. */
+  lift(kind: QuarantineKind, id: string, cause: QuarantineCause = 'counts'): void {
+    const key = keyOf(kind, id);
+    const causes = this.#byKey.get(key);
+    causes?.delete(cause);
+    if (causes?.size === 0) this.#byKey.delete(key);
   }
 
+  /** Of several causes the one that was said first. */
   of(kind: QuarantineKind, id: string): Quarantined | undefined {
-    return this.#byKey.get(keyOf(kind, id));
+    return this.#byKey.get(keyOf(kind, id))?.values().next().value;
   }
 
   all(): readonly Quarantined[] {
-    return [...this.#byKey.values()];
+    return [...this.#byKey.values()].flatMap((causes) => [...causes.values()]);
   }
 
   /** Why a call of this agent to this server may not go; undefined where nothing is set aside. */

@@ -71,4 +71,14 @@ describe('what was set aside', () => {
       expect(world.server.heard).toEqual([]);
     },
   );
+
+  it('stays set aside for one cause when another is lifted', () => {
+    const quarantine = new Quarantine();
+    quarantine.put(SERVER);
+    quarantine.put({ ...SERVER, reason: 'it drifted', cause: 'drift' });
+    quarantine.lift('server', 'fs');
+    expect(quarantine.refusal('fs', 'anybody')?.detail).toBe('it drifted');
+    quarantine.lift('server', 'fs', 'drift');
+    expect(quarantine.all()).toEqual([]);
+  });
 });
