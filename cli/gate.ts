@@ -19,6 +19,7 @@ import type { Principal } from '../domain/principal.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { LedgerRefused } from '../ledger/open.ts';
 import { inPlace, type LimitsOf, serverOf } from '../proxy/admission.ts';
+import { BreakerLog, type StandingSince } from '../proxy/breaker-log.ts';
 import { Catalogue } from '../proxy/catalogue.ts';
 import { Channels } from '../proxy/channels.ts';
 import type { ClientSessions } from '../proxy/client-port.ts';
@@ -82,6 +83,8 @@ export interface RunningGate extends Withdrawals {
   readonly ready: Promise<void>;
   /** The servers whose calls can be decided now. */
   served(): readonly string[];
+  /** What keeps the gate shut, and what does not, guard by guard. */
+  standings(): readonly StandingSince[];
   /** Shuts the gate for a defect that was found outside of it. */
   halt(defect: unknown): void;
   close(): Promise<void>;
@@ -114,6 +117,13 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       note(`the ledger failed and the gate is shut: ${visibleText(detail)}`);
       void enforcement.stopAll({ type: 'fault.occurred', code: 'GOV_LEDGER_UNWRITABLE' });
     },
+  });
+
+  const breaker = new BreakerLog({
+    governance,
+    recorder: keeper,
+    clock,
+    onUnrecorded: (detail) => keeper.fail(`what shut or opened the gate could not be recorded: ${detail}`),
   });
 
   const catalogue = new Catalogue(
@@ -317,9 +327,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     authority,
     ready: policy.settled,
     served: () => policy.served,
+    standings: () => breaker.standings(),
     halt,
     sessions,
     close: async () => {
+      breaker.close();
       policy.close();
       await processAgents.close();
       await enforcement.stopAll({ type: 'call.cancelled', by: 'shutdown' });

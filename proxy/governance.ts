@@ -1,13 +1,20 @@
 // Whether the gate is open, and under which generation of rules. It is shut until everything it needs has reported ready, and it falls shut
-// when any of it fails. It does not know how to mend anything: whoever shut it, opens it.
+// when any of it fails: state-machines/breaker.machine.ts says how. It does not know how to mend anything: whoever shut it, opens it.
 
 import type { GovernanceSnapshot } from '../control-plane/authorization.ts';
 import { type Denial, type DenialCode, deny } from '../domain/denial.ts';
+import { type BreakerFact, GUARDS, type Guard, WAYS } from '../state-machines/breaker.machine.ts';
+import {
+  type Breaker,
+  type BreakerEvent,
+  beginBreaker,
+  firstShut,
+  type GuardStanding,
+  stepBreaker,
+} from '../state-machines/breaker.ts';
 import type { LiveGovernance } from './permit-checks.ts';
 
-/** Who may shut the gate, in the order in which their reasons are told. */
-export const GUARDS = ['operator', 'halt', 'ledger', 'revocations', 'servers', 'policy', 'engine'] as const;
-export type Guard = (typeof GUARDS)[number];
+export { GUARDS, type Guard };
 
 export interface Shut {
   readonly guard: Guard;
@@ -15,17 +22,26 @@ export interface Shut {
   readonly detail: string;
 }
 
+/** A change that belongs into the ledger. */
+export type BreakerChange =
+  | { readonly change: 'shut'; readonly guard: Guard; readonly code: DenialCode; readonly detail: string }
+  | { readonly change: 'opened'; readonly guard: Guard };
+
+/** What a person has to mend before it opens. */
+const HELD: ReadonlySet<DenialCode> = new Set(['GOV_POLICY_MISSING', 'GOV_POLICY_INVALID']);
+
 export class Governance {
   readonly #boot: string;
-  readonly #shut = new Map<Guard, Shut>();
+  #breaker: Breaker = beginBreaker();
   readonly #listeners: ((shut: Shut | undefined) => void)[] = [];
+  #onRecord: (change: BreakerChange) => void = () => {};
   #epoch = 1;
   #revocation = 0;
 
   /** `boot` names this start of the gate. Every guard in `closed` has to open before the first call can pass. */
   constructor(boot: string, closed: readonly Guard[]) {
     this.#boot = boot;
-    for (const guard of closed) this.#shut.set(guard, { guard, code: 'GOV_NOT_READY', detail: `${guard} not ready` });
+    for (const guard of GUARDS) if (!closed.includes(guard)) this.#apply({ guard, fact: 'opened' });
   }
 
   get boot(): string {
@@ -38,15 +54,17 @@ export class Governance {
 
   /** The first reason for which the gate is shut, if it is. */
   get reason(): Shut | undefined {
-    for (const guard of GUARDS) {
-      const shut = this.#shut.get(guard);
-      if (shut !== undefined) return shut;
-    }
-    return undefined;
+    const first = firstShut(this.#breaker);
+    return first === undefined ? undefined : shutOf(first.guard, first.standing);
+  }
+
+  /** How each guard stands. */
+  standing(guard: Guard): GuardStanding {
+    return this.#breaker[guard];
   }
 
   isShutBy(guard: Guard): boolean {
-    return this.#shut.has(guard);
+    return this.#breaker[guard].state !== 'open';
   }
 
   /** The state to decide under, or why nothing can be decided. Read when it is needed, never kept. */
@@ -59,9 +77,9 @@ export class Governance {
   /** The same state in the terms of the permit checks. */
   live(): LiveGovernance {
     const shut = (guard: Guard): boolean => this.isShutBy(guard);
-    const policy = this.#shut.get('policy')?.code;
+    const policy = this.#breaker.policy.reason?.code;
     return {
-      ready: !shut('engine') && !shut('servers') && policy !== 'GOV_NOT_READY',
+      ready: !shut('engine') && !shut('servers') && !shut('stall') && policy !== 'GOV_NOT_READY',
       halted: shut('operator') || shut('halt'),
       ledgerWritable: !shut('ledger'),
       revocationsFresh: !shut('revocations'),
@@ -74,12 +92,12 @@ export class Governance {
   }
 
   shut(guard: Guard, code: DenialCode, detail: string): void {
-    this.#shut.set(guard, { guard, code, detail });
-    this.#tell();
+    this.#apply({ guard, fact: wayOf(guard, code), reason: { code, detail } });
   }
 
+  /** Throws a Defect for a guard that is broken: see WAYS. */
   open(guard: Guard): void {
-    if (this.#shut.delete(guard)) this.#tell();
+    this.#apply({ guard, fact: 'opened' });
   }
 
   /** The rules changed: permits and decisions of the generation before are void. */
@@ -95,8 +113,35 @@ export class Governance {
     this.#listeners.push(listener);
   }
 
-  #tell(): void {
-    const reason = this.reason;
-    for (const listener of this.#listeners) listener(reason);
+  /** Who records changes; called before the listeners are, in the tick of the change. There is one. */
+  onRecord(record: (change: BreakerChange) => void): void {
+    this.#onRecord = record;
   }
+
+  #apply(event: BreakerEvent): void {
+    const [breaker, effects] = stepBreaker(this.#breaker, event);
+    this.#breaker = breaker;
+    const { guard } = event;
+    // What is recorded is queued for the ledger before anybody who was told can bring an intent.
+    for (const effect of effects) {
+      if (effect === 'record_opened') this.#onRecord({ change: 'opened', guard });
+      else if (effect === 'record_shut' && event.fact !== 'opened')
+        this.#onRecord({ change: 'shut', guard, ...event.reason });
+    }
+    if (effects.includes('tell')) {
+      const reason = this.reason;
+      for (const listener of this.#listeners) listener(reason);
+    }
+  }
+}
+
+function shutOf(guard: Guard, { reason }: GuardStanding): Shut {
+  const { code, detail } = reason ?? { code: 'GOV_NOT_READY', detail: guard };
+  return { guard, code, detail };
+}
+
+/** How the gate opens again that this guard shuts for this reason. */
+function wayOf(guard: Guard, code: DenialCode): Exclude<BreakerFact, 'opened'> {
+  const [first, ...others] = WAYS[guard];
+  return HELD.has(code) && others.includes('held') ? 'held' : (first ?? 'broken');
 }

@@ -140,8 +140,9 @@ function lineOf(entry: Entry, call: Known | undefined, out: Output): string {
 }
 
 function about(entry: Entry): string {
-  const named = entry.policy ?? entry.server ?? entry.after;
-  return typeof named === 'string' ? `  ${visibleText(named, 80)}` : '';
+  const named = entry.policy ?? entry.server ?? entry.after ?? entry.guard;
+  const code = entry.type === 'gate.shut' ? `  ${visibleText(String(entry.code))}: ${tell(entry.code)}` : '';
+  return typeof named === 'string' ? `  ${visibleText(named, 80)}${code}` : '';
 }
 
 function verdict(entry: Entry, out: Output): string {

@@ -21,10 +21,16 @@ export interface Revocable {
 export class RecordedAuthority {
   readonly #revoked = new Map<string, Map<string, number>>();
   #halted: number | undefined;
+  /** The guards that shut the gate in this start, and where that is written. */
+  readonly #shut = new Map<string, number>();
 
   /** Takes in an entry that changes it; any other leaves it as it is. */
   note(entry: Entry): void {
-    const { type, seq, kind, id } = entry;
+    const { type, seq, kind, id, guard } = entry;
+    // Another start has guards of its own, and says itself which of them shut it.
+    if (type === 'log.recovered') this.#shut.clear();
+    if (type === 'gate.shut' && typeof guard === 'string') this.#shut.set(guard, seq);
+    else if (type === 'gate.opened' && typeof guard === 'string') this.#shut.delete(guard);
     if (type === 'gate.halted') this.#halted = seq;
     else if (type === 'gate.resumed') this.#halted = undefined;
     // What a peer stopped here was revoked there: nothing new is under it.
@@ -56,6 +62,7 @@ export class RecordedAuthority {
   /** The same for what was decided about it: the policy, the permit and the key that signed it. */
   againstDecision(events: readonly JsonObject[]): string | undefined {
     if (this.#halted !== undefined) return `the gate was halted by entry ${this.#halted}`;
+    for (const [guard, at] of this.#shut) return `the gate was shut by its guard ${guard} at entry ${at}`;
     if (this.#revoked.size === 0) return undefined;
     const allowed = events.find(({ type }) => type === 'decision.allowed');
     const verified = events.find(({ type }) => type === 'permit.verified');

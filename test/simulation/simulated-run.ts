@@ -2,10 +2,12 @@
 
 import { type Fate, seededRandom } from '../../adapters/storage/memory-store.ts';
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
+import { RecordedAuthority } from '../../control-plane/lineage/audit-authority.ts';
 import type { Entry } from '../../domain/entry.ts';
 import type { CallId } from '../../domain/ids.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { Outcome } from '../../domain/outcome.ts';
+import { BreakerLog } from '../../proxy/breaker-log.ts';
 import type { CapturedCall } from '../../proxy/captured-call.ts';
 import type { CallEnd } from '../../proxy/client-view.ts';
 import type { RunningCall } from '../../proxy/runner.ts';
@@ -102,7 +104,12 @@ export class Simulation {
   }
 
   async #begin(): Promise<void> {
-    const world = await World.open({ ...this.#options, faults: ({ operation }) => this.#fate(operation) });
+    // What fell over is started again: the run goes on.
+    const world = await World.open({
+      ...this.#options,
+      defectShuts: 'halt',
+      faults: ({ operation }) => this.#fate(operation),
+    });
     this.#world = world;
     world.authority.decide = (request) => {
       this.#requests.push(request);
@@ -112,6 +119,12 @@ export class Simulation {
     world.server.onDispatch = (dispatch) => this.#heard(dispatch);
     world.governance.onChange((shut) => {
       if (shut?.guard === 'ledger') this.#failures += 1;
+    });
+    new BreakerLog({
+      governance: world.governance,
+      recorder: world.keeper,
+      clock: world.clock,
+      onUnrecorded: (detail) => world.keeper.fail(detail),
     });
   }
 
@@ -128,7 +141,7 @@ export class Simulation {
     // A gate that stays shut shows little: what failed is mended soon.
     if (world.governance.reason !== undefined && this.#chance(0.5)) {
       this.#faultsArmed = 0;
-      world.governance.open('operator');
+      for (const guard of ['halt', 'engine', 'stall'] as const) world.governance.open(guard);
       world.clock.advance(600);
       return;
     }
@@ -141,7 +154,9 @@ export class Simulation {
       [1, () => this.#anyCall()?.running.stop({ type: 'authority.withdrawn', code: 'REVOKED_AGENT' })],
       [3, () => world.clock.advance(this.#pick([1, 1, 10, 10, 400, 600, 2_000, 11_000]))],
       [disk, () => this.#arm()],
-      [0.5, () => world.governance.shut('operator', 'GOV_HALTED', 'a test')],
+      [0.5, () => world.governance.shut('halt', 'GOV_HALTED', 'a test')],
+      [0.5, () => world.governance.shut('engine', 'POLICY_ENGINE_FAULT', 'a test')],
+      [0.5, () => world.governance.shut('stall', 'GOV_STALLED', 'a test')],
       [rules, () => world.governance.advanceEpoch()],
       [rules / 4, () => world.drift(this.#pick(['write_file', 'read_file']))],
       [rules, () => world.revoke('jti', 'some other permit')],
@@ -297,7 +312,13 @@ export class Simulation {
     }
     const entries = world.entries();
     const byCall = new Map<CallId, Entry[]>();
+    const authority = new RecordedAuthority();
     for (const entry of entries) {
+      authority.note(entry);
+      if (entry.type === 'call.intent' && this.#dispatched.has(entry.call as string)) {
+        const against = authority.againstDecision([]);
+        if (against !== undefined) this.#broke('G4', `${String(entry.call)} ran though ${against}`);
+      }
       if (typeof entry.call !== 'string') continue;
       byCall.set(entry.call, [...(byCall.get(entry.call) ?? []), entry]);
     }

@@ -33,7 +33,7 @@ import { Channels } from '../../proxy/channels.ts';
 import type { CallEnd } from '../../proxy/client-view.ts';
 import { Enforcement } from '../../proxy/enforcement.ts';
 import { Gate, type GatePorts, type RecordedCall, type VerifiedPermit } from '../../proxy/gate.ts';
-import { Governance } from '../../proxy/governance.ts';
+import { Governance, type Guard } from '../../proxy/governance.ts';
 import { type LedgerGeneration, LedgerKeeper } from '../../proxy/ledger-keeper.ts';
 import { outputCheck } from '../../proxy/output-check.ts';
 import type { TrustedPeer } from '../../proxy/peer-session.ts';
@@ -210,6 +210,8 @@ export interface WorldOptions {
   readonly trusted?: readonly TrustedPeer[];
   /** What is done when an ending could not be written, instead of giving the ledger up. */
   readonly onUnrecorded?: () => void;
+  /** Which guard a defect shuts: the one that never opens again, when absent. */
+  readonly defectShuts?: Guard;
 }
 
 export class World {
@@ -345,7 +347,7 @@ export class World {
         onUnrecorded: options.onUnrecorded ?? ((code) => this.keeper.fail(`an ending could not be recorded (${code})`)),
         onDefect: (defect) => {
           this.defects.push(defect);
-          governance.shut('operator', 'GOV_HALTED', String(defect));
+          governance.shut(options.defectShuts ?? 'operator', 'GOV_HALTED', String(defect));
         },
       },
       concurrency: () => options.concurrency,

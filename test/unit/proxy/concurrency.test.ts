@@ -96,7 +96,7 @@ describe('a call that waits for its turn', () => {
     expect(asked).toBe(0);
     answer(world, 0);
     for (const { end } of calls) expect(await end).toMatchObject({ code: 'POLICY_FORBID', executed: 'no' });
-    world.governance.shut('operator', 'GOV_HALTED', 'test');
+    world.governance.shut('halt', 'GOV_HALTED', 'test');
     expect(await world.run()).toMatchObject({ code: 'GOV_HALTED' });
   });
 
@@ -169,13 +169,13 @@ describe('a turn', () => {
     ],
   ];
   it.each(ENDS_EARLY)('of a call that %s ends with it', async (_, spoil) => {
-    const world = await World.open({ concurrency: 1 });
+    const world = await World.open({ concurrency: 1, defectShuts: 'halt' });
     const { decide } = world.authority;
     spoil(world);
     expect(await world.run()).toMatchObject({ kind: 'denied', executed: 'no' });
     world.authority.decide = decide;
     world.serverIsThere = true;
-    world.governance.open('operator');
+    world.governance.open('halt');
     expect(await world.run()).toMatchObject({ kind: 'result' });
   });
 });

@@ -121,9 +121,9 @@ describe('once', () => {
   proves('G3', 'a call that was refused at the door is not let in later', async () => {
     const world = await World.open();
     const recorded = await world.recorded();
-    world.governance.shut('operator', 'GOV_HALTED', 'a test');
+    world.governance.shut('halt', 'GOV_HALTED', 'a test');
     expect(world.gate.execute(recorded, QUIET)).toMatchObject({ code: 'GOV_HALTED' });
-    world.governance.open('operator');
+    world.governance.open('halt');
     expect(world.gate.execute(recorded, QUIET)).toEqual({ code: 'PERMIT_SPENT' });
     expect(world.server.heard).toEqual([]);
   });

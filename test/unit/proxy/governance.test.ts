@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { Defect } from '../../../domain/defect.ts';
 import { Governance, GUARDS, type Guard } from '../../../proxy/governance.ts';
+import { WAYS } from '../../../state-machines/breaker.machine.ts';
 import { proves } from '../../guarantees.ts';
 
 const BOOT = '01KAJ0000000000000000B0001';
@@ -19,14 +21,50 @@ describe('governance', () => {
     }
   });
 
-  it.each(GUARDS)('%s shuts it alone, and whoever shut it opens it', (guard) => {
+  it.each(GUARDS)('%s shuts it alone, and whoever shut it opens it, if it can be opened', (guard) => {
     const governance = new Governance(BOOT, []);
     governance.shut(guard, 'GOV_HALTED', 'a reason');
     expect(governance.snapshot()).toEqual({ code: 'GOV_HALTED', detail: 'a reason' });
     for (const other of GUARDS) if (other !== guard) governance.open(other);
     expect(governance.reason).toEqual({ guard, code: 'GOV_HALTED', detail: 'a reason' });
-    governance.open(guard);
-    expect(governance.reason).toBeUndefined();
+    if (WAYS[guard].includes('broken')) {
+      expect(() => governance.open(guard)).toThrow(Defect);
+      expect(governance.reason?.guard).toBe(guard);
+    } else {
+      governance.open(guard);
+      expect(governance.reason).toBeUndefined();
+    }
+  });
+
+  it('says of a policy that is missing or wrong that a person mends it, and of one that is late that it comes', () => {
+    const states = (['GOV_POLICY_MISSING', 'GOV_POLICY_INVALID', 'GOV_NOT_READY', 'POLICY_ENGINE_FAULT'] as const).map(
+      (code) => {
+        const governance = new Governance(BOOT, []);
+        governance.shut('policy', code, '');
+        return governance.standing('policy').state;
+      },
+    );
+    expect(states).toEqual(['held', 'held', 'failed', 'failed']);
+  });
+
+  it('has each change recorded once, before anybody else is told of it', () => {
+    const governance = new Governance(BOOT, ['ledger']);
+    const happened: string[] = [];
+    governance.onRecord((change) => happened.push(`record ${change.change} ${change.guard}`));
+    governance.onChange((shut) => happened.push(`tell ${shut?.code}`));
+    governance.open('ledger');
+    governance.shut('engine', 'POLICY_ENGINE_FAULT', 'gone');
+    governance.shut('engine', 'POLICY_ENGINE_FAULT', 'still gone');
+    governance.open('engine');
+    governance.open('engine');
+    expect(happened).toEqual([
+      'tell undefined',
+      'record shut engine',
+      'tell POLICY_ENGINE_FAULT',
+      'tell POLICY_ENGINE_FAULT',
+      'record opened engine',
+      'tell undefined',
+    ]);
   });
 
   proves('G4', 'what it says to the checks of a permit agrees with whether it is shut', () => {
@@ -40,6 +78,7 @@ describe('governance', () => {
       ['revocations', 'GOV_REVOCATION_STALE', { revocationsFresh: false }],
       ['engine', 'POLICY_ENGINE_FAULT', { ready: false }],
       ['servers', 'SERVER_UNAVAILABLE', { ready: false }],
+      ['stall', 'GOV_STALLED', { ready: false }],
       ['policy', 'GOV_NOT_READY', { ready: false, policy: 'invalid' }],
       ['policy', 'GOV_POLICY_MISSING', { policy: 'missing' }],
       ['policy', 'GOV_POLICY_INVALID', { policy: 'invalid' }],
@@ -54,10 +93,16 @@ describe('governance', () => {
   it('tells the reason of the first guard in order, and the next when that one opens', () => {
     const governance = new Governance(BOOT, []);
     for (const guard of GUARDS.toReversed()) governance.shut(guard, 'GOV_HALTED', guard);
-    for (const guard of GUARDS) {
-      expect(governance.reason?.guard).toBe(guard);
-      governance.open(guard);
+    // Past a guard that never opens nobody gets.
+    for (const guard of GUARDS.filter((each) => !WAYS[each].includes('broken'))) {
+      const other = new Governance(BOOT, []);
+      const behind = GUARDS.slice(GUARDS.indexOf(guard));
+      for (const each of behind) other.shut(each, 'GOV_HALTED', each);
+      expect(other.reason?.guard).toBe(guard);
+      other.open(guard);
+      expect(other.reason?.guard).toBe(behind[1]);
     }
+    expect(governance.reason?.guard).toBe('operator');
   });
 
   it('counts generations upwards and never revocations back', () => {

@@ -416,6 +416,22 @@ const FORGED: readonly (readonly [string, () => History, readonly (readonly [Cha
     () => new History().entry('gate.halted').restart().intent('root').ending('root'),
     [['revoked', 2, 'root']],
   ],
+  [
+    'runs while a guard shuts the gate',
+    () => new History().entry('gate.shut', { guard: 'engine' }).intent('root').ending('root'),
+    [['revoked', 1, 'root']],
+  ],
+  [
+    'runs while one of two guards shuts the gate',
+    () =>
+      new History()
+        .entry('gate.shut', { guard: 'engine' })
+        .entry('gate.shut', { guard: 'stall' })
+        .entry('gate.opened', { guard: 'engine' })
+        .intent('root')
+        .ending('root'),
+    [['revoked', 3, 'root']],
+  ],
 ];
 
 /** And histories that it may write. */
@@ -538,6 +554,24 @@ const TRUE: readonly (readonly [string, () => History])[] = [
   [
     'what runs after the gate was resumed',
     () => new History().entry('gate.halted').entry('gate.resumed').intent('root').ending('root'),
+  ],
+  [
+    'what runs after every guard opened',
+    () =>
+      new History()
+        .entry('gate.shut', { guard: 'engine' })
+        .entry('gate.shut', { guard: 'engine' })
+        .entry('gate.opened', { guard: 'engine' })
+        .intent('root')
+        .ending('root'),
+  ],
+  [
+    'what was on its way when a guard shut the gate, and did not go',
+    () => new History().entry('gate.shut', { guard: 'engine' }).intent('root').ending('root', 'aborted', false),
+  ],
+  [
+    'what another start does, whose guards are open',
+    () => new History().entry('gate.shut', { guard: 'operator' }).restart().intent('root').ending('root'),
   ],
   [
     'calls under a peer',
