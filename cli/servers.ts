@@ -5,6 +5,7 @@ import type { ConnectionListener } from '../adapters/upstream/connection.ts';
 import { inEra } from '../adapters/upstream/era-choice.ts';
 import type { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import type { Consent } from '../adapters/upstream/http/oauth/grants.ts';
+import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
 import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
 import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
@@ -39,6 +40,8 @@ export interface ServerSurroundings {
   readonly consent?: Consent | undefined;
   /** The agent of the one conversation that it is for. */
   readonly agent?: string | undefined;
+  /** What holds a process here; found out by each server for itself when absent. */
+  readonly means?: () => Promise<MachineMeans>;
   /** For a process that is an agent itself. */
   readonly adopt?: Adopt | undefined;
 }

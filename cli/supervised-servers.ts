@@ -1,6 +1,8 @@
 // The tool servers of a gate, kept running: started, described, started again with back-off when they end. A call is never sent a second time;
 // that is the adapters' promise, and nothing here holds a call.
 
+import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
+import { findMachineMeans } from '../adapters/upstream/stdio/machine-means.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import type { ApartServer } from '../proxy/server-pool.ts';
 import type { Asking, Notice, Question, ServerDescription, ToolServer } from '../proxy/tool-server.ts';
@@ -43,6 +45,8 @@ export class SupervisedServers {
   /** Settles when clients have waited long enough, counted from the start and not from each request. */
   #late: Promise<void> = Promise.resolve();
   #waited: Promise<void> | undefined;
+  /** Found out once, for the first server that is a process. */
+  #means: Promise<MachineMeans> | undefined;
   #stopped = false;
 
   constructor(launches: readonly ServerLaunch[], hooks: SupervisionHooks) {
@@ -107,6 +111,10 @@ export class SupervisedServers {
       credentials: this.#hooks.credentials,
       consent: this.#hooks.consent,
       agent,
+      means: () => {
+        this.#means ??= findMachineMeans();
+        return this.#means;
+      },
       adopt: this.#hooks.adopt?.(launch.name),
     });
   }

@@ -2,7 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
-import { findParentDeathSignal } from '../../adapters/upstream/stdio/parent-death.ts';
+import type { MachineMeans } from '../../adapters/upstream/stdio/launch-plan.ts';
+import { findMachineMeans } from '../../adapters/upstream/stdio/machine-means.ts';
 import { configurationFile, readConfiguration } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome, gateFolder, type Home } from '../home.ts';
@@ -38,15 +39,7 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
   findings.push(configurationFinding(home, options.config));
   findings.push(await keysFinding(home));
   findings.push(...(await ledgerFindings()));
-  const death = findParentDeathSignal();
-  findings.push({
-    check: 'processes',
-    state: death === undefined ? 'remark' : 'ok',
-    detail:
-      death === undefined
-        ? 'servers could outlive a gate that is killed: there is no parent-death signal here'
-        : `servers die with the gate (${death})`,
-  });
+  findings.push(processesFinding(await findMachineMeans()));
   const problems = findings.filter(({ state }) => state === 'problem').length;
   out.answer({ version: packageVersion(), home, findings, problems });
   const mark = {
@@ -60,6 +53,24 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
     if (hint !== undefined) out.line(`         ${' '.repeat(14)}  ${hint}`);
   }
   return problems === 0 ? EXIT.ok : EXIT.error;
+}
+
+/** What holds the processes of servers here. */
+function processesFinding({ setpriv, prlimit, enclosure }: MachineMeans): Finding {
+  const missing = [
+    ...(setpriv === undefined
+      ? ['servers could outlive a gate that is killed: there is no parent-death signal here']
+      : []),
+    ...(enclosure === undefined ? ['what a server starts can get away from it: there is no pid namespace here'] : []),
+    ...(prlimit === undefined ? ['servers cannot be limited here'] : []),
+  ];
+  return missing.length > 0
+    ? { check: 'processes', state: 'remark', detail: missing.join('; ') }
+    : {
+        check: 'processes',
+        state: 'ok',
+        detail: 'servers are limited, and die with the gate and with all they started',
+      };
 }
 
 function configurationFinding(home: ReturnType<typeof findHome>, named: string | undefined): Finding {

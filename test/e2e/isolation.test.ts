@@ -9,6 +9,7 @@ import { urlOf } from '../support/counter-gate.ts';
 import { EventListener } from '../support/event-listener.ts';
 import { callsOf, heardIn } from '../support/evidence.ts';
 import { ALL_SERVERS, type Neighbour, neighbours } from '../support/neighbours.ts';
+import { pidIn } from '../support/pid-namespace.ts';
 import { processesNaming } from '../support/processes.ts';
 import { denialOf, RawHttp, RawStdio, textOf } from '../support/raw-mcp.ts';
 import { RawModern } from '../support/raw-modern.ts';
@@ -70,8 +71,8 @@ async function runs(gate: Apart, pids: readonly number[]): Promise<void> {
 
 /** How often this conversation's process was asked to count, and which process that is. */
 function counted(reply: { readonly result?: object } | undefined): { count: number; pid: number } {
-  const [, count, pid] = /: (\d+) (\d+)$/.exec(textOf(reply as never)) ?? [];
-  return { count: Number(count), pid: Number(pid) };
+  const [, count, pid, namespace = 'none'] = /: (\d+) (\d+) (\S+)$/.exec(textOf(reply as never)) ?? [];
+  return { count: Number(count), pid: pidIn(namespace, Number(pid)) };
 }
 
 proves(

@@ -8,7 +8,14 @@ export interface SeenProcess {
   readonly command: string;
 }
 
+/** Without those that only stand between the gate and a server, which name on their command line what they start. */
 export function processesNaming(path: string): readonly SeenProcess[] {
+  return everyProcessNaming(path).filter(({ command }) => !BETWEEN.test(command));
+}
+
+const BETWEEN = /^\S*\/(setpriv|prlimit|unshare|bwrap) |^\S*\/sh -c unset PWD /;
+
+export function everyProcessNaming(path: string): readonly SeenProcess[] {
   const { stdout, status } = spawnSync('ps', ['-eo', 'pid=,ppid=,stat=,args='], {
     encoding: 'utf8',
     maxBuffer: 1 << 26,
@@ -25,7 +32,7 @@ export function processesNaming(path: string): readonly SeenProcess[] {
 export async function goneWithin(path: string, ms: number): Promise<readonly SeenProcess[]> {
   const end = Date.now() + ms;
   for (;;) {
-    const left = processesNaming(path);
+    const left = everyProcessNaming(path);
     if (left.length === 0 || Date.now() > end) return left;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

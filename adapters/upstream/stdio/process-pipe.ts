@@ -1,26 +1,25 @@
 // A server's process as a pipe of messages: one JSON text a line on its standard input and output, in a process group of its own.
-// It promises an exact environment, a bounded memory, and that nothing of the group is left when it has closed. A grandchild that makes
-// itself a session of its own escapes the group; only a sandbox can hold that.
+// It promises an exact environment, a bounded memory, and that nothing of the group is left when it has closed; and nothing at all of what it
+// started, where the launch plan has a pid namespace. Without one a grandchild that makes itself a session of its own escapes.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { Defect } from '../../../domain/defect.ts';
 import type { OwnProcess } from '../../../proxy/tool-server.ts';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
 import { quoted } from '../unparsed.ts';
+import type { LaunchPlan } from './launch-plan.ts';
 import { Lines } from './lines.ts';
-import { withParentDeathSignal } from './parent-death.ts';
 import { processKey } from './process-key.ts';
+import { descendantAt } from './process-tree.ts';
 import { StderrTail } from './stderr-tail.ts';
 
 export interface ProcessSpec {
-  /** The resolved file. */
-  readonly file: string;
-  readonly args: readonly string[];
+  readonly plan: LaunchPlan;
   readonly cwd: string;
   /** All of it; nothing is added. */
   readonly env: Readonly<Record<string, string>>;
-  readonly setpriv: string | undefined;
   readonly onStderr: (bytes: Uint8Array) => void;
   /** Takes the other end of a connection that the process gets as descriptor 3. It gets none when absent. */
   readonly adopt?: Adopt | undefined;
@@ -59,6 +58,7 @@ export class ProcessPipe implements MessagePipe {
   readonly stderr: StderrTail;
   /** The process, where it has a connection of its own. */
   readonly own: OwnProcess | undefined;
+  readonly #plan: LaunchPlan;
   readonly #child: ChildProcess;
   readonly #stdin: Writable;
   readonly #stdout: Readable;
@@ -74,8 +74,8 @@ export class ProcessPipe implements MessagePipe {
   constructor(spec: ProcessSpec, limits: ProcessLimits, handlers: PipeHandlers) {
     this.#limits = limits;
     this.stderr = new StderrTail(limits.stderrBytesMax);
-    const [command, args] = withParentDeathSignal(spec.setpriv, spec.file, spec.args);
-    this.#child = spawn(command, args, {
+    this.#plan = spec.plan;
+    this.#child = spawn(spec.plan.command, spec.plan.args, {
       cwd: spec.cwd,
       env: spec.env,
       // Each is open in this process alone: what else we start inherits none of them.
@@ -116,8 +116,9 @@ export class ProcessPipe implements MessagePipe {
         this.#exited = true;
         // Whoever else holds the other end is not the process.
         this.#connection?.destroy();
+        const cause = signal ?? this.#signalIn(code);
         this.#why ??=
-          signal === null ? `it ended with exit code ${code}${this.#lastWords()}` : `it was ended by ${signal}`;
+          cause === undefined ? `it ended with exit code ${code}${this.#lastWords()}` : `it was ended by ${cause}`;
         // What the server left behind in its group goes with it; then its output ends and 'close' follows.
         this.#signalGroup('SIGKILL');
         setTimeout(() => this.#dropStreams(), limits.drainMs).unref();
@@ -126,8 +127,10 @@ export class ProcessPipe implements MessagePipe {
     });
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid;
+  /** The server's own process, past what stands between; undefined while it is not there yet, or not any more. */
+  get serverPid(): number | undefined {
+    const { pid } = this.#child;
+    return pid === undefined || this.#exited ? undefined : descendantAt(pid, this.#plan.generations);
   }
 
   send(text: string, _exchange?: Exchange): Handover {
@@ -151,7 +154,7 @@ export class ProcessPipe implements MessagePipe {
 
   destroy(detail: string): void {
     this.#why ??= detail;
-    if (!this.#exited) this.#signalGroup('SIGKILL');
+    if (!this.#exited) this.#kill();
   }
 
   async #closeInOrder(): Promise<void> {
@@ -161,7 +164,7 @@ export class ProcessPipe implements MessagePipe {
     if (await this.#goneWithin(this.#limits.closeGraceMs)) return;
     this.#signalGroup('SIGTERM');
     if (await this.#goneWithin(this.#limits.termGraceMs)) return;
-    this.#signalGroup('SIGKILL');
+    this.#kill();
     await this.#gone;
   }
 
@@ -173,6 +176,33 @@ export class ProcessPipe implements MessagePipe {
     const gone = await Promise.race([this.#gone.then(() => true as const), late]);
     clearTimeout(timer);
     return gone;
+  }
+
+  /**
+   * A namespace is ended by its first process: the one that we see then ends after everything in it has, so that its end is the end of all.
+   * The group follows, should that not work.
+   */
+  #kill(): void {
+    const { pid } = this.#child;
+    const first = pid === undefined || this.#plan.generations === 0 ? undefined : descendantAt(pid, 1);
+    if (first === undefined) {
+      this.#signalGroup('SIGKILL');
+      return;
+    }
+    try {
+      process.kill(first, 'SIGKILL');
+    } catch {
+      // ESRCH: it has just ended by itself.
+    }
+    setTimeout(() => {
+      if (!this.#exited) this.#signalGroup('SIGKILL');
+    }, this.#limits.drainMs).unref();
+  }
+
+  /** The signal that ended the server, out of the exit code of what stands between us. A server may also choose such a code itself. */
+  #signalIn(code: number | null): string | undefined {
+    if (this.#plan.generations !== 2 || code === null) return undefined;
+    return Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
   }
 
   #signalGroup(signal: NodeJS.Signals): void {

@@ -9,8 +9,10 @@ import { ModernSession } from '../modern/modern-session.ts';
 import type { OpenPipe } from '../ports.ts';
 import { resolveCommand, whyNotFolder } from './command.ts';
 import { serverEnvironment, type Variables } from './environment.ts';
-import { findParentDeathSignal } from './parent-death.ts';
+import { launchPlan, type MachineMeans } from './launch-plan.ts';
+import { findMachineMeans, NO_MEANS } from './machine-means.ts';
 import { type Adopt, CONNECTION_FD, PROCESS_LIMITS, type ProcessLimits, ProcessPipe } from './process-pipe.ts';
+import type { Resources } from './resources.ts';
 
 export interface StdioServerConfig {
   readonly name: string;
@@ -21,6 +23,7 @@ export interface StdioServerConfig {
   readonly env?: Readonly<Record<string, string>>;
   /** Names of further variables taken over from our own environment. */
   readonly inherit?: readonly string[];
+  readonly resources?: Resources;
 }
 
 export interface StdioServerSurroundings {
@@ -29,8 +32,8 @@ export interface StdioServerSurroundings {
   readonly listener?: ConnectionListener & { onStderr?(bytes: Uint8Array): void };
   readonly limits?: Partial<UpstreamLimits>;
   readonly processLimits?: Partial<ProcessLimits>;
-  /** From findParentDeathSignal(), which is asked here when this is absent. */
-  readonly setpriv?: string | undefined;
+  /** From findMachineMeans(), which is asked here when this is absent. Must not reject. */
+  readonly means?: () => Promise<MachineMeans>;
   /** For a server that is an agent: serves what each process of it says over a connection of its own. */
   readonly adopt?: Adopt | undefined;
 }
@@ -39,7 +42,7 @@ export interface StdioServerSurroundings {
 const CONNECTION_VARIABLE = 'PORTCULLIS_FD';
 
 export interface StdioToolServer extends Connection {
-  /** The running process, for attestation. */
+  /** The server's own process while it is connected, for attestation: not one of ours that may stand between. */
   pid(): number | undefined;
 }
 
@@ -50,8 +53,9 @@ export function stdioToolServer(
   era: Era = 'legacy',
 ): StdioToolServer {
   const { clientInfo, listener = {}, ourEnvironment = process.env, adopt } = surroundings;
-  const setpriv = 'setpriv' in surroundings ? surroundings.setpriv : findParentDeathSignal();
+  const { means: findMeans = findMachineMeans } = surroundings;
   const limits = { ...PROCESS_LIMITS, ...surroundings.processLimits };
+  let means: MachineMeans = NO_MEANS;
   let pipe: ProcessPipe | undefined;
   const open: OpenPipe = (handlers) => {
     const environment = serverEnvironment(ourEnvironment, { set: config.env ?? {}, inherit: config.inherit ?? [] });
@@ -64,8 +68,10 @@ export function stdioToolServer(
     const onStderr = (bytes: Uint8Array) => listener.onStderr?.(bytes);
     const env =
       adopt === undefined ? environment.env : { ...environment.env, [CONNECTION_VARIABLE]: `${CONNECTION_FD}` };
-    const spec = { file: command.file, args: config.args ?? [], cwd, env, setpriv, onStderr, adopt };
-    pipe = new ProcessPipe(spec, limits, handlers);
+    const { args = [], resources = {} } = config;
+    const planned = launchPlan({ file: command.file, args, resources }, means);
+    if (!planned.ok) throw new Error(planned.reason);
+    pipe = new ProcessPipe({ plan: planned.plan, cwd, env, onStderr, adopt }, limits, handlers);
     return pipe;
   };
   const connection = new Connection({
@@ -74,8 +80,11 @@ export function stdioToolServer(
     clientInfo,
     limits: { ...UPSTREAM_LIMITS, ...surroundings.limits },
     listener,
+    prepare: async () => {
+      means = await findMeans();
+    },
     process: () => pipe?.own,
     ...(era === 'modern' ? { begin: (options) => new ModernSession({ ...options, streams: false }) } : {}),
   });
-  return Object.assign(connection, { pid: () => (connection.description === undefined ? undefined : pipe?.pid) });
+  return Object.assign(connection, { pid: () => (connection.description === undefined ? undefined : pipe?.serverPid) });
 }

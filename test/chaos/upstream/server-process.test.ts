@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
-import { findParentDeathSignal } from '../../../adapters/upstream/stdio/parent-death.ts';
+import { findMachineMeans } from '../../../adapters/upstream/stdio/machine-means.ts';
 import {
   type StdioServerSurroundings,
   type StdioToolServer,
@@ -15,8 +15,10 @@ import { callOf, textOf } from '../../contract/tool-server.contract.ts';
 import { fixtureServer } from '../../fixtures/servers/paths.ts';
 import { proves } from '../../guarantees.ts';
 import { QUIET } from '../../support/hooks.ts';
+import { pidOutside } from '../../support/pid-namespace.ts';
 
 const onLinux = process.platform === 'linux';
+const MEANS = await findMachineMeans();
 const HOSTILE = fixtureServer('hostile.mjs');
 /** Runs and is not a zombie that only its parent has not asked for yet. */
 function isRunning(pid: number): boolean {
@@ -60,16 +62,17 @@ describe('stop', () => {
     });
     await server.start();
     await vi.waitFor(() => expect(pidIn(said, 'grandchild')).toBeGreaterThan(0));
-    const grandchild = pidIn(said, 'grandchild');
+    const grandchild = pidOutside(server.pid()!, pidIn(said, 'grandchild'));
     expect(isRunning(grandchild)).toBe(true);
     await server.stop();
     await vi.waitFor(() => expect(isRunning(grandchild)).toBe(false));
   });
 
-  it('does not wait for a process that escaped the group and holds the output', async () => {
+  it('does not wait for a process that escaped the group and holds the output, where nothing else holds it', async () => {
     let said = '';
     const listener = { onStderr: (bytes: Uint8Array) => (said += Buffer.from(bytes).toString()) };
-    const server = hostile('grandchild-escapes', { listener, processLimits: { drainMs: 50 } });
+    const means = async () => ({ ...MEANS, enclosure: undefined });
+    const server = hostile('grandchild-escapes', { listener, means, processLimits: { drainMs: 50 } });
     await server.start();
     await vi.waitFor(() => expect(pidIn(said, 'grandchild')).toBeGreaterThan(0));
     await server.stop();
@@ -87,12 +90,11 @@ describe('stop', () => {
 
 describe.skipIf(!onLinux)('two hundred starts and stops', () => {
   it('leave no process and no descriptor', async () => {
-    const setpriv = findParentDeathSignal();
     const children = () => readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
     const once = async () => {
       const server = stdioToolServer(
         { name: 'quick', command: '/bin/sh', args: ['-c', QUICK] },
-        { clientInfo: {}, setpriv },
+        { clientInfo: {}, means: async () => MEANS },
       );
       await server.start();
       await server.stop();
@@ -113,7 +115,7 @@ while read -r line; do :; done`;
 
 describe('the death of the gate', () => {
   for (const mode of ['honest', 'stubborn']) {
-    it.skipIf(mode === 'stubborn' && findParentDeathSignal() === undefined)(
+    it.skipIf(mode === 'stubborn' && MEANS.setpriv === undefined)(
       `by SIGKILL ends a server that is ${mode}`,
       async () => {
         const loader = fileURLToPath(new URL('../../support/typescript.mjs', import.meta.url));
