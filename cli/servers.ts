@@ -1,6 +1,7 @@
 // From the manifest's words to a running tool server.
 
 import { resolve } from 'node:path';
+import type { RouteConfig } from '../adapters/network/route.ts';
 import type { ConnectionListener } from '../adapters/upstream/connection.ts';
 import { inEra } from '../adapters/upstream/era-choice.ts';
 import type { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
@@ -97,7 +98,7 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
       ...common,
       description: { ws: said(ws, headers) },
       start: (surroundings) => {
-        const config = { name, url: ws.url, headers, oauth: ws.oauth };
+        const config = { name, url: ws.url, headers, oauth: ws.oauth, ...wayOf(ws) };
         return inEra(name, ws.era ?? 'auto', 'legacy-first', wsLinks(config, surroundings));
       },
     };
@@ -108,7 +109,8 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     return {
       ...common,
       description: { sse: said(sse, headers) },
-      start: (surroundings) => sseToolServer({ name, url: sse.url, headers, oauth: sse.oauth }, surroundings),
+      start: (surroundings) =>
+        sseToolServer({ name, url: sse.url, headers, oauth: sse.oauth, ...wayOf(sse) }, surroundings),
     };
   }
   if (http === undefined) throw new Error(`servers.${name} does not say how it is reached`);
@@ -119,12 +121,29 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     ...common,
     description: { http: said(http, fromEnvironment) },
     start: (surroundings) =>
-      inEra(name, chosen, 'modern-first', httpLinks({ name, url, headers: fromEnvironment, oauth }, surroundings)),
+      inEra(
+        name,
+        chosen,
+        'modern-first',
+        httpLinks({ name, url, headers: fromEnvironment, oauth, ...wayOf(http) }, surroundings),
+      ),
   };
 }
 
-function said({ url, oauth }: ManifestRemote, headers: object): JsonObject {
-  return { url, headers: Object.keys(headers).sort(), ...(oauth === undefined ? {} : { oauth: true }) };
+/** What is said of it belongs to what was approved; what is not said leaves the description as it was. */
+function said({ url, oauth, network, pins }: ManifestRemote, headers: object): JsonObject {
+  return {
+    url,
+    headers: Object.keys(headers).sort(),
+    ...(oauth === undefined ? {} : { oauth: true }),
+    ...(network === undefined ? {} : { network }),
+    ...(pins === undefined ? {} : { pins: [...pins].sort() }),
+  };
+}
+
+/** Where connections to it may lead, and to whose key. */
+export function wayOf({ network, pins }: Pick<ManifestRemote, 'network' | 'pins'>): RouteConfig {
+  return { network, pins };
 }
 
 /** What goes with every request, its values still in our environment. */

@@ -74,7 +74,7 @@ export class SupervisedServers {
       const server = this.#make(launch);
       this.#servers.set(launch.name, server);
       if (launch.apart !== undefined) {
-        this.#apart.set(launch.name, this.#apartOf(launch, launch.apart));
+        this.#apart.set(launch.name, this.#apartOf(launch, server, launch.apart));
         void this.#ask(launch, server, RESTART_FIRST_MS);
         continue;
       }
@@ -119,12 +119,15 @@ export class SupervisedServers {
     });
   }
 
-  #apartOf(launch: ServerLaunch, by: 'conversation' | 'chain'): ApartServer {
+  #apartOf(launch: ServerLaunch, first: ToolServer, by: 'conversation' | 'chain'): ApartServer {
     const described = () => (this.#described.has(launch.name) ? this.#asked.get(launch.name) : undefined);
     return {
       by,
       get description() {
         return described();
+      },
+      get fault() {
+        return first.fault;
       },
       make: (agent) => this.#make(launch, agent),
       compare: this.#hooks.compare,

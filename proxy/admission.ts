@@ -51,7 +51,7 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
   if ('code' in governance) return denied(deny(governance.code, governance.detail));
   const refused = await actionRefusal(ports, call);
   if (refused !== undefined) return denied(refused);
-  if (serverOf(ports.servers, call) === undefined) return denied(deny('SERVER_UNAVAILABLE', call.server));
+  if (serverOf(ports.servers, call) === undefined) return denied(ports.servers.absence(call.server));
   const definition = catalogue.definition(call);
   const attestation = catalogue.server(call.server)?.attestation;
   if (definition === undefined || attestation === undefined) return denied(unknown('no such tool'));
@@ -84,7 +84,7 @@ async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedC
   const { method, server, tool, lineage, unplaced } = call;
   const visible = await ports.visible(call.principal);
   // The rules in force do not know its tools, and they speak of it to this principal.
-  if (visible.has(toolsOf(server))) return deny('SERVER_UNAVAILABLE', server);
+  if (visible.has(toolsOf(server))) return ports.servers.absence(server);
   if (catalogue.server(server) === undefined) return unknown('no such server');
   if (method === TOOL_METHOD && catalogue.tool(server, tool) === undefined) return unknown('no such tool');
   if (!visible.has(actionId(method, server, tool))) {
@@ -96,7 +96,7 @@ async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedC
   if (lineage.parent === null && !call.principal.root) return deny('LINEAGE_NOT_ROOT', call.principal.agent);
   if (catalogue.definition(call) === undefined)
     return deny('ENV_TOOL_DEFINITION', 'the definition differs from the pinned one');
-  if (ports.servers.description(server) === undefined) return deny('SERVER_UNAVAILABLE', server);
+  if (ports.servers.description(server) === undefined) return ports.servers.absence(server);
   return undefined;
 }
 

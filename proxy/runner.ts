@@ -22,7 +22,15 @@ import type { Clock, GateCrypto, Recorder } from './ports.ts';
 import { QuestionsOfCall } from './questions-of-call.ts';
 import { boundedEvent, boundedRequest, isRecordable, requestedBy } from './recordable.ts';
 import type { Turn } from './server-turns.ts';
-import type { Asking, CallHooks, Question, ResultType, ToolAnswer, ToolRun } from './tool-server.ts';
+import {
+  type Asking,
+  type CallHooks,
+  NOT_HANDED_OVER,
+  type Question,
+  type ResultType,
+  type ToolAnswer,
+  type ToolRun,
+} from './tool-server.ts';
 
 export interface RunnerPorts {
   readonly gate: Gate;
@@ -315,7 +323,7 @@ class Run implements RunningCall {
       case 'lost':
         return { type: 'tool.lost', detail: answer.detail };
       case 'refused':
-        if (answer.code === 'SERVER_UNAVAILABLE' || answer.code === 'OVERLOADED') {
+        if (NOT_HANDED_OVER.has(answer.code)) {
           return { type: 'dispatch.refused', code: answer.code, detail: answer.detail };
         }
         return { type: 'output.refused', ms, code: answer.code, detail: answer.detail };

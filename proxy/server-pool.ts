@@ -15,6 +15,7 @@ export interface ApartServer extends Pick<OwnServerPorts, 'compare'> {
   readonly by?: 'conversation' | 'chain';
   /** What was found out when it was asked what it offers; undefined until then. */
   readonly description: ServerDescription | undefined;
+  readonly fault?: Denial | undefined;
   /** Another one of it for a conversation of this agent, which is not started. */
   make(agent: string): ToolServer;
 }
@@ -61,6 +62,12 @@ export class ServerPool {
   description(name: string): ServerDescription | undefined {
     const apart = this.#apart(name);
     return apart === undefined ? this.#ports.shared(name)?.description : apart.description;
+  }
+
+  /** Why there is no description of it. */
+  absence(name: string): Denial {
+    const apart = this.#apart(name);
+    return (apart === undefined ? this.#ports.shared(name)?.fault : apart.fault) ?? deny('SERVER_UNAVAILABLE', name);
   }
 
   /** The server that takes this conversation's calls now. Undefined: there is none, or it did not show yet that it is the pinned one. */

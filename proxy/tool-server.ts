@@ -2,7 +2,7 @@
 // the tick it is asked for. It is neutral: which revision a peer speaks is its adapter's, and so is what that revision calls things.
 // Types only. Nothing here decides whether a call may be made, and an adapter never sends a call a second time.
 
-import type { DenialCode } from '../domain/denial.ts';
+import type { Denial, DenialCode } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
 import type { ClaimedClient } from './claimed-client.ts';
@@ -113,12 +113,14 @@ export type ToolAnswer =
     }
   | { readonly kind: 'error'; readonly error: ToolError; readonly bytes: number }
   /**
-   * Never released. OUTPUT_INVALID and OUTPUT_TOO_LARGE: the tool ran and answered badly. SERVER_UNAVAILABLE and OVERLOADED: nothing
-   * of this call was handed to the transport, or the server turned it away for want of authorisation, so the tool did not hear of it.
+   * Never released. OUTPUT_INVALID and OUTPUT_TOO_LARGE: the tool ran and answered badly. A code in NOT_HANDED_OVER: nothing of this call
+   * reached the server, or it turned the call away for want of authorisation, so the tool did not hear of it.
    */
   | { readonly kind: 'refused'; readonly code: DenialCode; readonly detail: string; readonly bytes?: number }
   /** The connection or the process ended first, or a cancelled call stayed silent: it may have run. */
   | { readonly kind: 'lost'; readonly detail: string };
+
+export const NOT_HANDED_OVER: ReadonlySet<DenialCode> = new Set(['SERVER_UNAVAILABLE', 'OVERLOADED', 'ENV_TLS_PIN']);
 
 export interface ToolRun {
   /** Never rejects. It stays open until the peer answers or ends: a deadline is the caller's, who then cancels. */
@@ -156,6 +158,10 @@ export interface ToolServer extends Peer {
   readonly name: string;
   /** Current description, or undefined while starting or down. */
   readonly description: ServerDescription | undefined;
+  /** Why there is none, where that is more than that it is not there. */
+  readonly fault?: Denial | undefined;
+  /** Pins of the keys that it has shown on connections of ours since it was configured; none without TLS. */
+  readonly tlsKeys?: readonly Digest[];
   /** Resolves when ready; rejects with a plain explanation. Soon after repeated failures it rejects without trying. */
   start(): Promise<ServerDescription>;
   /** A client of this era will call: a server that may speak it too is made ready, if that is soon done. Never rejects. */

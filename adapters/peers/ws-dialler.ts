@@ -40,6 +40,8 @@ export class WsDialler {
     const { connectTimeoutMs, messageBytesMax, againAfterMs, againAfterMsMax } = this.#limits;
     const socket = new WebSocket(url, PEER_SUBPROTOCOL, {
       followRedirects: false,
+      // Said here, because our environment could say otherwise for the whole process.
+      rejectUnauthorized: true,
       handshakeTimeout: connectTimeoutMs,
       perMessageDeflate: false,
       maxPayload: messageBytesMax,

@@ -1,6 +1,8 @@
 // A tool server as the gate sees it: one conversation at a time, begun again on demand after it ended, later each time it fails.
 // It never repeats a call.
 
+import { type Denial, deny } from '../../domain/denial.ts';
+import type { Digest } from '../../domain/digest.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type {
   Asking,
@@ -47,6 +49,12 @@ export interface ConnectionOptions {
   readonly prepare?: (signal: AbortSignal) => Promise<void>;
   /** Stopped: nothing that `prepare` began may be left. */
   readonly onStopped?: () => void;
+  /** What no message of the server may repeat. */
+  readonly secrets?: SessionOptions['secrets'];
+  /** Why it cannot be called, where that is more than that it is not there. */
+  readonly fault?: () => Denial | undefined;
+  /** Pins of the keys that it has shown. */
+  readonly tlsKeys?: () => readonly Digest[];
   /** The process at the other end, where it is one that calls back. */
   readonly process?: () => OwnProcess | undefined;
   /** Monotonic. */
@@ -82,6 +90,14 @@ export class Connection implements ToolServer {
 
   get process(): OwnProcess | undefined {
     return this.description === undefined ? undefined : this.#options.process?.();
+  }
+
+  get fault(): Denial | undefined {
+    return this.description === undefined ? this.#options.fault?.() : undefined;
+  }
+
+  get tlsKeys(): readonly Digest[] {
+    return this.#options.tlsKeys?.() ?? [];
   }
 
   /** What the present conversation dropped so far. */
@@ -121,9 +137,9 @@ export class Connection implements ToolServer {
   dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun {
     const session = this.#session;
     if (session !== undefined) return this.#holders.dispatch(dispatch, () => session.dispatch(dispatch, hooks));
-    const detail = 'the server is not connected';
+    const { code, detail = '' } = this.fault ?? deny('SERVER_UNAVAILABLE', 'the server is not connected');
     return {
-      answer: Promise.resolve({ kind: 'refused', code: 'SERVER_UNAVAILABLE', detail }),
+      answer: Promise.resolve({ kind: 'refused', code, detail }),
       cancel: () => undefined,
     };
   }
@@ -166,6 +182,7 @@ export class Connection implements ToolServer {
         open: this.#options.open,
         clientInfo: this.#options.clientInfo,
         limits: this.#options.limits,
+        ...(this.#options.secrets === undefined ? {} : { secrets: this.#options.secrets }),
         nowMs: this.#nowMs,
         onTools: () => this.#tell('tools'),
         onNotice: (notice) => {

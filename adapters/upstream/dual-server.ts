@@ -2,6 +2,8 @@
 // call to one of the two. Neither takes the other down. No call is handed over twice, whichever connection fails.
 
 import { canonicalJson } from '../../domain/canonical-json.ts';
+import type { Denial } from '../../domain/denial.ts';
+import type { Digest } from '../../domain/digest.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type {
   Asking,
@@ -83,6 +85,14 @@ export class DualServer implements ToolServer {
 
   get description(): ServerDescription | undefined {
     return this.#description;
+  }
+
+  get fault(): Denial | undefined {
+    return this.#description === undefined ? (this.#links.modern.fault ?? this.#links.legacy.fault) : undefined;
+  }
+
+  get tlsKeys(): readonly Digest[] {
+    return [...new Set(ERAS.flatMap((era) => this.#links[era].tlsKeys ?? []))].sort();
   }
 
   /** Undefined where calls may go to two: none of them is then the one that takes a call. */

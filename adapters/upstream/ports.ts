@@ -1,6 +1,7 @@
 // What a conversation with a tool server needs from its transport: whole messages in, whole messages out, and a true word about the end.
 // A pipe knows nothing of JSON-RPC beyond the id of the request that a message belongs to.
 
+import type { DenialCode } from '../../domain/denial.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import type { CallHooks, Dispatch, Notice, OfferKind, ServerDescription, ToolRun } from '../../proxy/tool-server.ts';
 
@@ -49,11 +50,16 @@ export interface PipeHandlers {
   /** The stream of this request ended without an answer; the connection lives on. `status`: what HTTP said, if it said something. */
   onExchangeLost(id: number, detail: string, status?: number): void;
   /** Nothing of this request left, or the server turned it away before it did anything. Never within `send`. */
-  onExchangeRefused(id: number, detail: string): void;
+  onExchangeRefused(id: number, detail: string, code?: DenialCode): void;
   /** What belongs to no request may have been missed, such as the word that the list of tools changed. */
   onGap(): void;
   /** Once, and nothing follows. Whatever the peer had written before is delivered first. */
   onClose(detail: string): void;
+}
+
+/** What we say to a server to be let in. */
+export interface Secrets {
+  isIn(message: Uint8Array): boolean;
 }
 
 /** Opens a pipe. Throws an Error with a plain explanation when it cannot even be tried. */

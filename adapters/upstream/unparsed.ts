@@ -1,6 +1,9 @@
 // The few words read from bytes that the strict parser refused or never saw: whose they seem to be, and how to quote them.
 // They serve to refuse the right call and to explain; nothing is ever released on their word.
 
+/** Said of a message instead of anything that is in it. */
+export const REPEATS_A_SECRET = 'it wrote a message that repeats our credential';
+
 /** What a message that is JSON but not strict JSON seems to be. It serves to refuse the right call, never to release anything. */
 export interface Outline {
   readonly id: number | undefined;

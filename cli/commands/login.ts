@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { type Route, routeTo } from '../../adapters/network/route.ts';
 import { allScopes, type Challenge, tokenChallenge } from '../../adapters/upstream/http/oauth/challenge.ts';
 import {
   type Credential,
@@ -29,6 +30,7 @@ import { registerKeys } from '../key-registry.ts';
 import { openKeys } from '../ledger.ts';
 import { GATE_NAME, loadConfiguration } from '../open-gate.ts';
 import { CommandError, type Output } from '../output.ts';
+import { wayOf } from '../servers.ts';
 
 export interface LoginOptions {
   readonly config?: string;
@@ -87,12 +89,13 @@ export async function login(server: string, options: LoginOptions, out: Output):
   await registerKeys(home, keys);
   const store = new CredentialStore(credentialsFile(folder), keys.vault);
   const place: CredentialPlace = { holder, server, url: url.href };
-  const fetch = guardedFetch({ server: url });
+  const route = routeTo(url.hostname, wayOf(remote));
+  const fetch = guardedFetch({ server: url, route });
   const sdk = await import('@modelcontextprotocol/client');
   const context: GrantContext = { sdk, place, config: oauth, environment: process.env, fetch, now: Date.now };
   let granted: Credential;
   try {
-    const wanted = wantedBy(await challengeOf(asked, url), await store.read(place));
+    const wanted = wantedBy(await challengeOf(asked, url, route), await store.read(place));
     granted =
       oauth.grant === 'client_credentials'
         ? await grantByClientCredentials(context, wanted)
@@ -137,10 +140,10 @@ function remoteOf({ http, sse, ws }: ManifestServer): (ManifestRemote & { readon
 }
 
 /** What the server says when it is asked without a token. One that lets us in may say nothing that ends: then it said nothing. */
-async function challengeOf(asked: RequestInit, url: URL): Promise<Challenge | undefined> {
+async function challengeOf(asked: RequestInit, url: URL, route: Route): Promise<Challenge | undefined> {
   try {
     const limits = asked === PING ? FETCH_LIMITS : { ...FETCH_LIMITS, timeoutMs: STREAM_WITHIN_MS };
-    const ask = guardedFetch({ server: url, limits });
+    const ask = guardedFetch({ server: url, route, limits });
     const response = await ask(url, asked);
     return tokenChallenge(response.headers.get('www-authenticate') ?? undefined);
   } catch (error) {

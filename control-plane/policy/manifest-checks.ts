@@ -83,6 +83,7 @@ function checkServers(manifest: Manifest, document: YamlDocument): Problem[] {
     if (sse !== undefined) problems.push(...checkServerUrl(sse.url, 'http', [...path, 'sse', 'url'], document));
     if (ws !== undefined) problems.push(...checkServerUrl(ws.url, 'ws', [...path, 'ws', 'url'], document));
     for (const [way, remote] of Object.entries({ http, sse, ws })) {
+      if (remote !== undefined) problems.push(...checkPins(remote, [...path, way], document));
       if (remote?.oauth === undefined) continue;
       problems.push(...checkOauth(remote, [...path, way], document));
       if (remote.oauth.holder === 'agent' && isolation !== 'per-session') {
@@ -105,6 +106,13 @@ function checkServerUrl(text: string, scheme: 'http' | 'ws', path: YamlPath, doc
     return [document.problem(path, 'a URL with a user name or password is a secret: use headers with { env: NAME }')];
   }
   return [];
+}
+
+function checkPins({ url, pins }: ManifestRemote, path: YamlPath, document: YamlDocument): Problem[] {
+  if (pins === undefined) return [];
+  const at = [...path, 'pins'];
+  if (new Set(pins).size < pins.length) return [document.problem(at, 'a pin is named twice')];
+  return /^(https|wss):/i.test(url) ? [] : [document.problem(at, 'a server without TLS shows no key to be pinned')];
 }
 
 /** Whatever would send a secret to somebody whom the operator did not name, or can never lead to a token. */

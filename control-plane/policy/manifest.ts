@@ -190,12 +190,19 @@ const headers = z.record(
   ),
 );
 
+/** One in use, one put by, and both of the next exchange. */
+const REMOTE_PINS_MAX = 4;
+
 const remote = z.strictObject({
   url: text,
   auth: bearer.optional(),
   /** Tokens of our own from the server's authorization server. */
   oauth: oauth.optional(),
   headers: headers.default({}),
+  /** Its name belongs to a private network, or to this machine. */
+  network: z.literal('private', { error: 'the only network to be named is "private"' }).optional(),
+  /** Pins of its key: the one it has and those that it will have. */
+  pins: z.array(pin).min(1).max(REMOTE_PINS_MAX).optional(),
 });
 
 /** Which of the protocol's eras are tried with a server; found out when absent. */

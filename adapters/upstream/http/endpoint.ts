@@ -1,11 +1,14 @@
 // Where a remote server is and what we say to it with every request. Checked whole before the first byte is sent.
 
 import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { targetOf } from '../../network/guarded-connection.ts';
+import { misledTo, type Route, type RouteConfig } from '../../network/route.ts';
+import type { OwnSecrets } from './own-secrets.ts';
 
 /** Text from the configuration, or a secret that stays in our environment. */
 export type HeaderValue = string | { readonly fromEnv: string; readonly prefix?: string };
 
-export interface EndpointConfig {
+export interface EndpointConfig extends RouteConfig {
   readonly url: string;
   readonly headers?: Readonly<Record<string, HeaderValue>>;
   /** Without this, plain http and ws go to loopback only. */
@@ -15,6 +18,12 @@ export interface EndpointConfig {
 export interface Endpoint {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
+  readonly route: Route;
+  readonly secrets: OwnSecrets;
+}
+
+export interface EndpointSurroundings extends Pick<Endpoint, 'route' | 'secrets'> {
+  readonly kind: keyof typeof SCHEMES;
 }
 
 export type ResolvedEndpoint = ({ readonly ok: true } & Endpoint) | { readonly ok: false; readonly reason: string };
@@ -45,7 +54,7 @@ const SCHEMES = { http: ['https', 'http'], ws: ['wss', 'ws'] } as const;
 export function resolveEndpoint(
   config: EndpointConfig,
   environment: Readonly<Record<string, string | undefined>>,
-  kind: keyof typeof SCHEMES = 'http',
+  { kind, route, secrets }: EndpointSurroundings,
 ): ResolvedEndpoint {
   const refuse = (reason: string): ResolvedEndpoint => ({ ok: false, reason });
   if (!URL.canParse(config.url)) return refuse('its address is not a URL');
@@ -59,6 +68,10 @@ export function resolveEndpoint(
   if (url.protocol === `${plain}:` && !isLoopback(url.hostname) && config.cleartext !== 'on-a-network-i-trust') {
     return refuse(`its address is plain ${plain} and not on this machine`);
   }
+  const misled = misledTo(url.hostname, route);
+  if (misled !== undefined) return refuse(misled.message);
+  if (route.pins.length > 0 && !targetOf(url).secure)
+    return refuse(`a server on plain ${plain} has no key to be pinned`);
   const headers: Record<string, string> = {};
   for (const [name, from] of Object.entries(config.headers ?? {})) {
     const lower = name.toLowerCase();
@@ -76,8 +89,9 @@ export function resolveEndpoint(
       return refuse(`the header ${JSON.stringify(name)} is not a valid header`);
     }
     headers[lower] = value;
+    if (typeof from !== 'string') secrets.keepHeader(name, held);
   }
-  return { ok: true, url, headers };
+  return { ok: true, url, headers, route, secrets };
 }
 
 function isLoopback(hostname: string): boolean {

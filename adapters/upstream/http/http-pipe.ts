@@ -8,7 +8,14 @@ import { type Exchange, type Handover, type MessagePipe, NO_EXCHANGE, type PipeH
 import { outline, quoted } from '../unparsed.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EventStream } from './event-stream.ts';
-import { mediaType, type OpenRequest, type RequestAuthorization, type RequestLimits, Requests } from './requests.ts';
+import {
+  mediaType,
+  type OpenRequest,
+  type Refused,
+  type RequestAuthorization,
+  type RequestLimits,
+  Requests,
+} from './requests.ts';
 
 export interface HttpLimits extends RequestLimits {
   /** For what has no answer worth waiting for: notifications and our answers. */
@@ -87,7 +94,7 @@ export class HttpPipe implements MessagePipe {
       return 'sent';
     }
     const answered = (response: IncomingMessage) => this.#answer(response, exchange, 0);
-    const refused = (detail: string) => this.#refused(exchange, detail);
+    const refused: Refused = (detail, code) => this.#refused(exchange, detail, code);
     const lost = (detail: string) => this.#lost(exchange, detail);
     exchange.held = this.#request('POST', { ...exchange.headers }, text, answered, lost, refused);
     return 'sent';
@@ -140,9 +147,9 @@ export class HttpPipe implements MessagePipe {
     if (!this.#closed && exchange.awaited) this.#handlers.onExchangeLost(exchange.id, detail, status);
   }
 
-  #refused(exchange: Exchange, detail: string): void {
+  #refused(exchange: Exchange, detail: string, code: Parameters<Refused>[1]): void {
     exchange.held = undefined;
-    if (!this.#closed && exchange.awaited) this.#handlers.onExchangeRefused(exchange.id, detail);
+    if (!this.#closed && exchange.awaited) this.#handlers.onExchangeRefused(exchange.id, detail, code);
   }
 
   #request(
@@ -151,7 +158,7 @@ export class HttpPipe implements MessagePipe {
     body: string | undefined,
     answered: (response: IncomingMessage) => void,
     failed: (detail: string) => void,
-    refused?: (detail: string) => void,
+    refused?: Refused,
   ): OpenRequest {
     const headers: OutgoingHttpHeaders = { accept: 'application/json, text/event-stream', ...more };
     if (this.#sessionId !== undefined) headers['mcp-session-id'] = this.#sessionId;

@@ -2,15 +2,17 @@
 // turned away before it ran because its proof had no nonce yet. What an answer means is for the pipe that asked.
 
 import {
-  Agent,
+  type Agent,
   type ClientRequest,
   type IncomingMessage,
   type OutgoingHttpHeaders,
   type RequestOptions,
   request as requestHttp,
 } from 'node:http';
-import { request as requestHttps, Agent as TlsAgent } from 'node:https';
+import { request as requestHttps } from 'node:https';
 import { urlToHttpOptions } from 'node:url';
+import { guardedAgent, targetOf } from '../../network/guarded-connection.ts';
+import { RouteRefused } from '../../network/route.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { UpstreamAuthorization } from './oauth/upstream-authorization.ts';
 
@@ -36,6 +38,9 @@ export type RequestAuthorization = Pick<
   UpstreamAuthorization,
   'outgoing' | 'heard' | 'lackedNonce' | 'accepted' | 'turnedAway'
 >;
+
+/** `code`: why it did not leave, where that is more than that the server cannot be reached. */
+export type Refused = (detail: string, code?: RouteRefused['code']) => void;
 
 export interface OpenRequest {
   destroy(): void;
@@ -64,24 +69,24 @@ export class Requests {
       maxFreeSockets: 64,
       timeout: limits.idleMs,
     } as const;
-    const secure = endpoint.url.protocol === 'https:';
-    // No session is cached: a resumed one would not look at the certificate again.
-    this.#agent = secure ? new TlsAgent({ ...options, maxCachedSessions: 0 }) : new Agent(options);
+    const target = targetOf(endpoint.url);
+    const { secure } = target;
+    this.#agent = guardedAgent(target, endpoint.route, options);
     this.#send = secure ? requestHttps : requestHttp;
     this.#connected = secure ? 'secureConnect' : 'connect';
     this.#address = { ...urlToHttpOptions(endpoint.url), agent: this.#agent };
   }
 
   /**
-   * One of the three is called, once and never within this call. `refused`: nothing of the request left for want of a token, or the server
-   * turned it away for the one it had (401, 403), so it did not run. Who does not tell that apart hears `failed` or gets the answer.
+   * One of the three is called, once and never within this call. `refused`: nothing of the request left, for want of a token or because its
+   * connection leads where or to whom it may not, or the server turned it away for the one it had (401, 403), so it did not run. Who does not tell that apart hears `failed` or gets the answer.
    * A request that was turned away for want of a nonce alone is made anew with the nonce that came with the refusal, once.
    */
   send(
     asked: Asked,
     answered: (response: IncomingMessage) => void,
     failed: (detail: string) => void,
-    refused?: (detail: string) => void,
+    refused?: Refused,
   ): OpenRequest {
     let current: ClientRequest | undefined;
     let isGivenUp = false;
@@ -94,7 +99,12 @@ export class Requests {
         setImmediate(() => (refused ?? failed)(allowed.detail));
         return;
       }
-      current = this.#request(asked, allowed ?? {}, failed, (response) => {
+      this.#endpoint.secrets.keepToken(allowed?.header, allowed?.proof);
+      const broken = (error: Error | undefined): void => {
+        if (error instanceof RouteRefused && refused !== undefined) return refused(error.message, error.code);
+        failed(error?.message ?? 'the connection ended without an answer');
+      };
+      current = this.#request(asked, allowed ?? {}, broken, (response) => {
         if (this.#lacksNonce(response) && mayRepeat && !isGivenUp && performance.now() - begunMs < NONCE_WITHIN_MS) {
           discard(response);
           return attempt(false);
@@ -119,7 +129,7 @@ export class Requests {
   #request(
     { method, url, headers: more, body }: Asked,
     { header, proof }: { readonly header?: string; readonly proof?: string },
-    failed: (detail: string) => void,
+    failed: (error: Error | undefined) => void,
     answered: (response: IncomingMessage) => void,
   ): ClientRequest {
     const headers: OutgoingHttpHeaders = { ...this.#endpoint.headers, ...more };
@@ -133,10 +143,10 @@ export class Requests {
     const request = this.#send({ ...this.#address, ...path, method, headers });
     this.open++;
     let settled = false;
-    const fail = (detail: string) => {
+    const fail = (error?: Error) => {
       if (settled) return;
       settled = true;
-      failed(detail);
+      failed(error);
     };
     // A socket that is kept alive is connected already; the clock runs for new ones only.
     request.on('socket', (socket) => {
@@ -151,10 +161,10 @@ export class Requests {
       settled = true;
       answered(response);
     });
-    request.on('error', (error) => fail(error.message));
+    request.on('error', fail);
     request.on('close', () => {
       this.open--;
-      fail('the connection ended without an answer');
+      fail();
     });
     request.end(body);
     return request;

@@ -4,8 +4,8 @@
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import { type JsonLimits, parseStrictJson } from '../../../domain/strict-json.ts';
 import { jsonLimits, type UpstreamLimits } from '../limits.ts';
-import type { DroppedCounts, TooLarge } from '../ports.ts';
-import { guessId, outline, quoted } from '../unparsed.ts';
+import type { DroppedCounts, Secrets, TooLarge } from '../ports.ts';
+import { guessId, outline, quoted, REPEATS_A_SECRET } from '../unparsed.ts';
 import { answerOf } from './answer.ts';
 import type { Notification } from './notifications.ts';
 import type { OpenRequests } from './open-requests.ts';
@@ -21,6 +21,7 @@ export interface InboxOptions {
   readonly requests: OpenRequests;
   readonly dropped: DroppedCounts;
   readonly nowMs: () => number;
+  readonly secrets: Secrets | undefined;
   /** Nothing is read any more. */
   readonly hasEnded: () => boolean;
   /** Whether a message may be an array of messages. */
@@ -50,6 +51,7 @@ export class Inbox {
       if (bytes.length > largest && this.#refuseUnparsed(bytes, exchange)) return;
       limits = jsonLimits(bounds, Math.max(largest, bounds.messageBytesMax));
     }
+    if (this.#options.secrets?.isIn(bytes) === true) return this.#unfit(bytes, exchange, REPEATS_A_SECRET);
     const parsed = parseStrictJson(bytes, limits);
     if (!parsed.ok) return this.#notStrict(bytes, exchange, `${parsed.reason} at byte ${parsed.offset}`);
     const { value } = parsed;
@@ -107,15 +109,18 @@ export class Inbox {
     this.#countUnsolicited();
   }
 
-  /** The strict parser refused the bytes. Lenient eyes may still tell which call they belong to. */
   #notStrict(bytes: Uint8Array, exchange: number | undefined, reason: string): void {
+    if (outline(bytes) !== undefined) return this.#unfit(bytes, exchange, `the answer is not strict JSON: ${reason}`);
+    const start = quoted(new TextDecoder('latin1').decode(bytes.subarray(0, 120)));
+    const detail = `it wrote something that is not a JSON message (${reason}): ${start}`;
+    this.#misplaced(exchange, bytes.length, detail);
+  }
+
+  /** Bytes that are not taken for what they say. Lenient eyes may still tell which call they belong to. */
+  #unfit(bytes: Uint8Array, exchange: number | undefined, detail: string): void {
     const { requests, dropped } = this.#options;
     const seen = outline(bytes);
-    if (seen === undefined) {
-      const start = quoted(new TextDecoder('latin1').decode(bytes.subarray(0, 120)));
-      const detail = `it wrote something that is not a JSON message (${reason}): ${start}`;
-      return this.#misplaced(exchange, bytes.length, detail);
-    }
+    if (seen === undefined) return this.#misplaced(exchange, bytes.length, detail);
     if (seen.hasMethod) {
       if (this.#countUnsolicited()) dropped.notifications++;
       return;
@@ -126,7 +131,6 @@ export class Inbox {
       this.#countUnsolicited();
       return;
     }
-    const detail = `the answer is not strict JSON: ${reason}`;
     request.settle({ kind: 'refused', code: 'OUTPUT_INVALID', detail, bytes: bytes.length });
   }
 

@@ -4,21 +4,22 @@
 
 import { randomUUID } from 'node:crypto';
 import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
-import type {
-  Asking,
-  CallHooks,
-  Dispatch,
-  Notice,
-  OfferKind,
-  Question,
-  ServerDescription,
-  ToolAnswer,
-  ToolRun,
+import {
+  type Asking,
+  type CallHooks,
+  type Dispatch,
+  NOT_HANDED_OVER,
+  type Notice,
+  type OfferKind,
+  type Question,
+  type ServerDescription,
+  type ToolAnswer,
+  type ToolRun,
 } from '../../../proxy/tool-server.ts';
 import { carriedHeaders } from '../carried-headers.ts';
 import type { UpstreamLimits } from '../limits.ts';
 import { OtherEra } from '../other-era.ts';
-import type { DroppedCounts, Exchange, MessagePipe, OpenPipe, RefusedRequest } from '../ports.ts';
+import type { DroppedCounts, Exchange, MessagePipe, OpenPipe, RefusedRequest, Secrets } from '../ports.ts';
 import { quoted } from '../unparsed.ts';
 import { helloOf, readHello } from './handshake.ts';
 import { Inbox } from './inbox.ts';
@@ -43,6 +44,8 @@ export interface SessionOptions {
   readonly limits: UpstreamLimits;
   /** A monotonic clock, for rates only. */
   readonly nowMs: () => number;
+  /** What no message may repeat. */
+  readonly secrets?: Secrets;
   onTools(): void;
   /** The server said something that belongs to no call. */
   onNotice(notice: Notice): void;
@@ -116,6 +119,7 @@ export class Session {
       requests,
       dropped,
       nowMs,
+      secrets: options.secrets,
       hasEnded,
       violate,
       takesBatches: () => this.#protocolVersion === BATCHING,
@@ -127,8 +131,8 @@ export class Session {
       messageBytesMax: () => Math.max(limits.messageBytesMax, requests.largestAnswer()),
       onTooLarge: (what) => inbox.tooLarge(what),
       onExchangeLost: (id, detail) => this.#exchangeLost(id, detail),
-      onExchangeRefused: (id, detail) =>
-        requests.take(id)?.settle({ kind: 'refused', code: 'SERVER_UNAVAILABLE', detail }),
+      onExchangeRefused: (id, detail, code = 'SERVER_UNAVAILABLE') =>
+        requests.take(id)?.settle({ kind: 'refused', code, detail }),
       onGap: () => this.#gap(),
       onClose: (detail) => this.#close(detail),
     });
@@ -271,7 +275,7 @@ export class Session {
       if (handover !== 'sent') this.#requests.take(id)?.settle({ kind: 'lost', detail: 'the connection has ended' });
     });
     if (answer.kind === 'result') return answer.result;
-    if (answer.kind === 'refused' && answer.code === 'SERVER_UNAVAILABLE') throw new Error(answer.detail);
+    if (answer.kind === 'refused' && NOT_HANDED_OVER.has(answer.code)) throw new Error(answer.detail);
     if (answer.kind === 'error') {
       const fault = new ServerError(method, answer.error);
       throw method === 'initialize' ? new OtherEra(fault.message) : fault;

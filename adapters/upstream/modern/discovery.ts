@@ -3,7 +3,7 @@
 
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import { MODERN_REVISION, SERVED_REVISIONS } from '../../../proxy/method-table.ts';
-import type { ToolAnswer } from '../../../proxy/tool-server.ts';
+import { NOT_HANDED_OVER, type ToolAnswer } from '../../../proxy/tool-server.ts';
 import { OtherEra } from '../other-era.ts';
 
 export const HEADER_MISMATCH = -32020;
@@ -43,7 +43,7 @@ export function discovered({ answer, status }: Discovery): JsonObject {
   }
   if (answer.kind === 'lost' && UNHEARD.has(status)) throw new OtherEra(answer.detail);
   throw new Error(
-    answer.kind === 'lost' || answer.code === 'SERVER_UNAVAILABLE'
+    answer.kind === 'lost' || NOT_HANDED_OVER.has(answer.code)
       ? answer.detail
       : `its answer to server/discover was refused: ${answer.detail}`,
   );

@@ -24,10 +24,10 @@ import { ToolList } from '../legacy/tool-list.ts';
 import { callText, notificationText, requestText } from '../legacy/wire.ts';
 import type { UpstreamLimits } from '../limits.ts';
 import { OtherEra } from '../other-era.ts';
-import type { DroppedCounts, OpenPipe, RefusedRequest, UpstreamSession } from '../ports.ts';
+import type { DroppedCounts, OpenPipe, RefusedRequest, Secrets, UpstreamSession } from '../ports.ts';
 import { type Discovery, discovered, HEADER_MISMATCH, isAtALoss, REVISION_UNSUPPORTED } from './discovery.ts';
 import { envelope, neutralAnswer, serverInfoOf } from './envelope.ts';
-import { OpenRequests, type Said } from './open-requests.ts';
+import { type Heard, OpenRequests, type Said } from './open-requests.ts';
 import { type MirroredArgument, mirroredArguments, routingHeaders } from './routing-headers.ts';
 import { type ListenTimes, Subscriptions } from './subscriptions.ts';
 
@@ -41,6 +41,8 @@ export interface ModernSessionOptions {
   readonly limits: UpstreamLimits;
   /** A monotonic clock, for rates only. */
   readonly nowMs: () => number;
+  /** What no message may repeat. */
+  readonly secrets?: Secrets;
   /** Each request is answered on a stream of its own, whose end is its cancellation; headers repeat what the request says. */
   readonly streams: boolean;
   readonly listenTimes?: ListenTimes;
@@ -75,7 +77,7 @@ export class ModernSession implements UpstreamSession {
   /** Opens the pipe; throws what the pipe throws. */
   constructor(options: ModernSessionOptions) {
     this.#options = options;
-    this.#requests = new OpenRequests(options.open, options.limits, options.nowMs, {
+    const heard: Heard<Call | undefined> = {
       onNotification: (said) => this.#notification(said),
       onRequest: (said) => this.#request(said),
       // That of a subscription is found out when it is opened again.
@@ -84,7 +86,8 @@ export class ModernSession implements UpstreamSession {
       },
       onGap: () => this.#tools.changed(),
       onClosed: (detail) => this.#closed(detail),
-    });
+    };
+    this.#requests = new OpenRequests(options.open, options.limits, options.nowMs, heard, options.secrets);
     this.#notices = new Rate(options.limits.noticesPerSecondMax, options.nowMs);
     this.#tools = new ToolList({
       limits: options.limits,

@@ -7,8 +7,17 @@ import type { ToolAnswer } from '../../../proxy/tool-server.ts';
 import { answerWithin } from '../legacy/answer.ts';
 import { Rate } from '../legacy/rate.ts';
 import { jsonLimits, type UpstreamLimits } from '../limits.ts';
-import type { DroppedCounts, Exchange, Handover, MessagePipe, OpenPipe, PipeHandlers, TooLarge } from '../ports.ts';
-import { guessId, outline, quoted } from '../unparsed.ts';
+import type {
+  DroppedCounts,
+  Exchange,
+  Handover,
+  MessagePipe,
+  OpenPipe,
+  PipeHandlers,
+  Secrets,
+  TooLarge,
+} from '../ports.ts';
+import { guessId, outline, quoted, REPEATS_A_SECRET } from '../unparsed.ts';
 
 /** Below this, an answer that is too large is parsed first, which costs less than looking for its id. */
 const WORTH_A_GUESS_BYTES = 64 * 1024;
@@ -52,6 +61,7 @@ export class OpenRequests<Use> {
   readonly #limits: UpstreamLimits;
   readonly #unsolicited: Rate;
   readonly #heard: Heard<Use>;
+  readonly #secrets: Secrets | undefined;
   readonly #pipe: MessagePipe;
   readonly #open = new Map<number, OpenRequest<Use>>();
   readonly #messageJson: JsonLimits;
@@ -59,7 +69,8 @@ export class OpenRequests<Use> {
   #ended = false;
 
   /** Opens the pipe; throws what the pipe throws. */
-  constructor(open: OpenPipe, limits: UpstreamLimits, nowMs: () => number, heard: Heard<Use>) {
+  constructor(open: OpenPipe, limits: UpstreamLimits, nowMs: () => number, heard: Heard<Use>, secrets?: Secrets) {
+    this.#secrets = secrets;
     this.#limits = limits;
     this.#unsolicited = new Rate(limits.unsolicitedPerSecondMax, nowMs);
     this.#heard = heard;
@@ -69,7 +80,8 @@ export class OpenRequests<Use> {
       messageBytesMax: () => Math.max(limits.messageBytesMax, this.#largestAnswer()),
       onTooLarge: (what) => this.#tooLarge(what),
       onExchangeLost: (id, detail, status) => this.#lost(id, detail, status),
-      onExchangeRefused: (id, detail) => this.take(id)?.settle({ kind: 'refused', code: 'SERVER_UNAVAILABLE', detail }),
+      onExchangeRefused: (id, detail, code = 'SERVER_UNAVAILABLE') =>
+        this.take(id)?.settle({ kind: 'refused', code, detail }),
       onGap: () => heard.onGap(),
       onClose: (detail) => this.#close(detail),
     };
@@ -147,6 +159,7 @@ export class OpenRequests<Use> {
       if (bytes.length > largest && this.#refuseUnparsed(bytes, exchange)) return;
       limits = jsonLimits(this.#limits, Math.max(largest, this.#limits.messageBytesMax));
     }
+    if (this.#secrets?.isIn(bytes) === true) return this.#unfit(bytes, exchange, REPEATS_A_SECRET);
     const parsed = parseStrictJson(bytes, limits);
     if (parsed.ok) this.#message(parsed.value, bytes.length, exchange);
     else this.#notStrict(bytes, exchange, `${parsed.reason} at byte ${parsed.offset}`);
@@ -178,14 +191,17 @@ export class OpenRequests<Use> {
     this.#countUnsolicited();
   }
 
-  /** The strict parser refused the bytes. Lenient eyes may still tell which request they belong to. */
   #notStrict(bytes: Uint8Array, exchange: number | undefined, reason: string): void {
+    if (outline(bytes) !== undefined) return this.#unfit(bytes, exchange, `the answer is not strict JSON: ${reason}`);
+    const start = quoted(new TextDecoder('latin1').decode(bytes.subarray(0, 120)));
+    const detail = `it wrote something that is not a JSON message (${reason}): ${start}`;
+    this.#misplaced(exchange, bytes.length, detail);
+  }
+
+  /** Bytes that are not taken for what they say. Lenient eyes may still tell which request they belong to. */
+  #unfit(bytes: Uint8Array, exchange: number | undefined, detail: string): void {
     const seen = outline(bytes);
-    if (seen === undefined) {
-      const start = quoted(new TextDecoder('latin1').decode(bytes.subarray(0, 120)));
-      const detail = `it wrote something that is not a JSON message (${reason}): ${start}`;
-      return this.#misplaced(exchange, bytes.length, detail);
-    }
+    if (seen === undefined) return this.#misplaced(exchange, bytes.length, detail);
     if (seen.hasMethod) {
       if (this.#countUnsolicited()) this.dropped.notifications++;
       return;
@@ -196,7 +212,6 @@ export class OpenRequests<Use> {
       this.#countUnsolicited();
       return;
     }
-    const detail = `the answer is not strict JSON: ${reason}`;
     request.settle({ kind: 'refused', code: 'OUTPUT_INVALID', detail, bytes: bytes.length });
   }
 

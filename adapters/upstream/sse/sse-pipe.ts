@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Endpoint } from '../http/endpoint.ts';
 import { EventStream } from '../http/event-stream.ts';
-import { mediaType, type RequestAuthorization, type RequestLimits, Requests } from '../http/requests.ts';
+import { mediaType, type Refused, type RequestAuthorization, type RequestLimits, Requests } from '../http/requests.ts';
 import type { Exchange, Handover, MessagePipe, PipeHandlers } from '../ports.ts';
 import { quoted } from '../unparsed.ts';
 
@@ -201,11 +201,11 @@ export class SsePipe implements MessagePipe {
       timer.unref();
       response.on('close', () => clearTimeout(timer));
     };
-    const refused = (detail: string): void => {
+    const refused: Refused = (detail, code) => {
       over();
       if (exchange === undefined || this.#closed) return;
       exchange.held = undefined;
-      if (exchange.awaited) this.#handlers.onExchangeRefused(exchange.id, detail);
+      if (exchange.awaited) this.#handlers.onExchangeRefused(exchange.id, detail, code);
     };
     const headers = { accept: '*/*', ...exchange?.headers };
     const open = this.#requests.send({ method: 'POST', url, headers, body }, answered, failed, refused);

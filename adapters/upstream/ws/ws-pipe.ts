@@ -5,6 +5,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type ClientOptions, WebSocket } from 'ws';
 import { Defect } from '../../../domain/defect.ts';
+import { openConnection, targetOf } from '../../network/guarded-connection.ts';
 import type { Endpoint } from '../http/endpoint.ts';
 import { resourceUrl } from '../http/oauth/server-authorization.ts';
 import type { RequestAuthorization } from '../http/requests.ts';
@@ -64,6 +65,7 @@ export class WsPipe implements MessagePipe {
     const allowed = authorization?.outgoing('GET', resourceUrl(endpoint.url));
     if (allowed?.ok === false) throw new Error(allowed.detail);
     const { header, proof } = allowed ?? {};
+    endpoint.secrets.keepToken(header, proof);
     this.#limits = limits;
     this.#handlers = handlers;
     this.#frames = new Frames(
@@ -82,6 +84,8 @@ export class WsPipe implements MessagePipe {
         ...(proof === undefined ? {} : { dpop: proof }),
       },
       handshakeTimeout: limits.connectTimeoutMs,
+      createConnection: () =>
+        openConnection(targetOf(endpoint.url), endpoint.route, { timeout: limits.connectTimeoutMs }),
       followRedirects: false,
       perMessageDeflate: false,
       // Behind our own bound, which changes with the calls in flight.

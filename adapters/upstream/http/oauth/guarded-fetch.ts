@@ -2,17 +2,14 @@
 // https, and to this machine or a private network only if the tool server itself is there. No redirect is followed, answers are small and
 // soon, and the connection goes to the very address that was looked at.
 
-import { lookup as lookUpName } from 'node:dns/promises';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
-import { type Network, networkOf } from './network.ts';
+import { openConnection, targetOf } from '../../../network/guarded-connection.ts';
+import { type Network, networkOf } from '../../../network/networks.ts';
+import { isThisMachine, literalOf, type Resolve, type Route, routeTo } from '../../../network/route.ts';
 import { AuthorizationRefused } from './refusal.ts';
 
 export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
-
-/** The addresses of a name. */
-export type Resolve = (hostname: string) => Promise<readonly string[]>;
 
 export interface FetchLimits {
   /** For the whole exchange. */
@@ -26,17 +23,19 @@ export const FETCH_LIMITS: FetchLimits = { timeoutMs: 15_000, bytesMax: 256 * 10
 export interface GuardedFetchOptions {
   /** The tool server that needs a token. */
   readonly server: URL;
+  /** The way to it. */
+  readonly route?: Route;
   readonly limits?: FetchLimits;
   readonly resolve?: Resolve;
 }
 
 /** Rejects with `AuthorizationRefused` on an address that is not to be visited, a redirect, and an answer that is too large or too late. */
 export function guardedFetch(options: GuardedFetchOptions): Fetch {
-  const { server, limits = FETCH_LIMITS, resolve = resolveName } = options;
+  const { server, limits = FETCH_LIMITS, resolve } = options;
+  const route = options.route ?? routeTo(server.hostname, {}, resolve === undefined ? {} : { resolve });
   return async (input, init = {}) => {
     const url = new URL(String(input));
-    const addresses = await addressesOf(url, server, resolve);
-    return exchange(url, init, addresses, limits);
+    return exchange(url, init, await wayTo(url, server, route), limits);
   };
 }
 
@@ -44,51 +43,54 @@ export function guardedFetch(options: GuardedFetchOptions): Fetch {
 export function mustBeSecure(url: URL, what: string): void {
   if (url.username !== '' || url.password !== '') throw new AuthorizationRefused(`${what} holds credentials`);
   if (url.protocol === 'https:') return;
-  if (url.protocol === 'http:' && isLocalName(url.hostname)) return;
+  if (url.protocol === 'http:' && isLocal(url.hostname)) return;
   throw new AuthorizationRefused(`${what} is not https: ${url.origin}`);
 }
 
-function isLocalName(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
+function isLocal(hostname: string): boolean {
+  const literal = literalOf(hostname);
+  return literal === undefined ? isThisMachine(hostname) : networkOf(literal) === 'loopback';
 }
 
-async function addressesOf(url: URL, server: URL, resolve: Resolve): Promise<readonly string[]> {
+/** The way to an address: what the operator said of the server where it is the server itself, and nothing but public addresses elsewhere. */
+async function wayTo(url: URL, server: URL, route: Route): Promise<Route> {
   mustBeSecure(url, 'an address on the way to a token');
-  const addresses = await literalOrNamed(url.hostname, resolve);
+  const addresses = await addressesOf(url.hostname, route.resolve);
   const networks = new Set(addresses.map(networkOf));
   if (url.protocol === 'http:' && [...networks].some((network) => network !== 'loopback'))
     throw new AuthorizationRefused(`${url.origin} is not on this machine`);
-  // The tool server's own place is no discovery: the operator named it.
-  if (url.origin === server.origin) return addresses;
+  const judged = { ...route, networks, resolve: async () => addresses };
+  // The tool server's own place is no discovery: the operator named it, and its key is the pinned one.
+  if (url.origin === server.origin) {
+    const forbidden = [...networks].find((network) => !route.networks.has(network));
+    if (forbidden !== undefined)
+      throw new AuthorizationRefused(`${url.origin} is an address in a ${forbidden} network, and nobody said so`);
+    return judged;
+  }
   const inward = [...networks].filter((network) => network !== 'public');
-  if (inward.length === 0) return addresses;
-  const around = new Set<Network>((await literalOrNamed(server.hostname, resolve)).map(networkOf));
-  const forbidden = inward.find((network) => network === 'special' || !around.has(network));
-  if (forbidden !== undefined)
-    throw new AuthorizationRefused(
-      `${url.origin} is an address in a ${forbidden} network, and the server is not there`,
-    );
-  return addresses;
+  if (inward.length > 0) {
+    const around = new Set<Network>((await addressesOf(server.hostname, route.resolve)).map(networkOf));
+    const mayBe = (network: Network) => network !== 'special' && around.has(network) && route.networks.has(network);
+    const forbidden = inward.find((network) => !mayBe(network));
+    if (forbidden !== undefined)
+      throw new AuthorizationRefused(
+        `${url.origin} is an address in a ${forbidden} network, and the server is not there`,
+      );
+  }
+  return { ...judged, pins: [], onKey: undefined, onWrongKey: undefined };
 }
 
-async function literalOrNamed(hostname: string, resolve: Resolve): Promise<readonly string[]> {
-  const literal = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
-  if (isIP(literal) !== 0) return [literal];
-  const addresses = await resolve(hostname);
+async function addressesOf(hostname: string, resolve: Resolve): Promise<readonly string[]> {
+  const literal = literalOf(hostname);
+  if (literal !== undefined) return [literal];
+  const addresses = await resolve(hostname).catch((error: NodeJS.ErrnoException) => {
+    throw new AuthorizationRefused(`${hostname} could not be resolved (${error.code ?? 'unknown'})`, { final: false });
+  });
   if (addresses.length === 0) throw new AuthorizationRefused(`${hostname} has no address`, { final: false });
   return addresses;
 }
 
-async function resolveName(hostname: string): Promise<readonly string[]> {
-  try {
-    return (await lookUpName(hostname, { all: true })).map(({ address }) => address);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-    throw new AuthorizationRefused(`${hostname} could not be resolved (${code})`, { final: false });
-  }
-}
-
-function exchange(url: URL, init: RequestInit, addresses: readonly string[], limits: FetchLimits): Promise<Response> {
+function exchange(url: URL, init: RequestInit, route: Route, limits: FetchLimits): Promise<Response> {
   const { promise, resolve, reject } = withResolvers<Response>();
   const fail = (detail: string, final = false) =>
     reject(new AuthorizationRefused(`${url.origin} ${detail}`, { final }));
@@ -101,8 +103,7 @@ function exchange(url: URL, init: RequestInit, addresses: readonly string[], lim
     method: init.method ?? 'GET',
     headers: { ...headers, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }) },
     // A connection of its own, to an address that was looked at.
-    agent: false,
-    lookup: pinned(addresses),
+    createConnection: () => openConnection(targetOf(url), route),
   });
   const timer = setTimeout(() => {
     fail(`did not answer within ${limits.timeoutMs} ms`);
@@ -144,16 +145,6 @@ function exchange(url: URL, init: RequestInit, addresses: readonly string[], lim
   });
   request.end(body);
   return promise;
-}
-
-/** Answers every question for an address with the ones that were judged. */
-function pinned(addresses: readonly string[]): LookupFunction {
-  const all = addresses.map((address) => ({ address, family: isIP(address) }));
-  return (_hostname, options, answered) => {
-    const [first] = all;
-    if (options.all === true) answered(null, all);
-    else answered(null, first?.address ?? '', first?.family);
-  };
 }
 
 function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {

@@ -1,10 +1,12 @@
 // The token of one remote server, shared by all connections to it, whatever they are spoken on. Where the configuration has a credential as a
 // header there is none: a server gets its credential in one way.
 
+import type { Route } from '../../../network/route.ts';
 import type { ConnectionListener, ConnectionOptions } from '../../connection.ts';
 import type { EndpointConfig } from '../endpoint.ts';
 import type { CredentialStore } from './credentials.ts';
 import type { Consent } from './grants.ts';
+import { guardedFetch } from './guarded-fetch.ts';
 import type { OAuthConfig } from './oauth-config.ts';
 import { UpstreamAuthorization } from './upstream-authorization.ts';
 
@@ -29,12 +31,15 @@ export interface AuthorizationSurroundings {
 export function authorizationOf(
   { name, url, headers = {}, oauth }: RemoteServerConfig,
   { ourEnvironment = process.env, listener = {}, credentials, agent, consent }: AuthorizationSurroundings,
+  route: Route,
 ): UpstreamAuthorization | undefined {
   const authorized = Object.keys(headers).some((header) => header.toLowerCase() === 'authorization');
   if (authorized || !URL.canParse(url)) return undefined;
+  const resource = resourceUrl(url);
   return new UpstreamAuthorization({
     server: name,
-    url: resourceUrl(url),
+    url: resource,
+    fetch: guardedFetch({ server: resource, route }),
     config: oauth,
     store: credentials,
     holder: oauth?.holder === 'agent' && agent !== undefined ? `principal:${agent}` : 'gate',

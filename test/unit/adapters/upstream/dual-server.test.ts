@@ -26,7 +26,7 @@ class Link implements ToolServer {
   tools = [tool('alike')];
   capabilities: JsonObject = {};
   description: ServerDescription | undefined;
-  fault: Error | undefined;
+  failure: Error | undefined;
   starts = 0;
   readonly calls: Dispatch[] = [];
   #change: (change: ServerChange) => void = () => {};
@@ -38,7 +38,7 @@ class Link implements ToolServer {
 
   async start(): Promise<ServerDescription> {
     this.starts += 1;
-    if (this.fault !== undefined) throw this.fault;
+    if (this.failure !== undefined) throw this.failure;
     if (this.description !== undefined) return this.description;
     this.description = {
       name: 'x',
@@ -101,18 +101,18 @@ describe('the eras of a server', () => {
   for (const [probing, legacy, modern, expected] of [
     ['legacy-first', undefined, undefined, 'legacy'],
     ['legacy-first', 'other', undefined, 'modern'],
-    ['legacy-first', 'fault', undefined, 'none'],
-    ['legacy-first', 'other', 'fault', 'none'],
+    ['legacy-first', 'failure', undefined, 'none'],
+    ['legacy-first', 'other', 'failure', 'none'],
     ['modern-first', undefined, undefined, 'modern'],
     ['modern-first', 'other', undefined, 'modern'],
-    ['modern-first', 'fault', undefined, 'modern'],
+    ['modern-first', 'failure', undefined, 'modern'],
     ['modern-first', undefined, 'other', 'legacy'],
-    ['modern-first', undefined, 'fault', 'none'],
+    ['modern-first', undefined, 'failure', 'none'],
     ['both', undefined, undefined, 'legacy,modern'],
     ['both', 'other', undefined, 'modern'],
     ['both', undefined, 'other', 'legacy'],
     ['both', 'other', 'other', 'none'],
-    ['both', 'fault', 'other', 'none'],
+    ['both', 'failure', 'other', 'none'],
   ] as readonly [Probing, string | undefined, string | undefined, string][]) {
     it(`${probing}, legacy ${legacy ?? 'spoken'}, modern ${modern ?? 'spoken'}: ${expected}`, async () => {
       const { server, ...links } = dual(probing);
@@ -120,7 +120,7 @@ describe('the eras of a server', () => {
         ['legacy', legacy],
         ['modern', modern],
       ] as const)
-        if (how !== undefined) links[era].fault = how === 'other' ? new OtherEra('not this') : new Error('gone');
+        if (how !== undefined) links[era].failure = how === 'other' ? new OtherEra('not this') : new Error('gone');
       if (expected === 'none') await expect(server.start()).rejects.toThrow();
       else await server.start();
       expect(server.spoken.join()).toBe(expected === 'none' ? '' : expected);
@@ -128,13 +128,13 @@ describe('the eras of a server', () => {
   }
 
   it('of which the older one is looked for when a client of it comes, and once only', async () => {
-    for (const [fault, expected] of [
+    for (const [failure, expected] of [
       [undefined, ['modern', 'legacy']],
       [new OtherEra('not this'), ['modern']],
       [new Error('gone'), ['modern']],
     ] as const) {
       const { server, legacy } = dual('modern-first');
-      legacy.fault = fault;
+      legacy.failure = failure;
       await server.start();
       await server.meet('modern');
       expect(legacy.starts).toBe(0);
@@ -161,10 +161,10 @@ describe('the eras of a server', () => {
 
   it('with a failure of one of both: the other works, and that one is tried again', async () => {
     const { server, legacy } = dual();
-    legacy.fault = new Error('gone');
+    legacy.failure = new Error('gone');
     await server.start();
     expect(server.spoken).toEqual(['modern']);
-    legacy.fault = undefined;
+    legacy.failure = undefined;
     await vi.waitFor(() => expect(server.spoken).toEqual(['legacy', 'modern']));
     await server.stop();
   });
@@ -207,7 +207,7 @@ describe('a call of a server of both eras', () => {
     legacy.tools = [tool('alike'), tool('only-legacy')];
     await server.start();
     const before = server.description;
-    legacy.fault = new Error('gone');
+    legacy.failure = new Error('gone');
     legacy.end();
     expect(server.description).toEqual(before);
     expect(await call(server, 'legacy', 'alike')).toBe('modern');
@@ -215,7 +215,7 @@ describe('a call of a server of both eras', () => {
     expect(await takes(server, 'legacy', 'tasks/get', { taskId: 't' })).toBe('legacy');
     expect(await server.list('prompts')).toEqual([{ name: 'modern' }]);
     expect(changes).toEqual(['up']);
-    legacy.fault = undefined;
+    legacy.failure = undefined;
     await vi.waitFor(() => expect(server.spoken).toEqual(['legacy', 'modern']));
     expect(await call(server, 'legacy', 'alike')).toBe('legacy');
     legacy.end();

@@ -118,6 +118,26 @@ describe('a manifest', () => {
       [expect.stringContaining('p.yaml:4:45: ')],
     ],
     [
+      'a pin of a server without TLS',
+      `${BASE}servers:\n  v:\n    http: { url: "http://localhost", pins: ["sha256:${'A'.repeat(43)}"] }\n`,
+      ['p.yaml:4:44: a server without TLS shows no key to be pinned'],
+    ],
+    [
+      'a pin that is named twice',
+      `${BASE}servers:\n  v:\n    ws: { url: "wss://v", pins: ["sha256:${'A'.repeat(43)}", "sha256:${'A'.repeat(43)}"] }\n`,
+      ['p.yaml:4:33: a pin is named twice'],
+    ],
+    [
+      'a pin that is none',
+      `${BASE}servers:\n  v:\n    sse: { url: "https://v", pins: [sha256/AAAA] }\n`,
+      [expect.stringContaining('not the pin of a key')],
+    ],
+    [
+      'a network that is none',
+      `${BASE}servers:\n  v:\n    sse: { url: "https://v", network: any }\n`,
+      [expect.stringContaining('the only network to be named is "private"')],
+    ],
+    [
       'a server that is reached in two ways',
       `${BASE}servers:\n  fs: { stdio: { command: a }, http: { url: "https://x" } }\n`,
       ['p.yaml:3:7: a server is reached in exactly one way: stdio, http, sse, ws or inProcess'],

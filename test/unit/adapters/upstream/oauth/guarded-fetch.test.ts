@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { networkOf } from '../../../../../adapters/network/networks.ts';
 import { guardedFetch } from '../../../../../adapters/upstream/http/oauth/guarded-fetch.ts';
-import { networkOf } from '../../../../../adapters/upstream/http/oauth/network.ts';
 
 describe('a network', () => {
   it.each([
