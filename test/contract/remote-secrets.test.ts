@@ -84,7 +84,6 @@ describe.each(WAYS)('what a server repeats over %s', (way) => {
   });
 
   it('in a notification or a question is dropped', async () => {
-    if (way === 'http') return;
     const connection = await connected(way, {
       plan: (_call, say) => {
         say({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: SECRET } });

@@ -47,6 +47,8 @@ export interface ServerBehaviour {
   /** What a call needs beyond being authorised. */
   callScope: string | undefined;
   acceptsNone: boolean;
+  /** A call is answered with the headers of its request. */
+  repeats: boolean;
   /** Of the challenges. */
   schemes: readonly ('Bearer' | 'DPoP')[];
   /** What the metadata says about tokens that are bound to a key. */
@@ -108,6 +110,7 @@ export class ProtectedWorld {
     challengedScope: undefined,
     callScope: undefined,
     acceptsNone: false,
+    repeats: false,
     schemes: ['Bearer'],
     bound: undefined,
     nonce: undefined,
@@ -116,7 +119,11 @@ export class ProtectedWorld {
   readonly tokenRequests: TokenRequest[] = [];
   readonly registrations: Record<string, unknown>[] = [];
   /** Every `authorization` header the tool server saw, by method of the message. */
-  readonly seen: { readonly method: string; readonly authorization: string | undefined }[] = [];
+  readonly seen: {
+    readonly method: string;
+    readonly authorization: string | undefined;
+    readonly proof?: string | undefined;
+  }[] = [];
   /** Calls that ran. */
   calls = 0;
   issuer = '';
@@ -323,7 +330,9 @@ export class ProtectedWorld {
       return;
     }
     if (message.method === 'tools/call') this.calls++;
-    json(response, 200, { jsonrpc: '2.0', id: message.id, result: resultOf(message.method) });
+    const repeated = { content: [{ type: 'text', text: JSON.stringify(request.headers) }] };
+    const repeats = this.server.repeats && message.method === 'tools/call';
+    json(response, 200, { jsonrpc: '2.0', id: message.id, result: repeats ? repeated : resultOf(message.method) });
   }
 
   /** Who may use the server at this address; undefined when the request was turned away, and that was answered. */
@@ -334,7 +343,8 @@ export class ProtectedWorld {
     method: string,
   ): Promise<{ readonly scope: string } | undefined> {
     const { authorization } = request.headers;
-    this.seen.push({ method, authorization });
+    const { dpop } = request.headers;
+    this.seen.push({ method, authorization, ...(dpop === undefined ? {} : { proof: String(dpop) }) });
     const [scheme, text = ''] = authorization?.split(' ') ?? [];
     const token = this.#tokens.get(text);
     const isGood = token !== undefined && !this.server.acceptsNone && token.expiresAt > Date.now();

@@ -28,6 +28,8 @@ export type Plan = (call: Message, say: (message: object) => void, request: Inco
 export interface RemoteOptions {
   readonly tls?: Certificate | undefined;
   readonly plan?: Plan;
+  /** Its tools; one called `look` when absent. */
+  readonly tools?: readonly string[];
   /** Answers a request instead of the server; true when it did. */
   readonly instead?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
@@ -111,7 +113,13 @@ export class RemoteFixture {
       if (onStream || message.id === undefined) response.writeHead(202).end();
       const say = (said: object): void => {
         if (onStream) this.#stream?.write(`data: ${JSON.stringify(said)}\n\n`);
-        else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said));
+        else if (!('method' in said) && !response.headersSent)
+          response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said));
+        else {
+          if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' });
+          response.write(`data: ${JSON.stringify(said)}\n\n`);
+          if (!('method' in said)) response.end();
+        }
       };
       this.#answer(message, say, request);
     });
@@ -133,7 +141,9 @@ export class RemoteFixture {
         capabilities: { tools: {} },
         serverInfo: { name: 'f', version: '0' },
       },
-      'tools/list': { tools: [{ name: 'look', inputSchema: { type: 'object' } }] },
+      'tools/list': {
+        tools: (this.#options.tools ?? ['look']).map((name) => ({ name, inputSchema: { type: 'object' } })),
+      },
       ping: {},
     };
     const raw = (said: object): void => say(said);
