@@ -189,7 +189,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     call.askedThrough === undefined
       ? inPlace(limitsOf.get(call.server) ?? { timeoutMs: 1, outputBytes: 1 }, call)
       : QUESTION_LIMITS;
-  const concurrencyOf = new Map(launches.map((launch) => [launch.name, launch.concurrency]));
+  const launchOf = new Map(launches.map((launch) => [launch.name, launch]));
 
   const authority = new WorkerAuthority({
     keyFile: keys.permitKeyFile,
@@ -231,6 +231,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     spent: new SpentPermits(),
     quarantine,
     policy: () => policy.digest,
+    rules: () => policy.rules,
+    onPolicyChange: (server) => launchOf.get(server)?.onPolicyChange,
     limits,
     recorder: () => keeper.recorder(),
     peer: (call) => (call.askedThrough === undefined ? serverOf(pool, call) : channels.get(call.askedThrough)),
@@ -254,11 +256,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       crypto,
       checkOutput: outputCheck(catalogue, (server, tool, json) => authority.checkOutput(server, tool, json)),
       turnover,
+      idleTimeoutMs: (server) => launchOf.get(server)?.idleTimeoutMs,
       tree,
       onUnrecorded: (code) => keeper.fail(`an ending could not be recorded (${code})`),
       onDefect: halt,
     },
-    concurrency: (server) => concurrencyOf.get(server),
+    concurrency: (server) => launchOf.get(server)?.concurrency,
     described: () => servers.described(policy.settled),
     channels,
     tree,

@@ -67,6 +67,14 @@ export class PolicyInForce {
     return this.#digest;
   }
 
+  /**
+   * Grows when other rules come into force. That the same ones apply to a further server changes nothing for the calls of those before it, and a
+   * gate reads its rules once.
+   */
+  get rules(): number {
+    return this.#digest === undefined ? 0 : 1;
+  }
+
   /** The servers whose calls can be decided. */
   get served(): readonly string[] {
     return this.#served;

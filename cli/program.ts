@@ -160,11 +160,14 @@ class Tools implements ToolGate {
     return conversation;
   }
 
-  launchOf(server: FunctionServer, { limits: { concurrency, ...limits } }: Manifest['servers'][string]): ServerLaunch {
+  launchOf(server: FunctionServer, { limits: all, onPolicyChange }: Manifest['servers'][string]): ServerLaunch {
+    const { concurrency, idleTimeoutMs, ...limits } = all;
     return {
       name: server.name,
       limits,
       concurrency,
+      idleTimeoutMs,
+      onPolicyChange,
       description: { inProcess: true },
       start: () => server,
       callee: () => {

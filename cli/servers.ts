@@ -13,6 +13,7 @@ import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
 import type { JsonObject } from '../domain/json.ts';
+import type { OnPolicyChange } from '../proxy/guards/why-not.ts';
 import type { Callee } from '../proxy/lineage-tokens.ts';
 import type { ApartServer } from '../proxy/server-pool.ts';
 import type { ToolServer } from '../proxy/tool-server.ts';
@@ -24,6 +25,10 @@ export interface ServerLaunch {
   readonly limits: CallLimits;
   /** Calls that may be with the server at once; absent where the manifest does not say. */
   readonly concurrency?: number | undefined;
+  /** For how long a tool may show no progress, where the manifest says. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** What becomes of its calls that run when other rules come into force. */
+  readonly onPolicyChange?: OnPolicyChange | undefined;
   /** Absent where all conversations share it. */
   readonly apart?: ApartServer['by'];
   /** How the server is reached, without secrets: part of its attestation. */
@@ -70,14 +75,22 @@ const APART: Readonly<Record<ManifestServer['isolation'], ServerLaunch['apart']>
 
 /** How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. */
 export async function launchOf(name: string, server: ManifestServer, baseFolder: string): Promise<ServerLaunch> {
-  const { concurrency, ...limits } = server.limits;
+  const { concurrency, idleTimeoutMs, ...limits } = server.limits;
+  const { onPolicyChange } = server;
   if (server.inProcess !== undefined) {
     throw new CommandError(`the tools of servers.${name} are functions of a program`, EXIT.usage, [
       'that program opens the gate itself: see docs/in-process.md',
     ]);
   }
   const apart = APART[server.isolation];
-  const common = { name, limits, concurrency, ...(apart === undefined ? {} : { apart }) };
+  const common = {
+    name,
+    limits,
+    concurrency,
+    idleTimeoutMs,
+    onPolicyChange,
+    ...(apart === undefined ? {} : { apart }),
+  };
   if (server.stdio !== undefined) {
     const { command, args, cwd, env, era: chosen = 'auto' } = server.stdio;
     const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);

@@ -204,6 +204,11 @@ export class CallTree {
     return this.#elsewhere.get(call);
   }
 
+  /** Why a call that runs has no place any more. Whether it has time left is its own to say, and so it is for everything above it. */
+  standing(call: CallId): Denial | undefined {
+    return this.#ports.registry.problem(call, Number.NEGATIVE_INFINITY);
+  }
+
   /** Whether anything under a root is still open. */
   isOpen(root: CallId): boolean {
     return this.#ports.registry.isOpen(root);

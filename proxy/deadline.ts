@@ -11,6 +11,9 @@ export class Deadline {
   #at = 0;
   #pausedAt: number | undefined;
   #waitedMs = 0;
+  /** When it passes, as things stand. */
+  #endsAt = 0;
+  #isSet = false;
 
   constructor(clock: Clock, passed: () => void) {
     this.#clock = clock;
@@ -21,6 +24,8 @@ export class Deadline {
   set(ms: number): void {
     this.stop();
     this.#at = this.#clock.monotonic() + ms;
+    this.#endsAt = this.#at;
+    this.#isSet = true;
     this.#stopTimer = this.#clock.timer(ms, this.#passed);
   }
 
@@ -29,7 +34,9 @@ export class Deadline {
     if (this.#pausedAt !== undefined) return;
     this.#stopTimer();
     this.#pausedAt = this.#clock.monotonic();
-    this.#stopTimer = this.#clock.timer(Math.max(0, CALL_WAITS_FOR_CLIENT_MS - this.#waitedMs), this.#passed);
+    const waitMs = Math.max(0, CALL_WAITS_FOR_CLIENT_MS - this.#waitedMs);
+    this.#endsAt = this.#pausedAt + waitMs;
+    this.#stopTimer = this.#clock.timer(waitMs, this.#passed);
   }
 
   /** What was left runs on. Without a pause before it nothing changes. */
@@ -39,9 +46,27 @@ export class Deadline {
     this.set(Math.max(0, this.#at - this.#pausedAt));
   }
 
+  /** Time stands still: somebody else is waited for. */
+  get isPaused(): boolean {
+    return this.#pausedAt !== undefined;
+  }
+
+  /** Whether it should have passed by now, whatever became of its timer. */
+  get isOver(): boolean {
+    return this.#isSet && this.#clock.monotonic() >= this.#endsAt;
+  }
+
+  /** So much time passed that the monotonic clock did not see. */
+  lapse(ms: number): void {
+    this.#endsAt -= ms;
+    if (this.#pausedAt === undefined) this.#at -= ms;
+    else this.#waitedMs += ms;
+  }
+
   /** It will not pass any more. */
   stop(): void {
     this.#stopTimer();
+    this.#isSet = false;
     this.#pausedAt = undefined;
   }
 }

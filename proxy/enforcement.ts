@@ -1,7 +1,7 @@
 // The live side of the gate as a conversation sees it: starts executions, keeps count of them, and answers what may be shown to whom. Wired
 // by the composition root.
 
-import type { CallLimits, GovernanceSnapshot } from '../control-plane/authorization.ts';
+import type { Authorization, CallLimits, GovernanceSnapshot } from '../control-plane/authorization.ts';
 import type { RevokedThing } from '../control-plane/lineage/ports.ts';
 import type { RevocationKind } from '../control-plane/permits/revocations.ts';
 import { actionId, PLAIN_METHODS, serverOfAction, TOOL_METHOD, toolsOf } from '../domain/action.ts';
@@ -15,6 +15,7 @@ import type { Catalogue, PinnedServer } from './catalogue.ts';
 import type { Channels } from './channels.ts';
 import type { CallEnd } from './client-view.ts';
 import type { Governance } from './governance.ts';
+import { Watchdog } from './guards/watchdog.ts';
 import {
   CALLS_IN_FLIGHT_MAX,
   PRINCIPALS_REMEMBERED_MAX,
@@ -42,7 +43,7 @@ export interface EnforcementPorts {
   readonly crypto: GateCrypto;
   readonly governance: Governance;
   readonly admission: AdmissionPorts;
-  readonly runner: Omit<RunnerPorts, 'decide'>;
+  readonly runner: Omit<RunnerPorts, 'decide' | 'watchdog'>;
   /** How many calls of a server may be with it at once; undefined where nothing but the bounds of the gate says so. */
   readonly concurrency: (server: string) => number | undefined;
   /** Resolves when the servers have been described, or will not be in time. */
@@ -61,6 +62,7 @@ export class Enforcement {
   readonly #runner: RunnerPorts;
   readonly #turns: ServerTurns;
   readonly #inFlight = new Set<RunningCall>();
+  readonly #watchdog: Watchdog;
   /** Of those, the questions to clients. */
   readonly #questions = new Map<RunningCall, CapturedCall>();
   readonly offers: Offers;
@@ -74,7 +76,9 @@ export class Enforcement {
   constructor(ports: EnforcementPorts) {
     this.#ports = ports;
     this.#admission = { ...ports.admission, visible: (principal: Principal) => this.visible(principal) };
-    this.#runner = { ...ports.runner, decide: (call) => admit(this.#admission, call) };
+    const { clock, governance } = ports;
+    this.#watchdog = new Watchdog({ clock, governance, calls: () => this.#inFlight });
+    this.#runner = { ...ports.runner, watchdog: this.#watchdog, decide: (call) => this.#admit(call) };
     this.#turns = new ServerTurns(ports.concurrency);
     this.offers = new Offers(ports.clock, ports.admission.servers);
   }
@@ -97,7 +101,12 @@ export class Enforcement {
 
   /** The state of governance that a decision is good for now, or why there is none. */
   generation(): GovernanceSnapshot | Denial {
-    return this.#ports.governance.snapshot();
+    return this.#ports.governance.standingSnapshot();
+  }
+
+  async #admit(call: CapturedCall): Promise<Authorization> {
+    await this.#watchdog.smooth();
+    return admit(this.#admission, call);
   }
 
   /** What a server said of itself, or undefined while it is not there. */
@@ -241,10 +250,14 @@ export class Enforcement {
     const { agent } = captured.principal;
     const customer: Customer = { conversation, agent, era: captured.manner.era };
     return {
-      take: async () =>
-        (await refusalOf(this.#admission, captured)) ??
-        (await this.#servers.ready(captured.server, customer)) ??
-        (await turn?.take()),
+      take: async () => {
+        await this.#watchdog.smooth();
+        return (
+          (await refusalOf(this.#admission, captured)) ??
+          (await this.#servers.ready(captured.server, customer)) ??
+          (await turn?.take())
+        );
+      },
       leave: () => turn?.leave(),
     };
   }
@@ -312,6 +325,7 @@ export class Enforcement {
 
   #track(call: RunningCall): RunningCall {
     this.#inFlight.add(call);
+    this.#watchdog.watch();
     void call.end.then(() => this.#inFlight.delete(call));
     return call;
   }

@@ -24,6 +24,8 @@ import type { CallTree } from './call-tree.ts';
 import { type CapturedCall, requestCommitment } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Governance } from './governance.ts';
+import { liveWorld } from './guards/live-world.ts';
+import { type GuardedCall, type GuardedWorld, type OnPolicyChange, whyNot } from './guards/why-not.ts';
 import {
   checkPermit,
   type ExaminedPermit,
@@ -77,7 +79,11 @@ export interface GatePorts {
   /** Who executes this call: a tool server, or the client of the call within which a server asks. */
   readonly peer: (call: CapturedCall) => Peer | undefined;
   /** The chains that calls belong to. */
-  readonly tree: Pick<CallTree, 'handOver'>;
+  readonly tree: Pick<CallTree, 'handOver' | 'standing'>;
+  /** Grows when other rules come into force, and not when they apply to one more server. */
+  readonly rules?: () => number;
+  /** What becomes of calls of this server that run then; they are stopped when absent. */
+  readonly onPolicyChange?: (server: string) => OnPolicyChange | undefined;
 }
 
 interface Verified {
@@ -94,6 +100,8 @@ interface Recorded {
   readonly recorder: Recorder;
   readonly intent: Receipt;
   redeemed: boolean;
+  /** As it went through the door. */
+  guarded: GuardedCall | undefined;
 }
 
 /** The obligations that this gate meets: both are limits and reach it inside the permit's limits. */
@@ -118,9 +126,11 @@ export class Gate {
   readonly #ports: GatePorts;
   readonly #verified = new WeakMap<VerifiedPermit, Verified>();
   readonly #recorded = new WeakMap<RecordedCall, Recorded>();
+  readonly #world: GuardedWorld;
 
   constructor(ports: GatePorts) {
     this.#ports = ports;
+    this.#world = liveWorld(ports);
   }
 
   /** Checks a permit for a captured call and burns it. Returns the first reason to refuse, in the order of the checks. */
@@ -170,6 +180,7 @@ export class Gate {
       recorder,
       intent: receipt,
       redeemed: false,
+      guarded: undefined,
     });
     return { recorded, seq: receipt.seq };
   }
@@ -192,6 +203,14 @@ export class Gate {
     if (peer === undefined) return unavailable(call);
     const given = this.#handOver(call, held.intent, peer);
     if ('code' in given) return given;
+    held.guarded = {
+      call: call.call,
+      inChain: call.askedThrough === undefined,
+      claims: held.claims,
+      kid: checked.kid,
+      ledger: held.recorder,
+      rules: this.#world.rules(),
+    };
     return peer.dispatch(
       {
         method: call.method,
@@ -203,6 +222,20 @@ export class Gate {
       },
       hooks,
     );
+  }
+
+  /**
+   * Why a call that went through the door must not go on; undefined while it may. Whatever cannot be established is a reason. One that was answered has
+   * left its chain: `answered`, and only the rest is asked.
+   */
+  stands(recorded: RecordedCall, answered = false): Denial | undefined {
+    const guarded = this.#recorded.get(recorded)?.guarded;
+    if (guarded === undefined) throw new Defect('a call that did not go through this door');
+    try {
+      return whyNot(answered ? { ...guarded, inChain: false } : guarded, this.#world);
+    } catch (fault) {
+      return deny('VERIFIER_FAULT', String(fault));
+    }
   }
 
   /** Why what was permitted then would not be now: the gate fell shut, the rules changed or something was revoked since. */

@@ -63,13 +63,27 @@ export class Governance {
     return this.#breaker[guard];
   }
 
+  /** The same, but for the moment after the gate stood still: that is no reason against what was let through before. */
+  get standingReason(): Shut | undefined {
+    const first = firstShut(this.#breaker, 'stall');
+    return first === undefined ? undefined : shutOf(first.guard, first.standing);
+  }
+
   isShutBy(guard: Guard): boolean {
     return this.#breaker[guard].state !== 'open';
   }
 
   /** The state to decide under, or why nothing can be decided. Read when it is needed, never kept. */
   snapshot(): GovernanceSnapshot | Denial {
-    const shut = this.reason;
+    return this.#snapshotUnless(this.reason);
+  }
+
+  /** The same for what has to pass the door anyway, where the moment after a stall is waited for. */
+  standingSnapshot(): GovernanceSnapshot | Denial {
+    return this.#snapshotUnless(this.standingReason);
+  }
+
+  #snapshotUnless(shut: Shut | undefined): GovernanceSnapshot | Denial {
     if (shut !== undefined) return deny(shut.code, shut.detail);
     return { state: 'normal', epoch: this.#epoch, revocation: this.#revocation, boot: this.#boot };
   }
@@ -79,7 +93,8 @@ export class Governance {
     const shut = (guard: Guard): boolean => this.isShutBy(guard);
     const policy = this.#breaker.policy.reason?.code;
     return {
-      ready: !shut('engine') && !shut('servers') && !shut('stall') && policy !== 'GOV_NOT_READY',
+      stalled: shut('stall'),
+      ready: !shut('engine') && !shut('servers') && policy !== 'GOV_NOT_READY',
       halted: shut('operator') || shut('halt'),
       ledgerWritable: !shut('ledger'),
       revocationsFresh: !shut('revocations'),

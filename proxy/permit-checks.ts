@@ -38,6 +38,8 @@ export interface ExaminedPermit {
 
 /** The live state of governance, read in the same tick as it is used. */
 export interface LiveGovernance {
+  /** The gate stood still a moment ago, and what waited meanwhile has not been heard yet. */
+  readonly stalled: boolean;
   readonly ready: boolean;
   readonly halted: boolean;
   readonly ledgerWritable: boolean;
@@ -208,6 +210,7 @@ const details = (claims: PermitClaims) => claims.authorization_details[0];
 /** Every check, in the order in which they are made: by category, and within a category by the number of the code. */
 export const PERMIT_CHECKS: readonly PermitCheck[] = [
   // 0. Governance state failure.
+  live('GOV_STALLED', 'event loop', ({ live }) => live.stalled !== false),
   live('GOV_NOT_READY', 'readiness', ({ live }) => live.ready !== true),
   live('GOV_HALTED', 'halt', ({ live }) => live.halted !== false),
   live('GOV_LEDGER_UNWRITABLE', 'ledger', ({ live }) => live.ledgerWritable !== true),

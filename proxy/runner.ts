@@ -15,6 +15,8 @@ import { argumentsPayload, type CapturedCall, capturedAt } from './captured-call
 import type { CallEnd } from './client-view.ts';
 import { Deadline } from './deadline.ts';
 import type { Gate, RecordedCall, VerifiedPermit } from './gate.ts';
+import { Liveness } from './guards/liveness.ts';
+import type { Guarded, Watchdog } from './guards/watchdog.ts';
 import { type OutputCheck, questionsOf } from './output-check.ts';
 import { Payloads } from './payloads.ts';
 import type { PolicyTurnover } from './policy-turnover.ts';
@@ -44,6 +46,10 @@ export interface RunnerPorts {
   readonly turnover?: PolicyTurnover | undefined;
   /** The chains that calls belong to: what is under a call ends before it does. */
   readonly tree: Pick<CallTree, 'end' | 'elsewhere'>;
+  /** For how long a tool of this server may show no progress; for as long as the call may last when undefined. */
+  readonly idleTimeoutMs?: ((server: string) => number | undefined) | undefined;
+  /** After the gate stood still: nothing goes out and nothing is released before what waited meanwhile was heard. */
+  readonly watchdog?: Pick<Watchdog, 'smooth' | 'isStalled'> | undefined;
   /** An ending could not be recorded. The gate must shut until the ledger can be written again. */
   readonly onUnrecorded: (code: DenialCode) => void;
   /** A defect of ours. The gate must shut. */
@@ -64,7 +70,7 @@ export interface CallOptions {
 }
 
 /** One execution that is under way. */
-export interface RunningCall {
+export interface RunningCall extends Guarded {
   readonly call: CallId;
   readonly end: Promise<CallEnd>;
   /** Of the permit that it was verified with; empty before that. */
@@ -112,6 +118,9 @@ class Run implements RunningCall {
   #recorded: RecordedCall | undefined;
   #toolRun: ToolRun | undefined;
   #dispatchedAt = 0;
+  /** Absent where silence is no reason to stop it, and once it has answered. */
+  #liveness: Liveness | undefined;
+  #hasAnswered = false;
   #jti = '';
   readonly #payloads: Payloads;
   #released:
@@ -161,6 +170,32 @@ class Run implements RunningCall {
   stop(event: Extract<ExecutionEvent, { type: 'call.cancelled' | 'authority.withdrawn' | 'fault.occurred' }>): void {
     // A call whose ending could not be recorded is not finished before its gate was shut, which stops everything that runs.
     if (!this.#finished && can(this.#execution, event.type)) this.#feed(event);
+  }
+
+  recheck(unseenMs: number): void {
+    if (this.#finished) return;
+    this.#deadline.lapse(unseenMs);
+    this.#liveness?.lapse(unseenMs);
+    const stop = this.#whyStop();
+    if (stop !== undefined && !this.#finished && can(this.#execution, stop.type)) this.#feed(stop);
+  }
+
+  /** Why it must not go on, by the world of this tick. Whatever cannot be established is a reason. */
+  #whyStop():
+    | Extract<ExecutionEvent, { type: 'deadline.passed' | 'authority.withdrawn' | 'fault.occurred' }>
+    | undefined {
+    try {
+      if (this.#deadline.isOver) return { type: 'deadline.passed' };
+      if (!this.#isRunning() || this.#recorded === undefined || this.#toolRun === undefined) return undefined;
+      const now = this.#ports.clock.monotonic();
+      // Who waits for the client owes nothing meanwhile.
+      if (this.#deadline.isPaused) this.#liveness?.excuse(now);
+      if (this.#liveness?.isSilent(now) === true) return { type: 'deadline.passed', code: 'TOOL_SILENT' };
+      const refused = this.#ports.gate.stands(this.#recorded, this.#hasAnswered);
+      return refused === undefined ? undefined : { type: 'authority.withdrawn', ...refused };
+    } catch (fault) {
+      return { type: 'fault.occurred', code: 'VERIFIER_FAULT', detail: String(fault) };
+    }
   }
 
   /** Applies a fact. A fact that cannot happen is our defect: the call ends denied and the gate shuts. */
@@ -279,6 +314,7 @@ class Run implements RunningCall {
     const recorded = await this.#ports.gate.record(this.#verified, effect.body, this.#payloads.take());
     if ('code' in recorded) return { type: 'record.failed', ...recorded };
     this.#recorded = recorded.recorded;
+    await this.#ports.watchdog?.smooth();
     return { type: 'intent.recorded', seq: recorded.seq };
   }
 
@@ -291,8 +327,12 @@ class Run implements RunningCall {
     this.#toolRun = run;
     const turn = this.#options?.turn;
     if (turn !== undefined) void run.answer.finally(() => turn.leave()).catch(() => {});
-    this.#dispatchedAt = this.#ports.clock.monotonic();
-    this.#await(run.answer.then((answer) => this.#answered(answer)));
+    const { clock, idleTimeoutMs } = this.#ports;
+    this.#dispatchedAt = clock.monotonic();
+    const { server = '', askedThrough } = this.#captured ?? {};
+    const idleMs = askedThrough === undefined ? idleTimeoutMs?.(server) : undefined;
+    if (idleMs !== undefined) this.#liveness = new Liveness(idleMs, this.#dispatchedAt);
+    this.#await(run.answer.then((answer) => this.#judged(answer)));
   }
 
   /** What a peer says after the call was stopped, or has ended, goes nowhere; what it asks then is refused. */
@@ -302,7 +342,9 @@ class Run implements RunningCall {
     if (hooks === undefined || questions === undefined) throw new Defect('a tool call that nobody made');
     return {
       onProgress: (params) => {
-        if (this.#isRunning()) hooks.onProgress(params);
+        if (!this.#isRunning()) return;
+        this.#liveness?.progress(params.progress, this.#ports.clock.monotonic());
+        hooks.onProgress(params);
       },
       onLog: (params) => {
         if (this.#isRunning()) hooks.onLog(params);
@@ -313,6 +355,20 @@ class Run implements RunningCall {
 
   #isRunning(): boolean {
     return !this.#finished && this.#execution.state === 'executing.running';
+  }
+
+  /** What an answer comes to. One that came while the gate stood still is not released before everything else that came then was heard. */
+  async #judged(answer: ToolAnswer): Promise<ExecutionEvent> {
+    const { watchdog } = this.#ports;
+    await watchdog?.smooth();
+    this.#liveness = undefined;
+    this.#hasAnswered = true;
+    const event = await this.#answered(answer);
+    if (event.type !== 'tool.answered') return event;
+    await watchdog?.smooth();
+    const stop = this.#whyStop();
+    if (stop !== undefined) return stop;
+    return watchdog?.isStalled === true ? { type: 'fault.occurred', code: 'GOV_STALLED' } : event;
   }
 
   async #answered(answer: ToolAnswer): Promise<ExecutionEvent> {

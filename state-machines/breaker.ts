@@ -76,9 +76,13 @@ export function stepBreaker(breaker: Breaker, event: BreakerEvent): [Breaker, re
   return [{ ...breaker, [guard]: after }, found.effects.filter((effect) => effect !== 'record_shut' || !again)];
 }
 
-/** The first guard that keeps the gate shut, in the order in which reasons are told; undefined when the gate is open. */
-export function firstShut(breaker: Breaker): { readonly guard: Guard; readonly standing: GuardStanding } | undefined {
-  for (const guard of GUARDS) if (breaker[guard].state !== 'open') return { guard, standing: breaker[guard] };
+/** The first guard that keeps the gate shut, in the order in which reasons are told; undefined when the gate is open, but for one perhaps. */
+export function firstShut(
+  breaker: Breaker,
+  but?: Guard,
+): { readonly guard: Guard; readonly standing: GuardStanding } | undefined {
+  for (const guard of GUARDS)
+    if (guard !== but && breaker[guard].state !== 'open') return { guard, standing: breaker[guard] };
   return undefined;
 }
 

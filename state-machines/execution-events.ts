@@ -131,11 +131,14 @@ export interface CallCancelled {
 
 export interface DeadlinePassed {
   readonly type: 'deadline.passed';
+  /** Which time it was that passed, where it is not that of the whole call. */
+  readonly code?: 'TOOL_SILENT';
 }
 
 export interface AuthorityWithdrawn {
   readonly type: 'authority.withdrawn';
   readonly code: DenialCode;
+  readonly detail?: string;
 }
 
 /** Something we need failed outside of us (a port rejected or did not answer). */

@@ -133,7 +133,7 @@ function denialOf(event: ExecutionEvent): DenialCode | undefined {
     case 'call.cancelled':
       return 'CANCELLED';
     case 'deadline.passed':
-      return 'DEADLINE_EXCEEDED';
+      return event.code ?? 'DEADLINE_EXCEEDED';
     case 'tool.lost':
       return 'TOOL_LOST';
     case 'gate.restarted':
@@ -169,7 +169,7 @@ function outcomeAfter(execution: Execution, event: ExecutionEvent): Outcome | un
     case 'call.cancelled':
       return { status: 'aborted', dispatched: true, code: 'CANCELLED' };
     case 'deadline.passed':
-      return { status: 'timed_out', dispatched: true, code: 'DEADLINE_EXCEEDED' };
+      return { status: 'timed_out', dispatched: true, code: event.code ?? 'DEADLINE_EXCEEDED' };
     case 'authority.withdrawn':
     case 'fault.occurred':
       return { status: 'aborted', dispatched: true, code: event.code };

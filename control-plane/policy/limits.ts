@@ -51,6 +51,9 @@ export const PERMIT_TTL_MS_DEFAULT = 15_000;
 export const CALL_TIMEOUT_MS_DEFAULT = 30_000;
 export const CALL_TIMEOUT_MS_MAX = 3_600_000;
 
+/** Running calls are looked at once a second: a shorter silence could not be told. */
+export const IDLE_TIMEOUT_MS_MIN = 1_000;
+
 /** A tool's answer where the manifest names nothing. */
 export const CALL_OUTPUT_BYTES_DEFAULT = 1024 * 1024;
 export const CALL_OUTPUT_BYTES_MAX = 64 * 1024 * 1024;

@@ -17,6 +17,7 @@ import {
   CALL_OUTPUT_BYTES_MAX,
   CALL_TIMEOUT_MS_DEFAULT,
   CALL_TIMEOUT_MS_MAX,
+  IDLE_TIMEOUT_MS_MIN,
   PERMIT_TTL_MS_DEFAULT,
   PERMIT_TTL_MS_MAX,
   PERMIT_TTL_MS_MIN,
@@ -160,6 +161,8 @@ const limits = z.strictObject({
   timeoutMs: z.int().min(1).max(CALL_TIMEOUT_MS_MAX).default(CALL_TIMEOUT_MS_DEFAULT),
   outputBytes: z.int().min(1).max(CALL_OUTPUT_BYTES_MAX).default(CALL_OUTPUT_BYTES_DEFAULT),
   concurrency: z.int().min(1).max(CALL_CONCURRENCY_MAX).optional(),
+  /** For how long a tool may show no progress. */
+  idleTimeoutMs: z.int().min(IDLE_TIMEOUT_MS_MIN).max(CALL_TIMEOUT_MS_MAX).optional(),
 });
 
 const oauth = z.strictObject({
@@ -230,6 +233,8 @@ const server = z.strictObject({
   inProcess: z.strictObject({}).optional(),
   /** Whether all conversations share one process or connection, or each gets its own, or each chain of calls. */
   isolation: z.enum(['shared', 'per-session', 'per-root']).default('shared'),
+  /** What becomes of its calls that run when other rules come into force: they are cancelled where it does not say. */
+  onPolicyChange: z.enum(['cancel', 'finish']).optional(),
   /** The agent that it is: it calls others here, on behalf of whatever it is called for. */
   agent: name.optional(),
   limits: limits.prefault({}),

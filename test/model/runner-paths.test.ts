@@ -81,6 +81,7 @@ class Stage {
         if (this.refuseAtTheDoor) return { code: 'GOV_EPOCH_MISMATCH' };
         return { answer: this.answer.promise, cancel: () => this.performed.push('cancel_tool') };
       },
+      stands: () => undefined,
       conclude: (_recorded: unknown, body: EntryBody) => append(body, 'record_outcome'),
     };
     const running = runCall(

@@ -91,8 +91,9 @@ describe('without its guard each promise is seen to break', () => {
         get epoch() {
           return real.epoch;
         },
+        onChange: () => {},
         live: () => ({ ...real.live(), ready: true, halted: false, ledgerWritable: true, policy: 'installed' }),
-      }) as Governance;
+      }) as unknown as Governance;
     const broken = await breaks((ports) => new Gate({ ...ports, governance: blind(ports.governance) }));
     expect(broken).toContain('G4');
   });
@@ -122,7 +123,7 @@ describe('without its guard each promise is seen to break', () => {
     };
     expect(await dispatchedWith({})).toBe(1);
     // The tree of calls starts an execution once, too: it is the second lock on this door, and is taken away as well.
-    const tree = { handOver: () => ({ meta: {} }) };
+    const tree = { handOver: () => ({ meta: {} }), standing: () => undefined };
     const opened = (ports: GatePorts) => new Gate({ ...ports, spent: burnsNothing, tree });
     expect(await dispatchedWith({ makeGate: opened })).toBe(2);
   });

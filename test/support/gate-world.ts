@@ -34,6 +34,7 @@ import type { CallEnd } from '../../proxy/client-view.ts';
 import { Enforcement } from '../../proxy/enforcement.ts';
 import { Gate, type GatePorts, type RecordedCall, type VerifiedPermit } from '../../proxy/gate.ts';
 import { Governance, type Guard } from '../../proxy/governance.ts';
+import type { OnPolicyChange } from '../../proxy/guards/why-not.ts';
 import { type LedgerGeneration, LedgerKeeper } from '../../proxy/ledger-keeper.ts';
 import { outputCheck } from '../../proxy/output-check.ts';
 import type { TrustedPeer } from '../../proxy/peer-session.ts';
@@ -208,6 +209,9 @@ export interface WorldOptions {
   readonly instance?: string;
   readonly key?: SigningKey;
   readonly trusted?: readonly TrustedPeer[];
+  /** What becomes of calls that run when other rules come into force, and for how long a tool may be silent. */
+  readonly onPolicyChange?: OnPolicyChange;
+  readonly idleTimeoutMs?: number;
   /** What is done when an ending could not be written, instead of giving the ledger up. */
   readonly onUnrecorded?: () => void;
   /** Which guard a defect shuts: the one that never opens again, when absent. */
@@ -237,6 +241,8 @@ export class World {
   /** How often the ledger was opened. */
   generations = 0;
   policy: Digest | undefined = POLICY;
+  /** Which rules are in force. */
+  rules = 1;
   serverIsThere = true;
   #head: Head = emptyHead(ORIGIN);
   readonly #permitKey: SigningKey;
@@ -319,6 +325,8 @@ export class World {
       spent: this.spent,
       quarantine: this.quarantine,
       policy: () => this.policy,
+      rules: () => this.rules,
+      onPolicyChange: () => options.onPolicyChange,
       limits: (call) => inPlace(LIMITS, call),
       recorder: () => this.keeper.recorder(),
       peer: (call) => (call.askedThrough === undefined ? serverOf(servers, call) : channels.get(call.askedThrough)),
@@ -343,6 +351,7 @@ export class World {
         crypto: this.crypto,
         checkOutput: outputCheck(catalogue, (server, tool, json) => this.authority.checkOutput(server, tool, json)),
         turnover: options.turnover?.(clock),
+        idleTimeoutMs: () => options.idleTimeoutMs,
         tree: this.tree,
         onUnrecorded: options.onUnrecorded ?? ((code) => this.keeper.fail(`an ending could not be recorded (${code})`)),
         onDefect: (defect) => {

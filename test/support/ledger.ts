@@ -44,6 +44,11 @@ export class ManualClock implements Clock {
   elapsed = 0;
   #timers: { at: number; then: () => void }[] = [];
 
+  /** How many timers are waited for. */
+  get timers(): number {
+    return this.#timers.length;
+  }
+
   now(): number {
     return this.wall;
   }
@@ -60,7 +65,24 @@ export class ManualClock implements Clock {
     };
   }
 
+  /** Time passes, and each timer fires when it is due. */
   advance(ms: number): void {
+    const until = this.elapsed + ms;
+    for (;;) {
+      const next = Math.min(...this.#timers.map(({ at }) => at));
+      if (next > until) break;
+      this.stall(Math.max(0, next - this.elapsed));
+    }
+    this.stall(until - this.elapsed);
+  }
+
+  /** The machine sleeps, or its clock is set: time that no monotonic clock sees. */
+  jump(ms: number): void {
+    this.wall += ms;
+  }
+
+  /** Time passes and nothing runs meanwhile: every timer that was due fires late. */
+  stall(ms: number): void {
     this.wall += ms;
     this.elapsed += ms;
     const due = this.#timers.filter((timer) => timer.at <= this.elapsed);

@@ -96,6 +96,7 @@ function looseSignature(): string {
 }
 
 export const PERMIT_CASES: readonly PermitCase[] = [
+  live('GOV_STALLED', 'refuses right after the gate stood still', { stalled: true }),
   live('GOV_NOT_READY', 'refuses while the gate is not ready', { ready: false }),
   live('GOV_HALTED', 'refuses while the gate is halted', { halted: true }),
   live('GOV_LEDGER_UNWRITABLE', 'refuses while the ledger cannot be written', { ledgerWritable: false }),

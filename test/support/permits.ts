@@ -148,6 +148,7 @@ export function goodWorld(): World {
     now: NOW,
     ageMs: NOW - AT,
     live: {
+      stalled: false,
       ready: true,
       halted: false,
       ledgerWritable: true,

@@ -159,7 +159,7 @@ describe('the writer dies', () => {
       const inFlight = failure(writer.append([{ type: 'in flight' }]));
       await settle();
       const waiting = failure(writer.append([{ type: 'waiting' }]));
-      clock.advance(10_000);
+      clock.stall(10_000);
       expect(told).toEqual(['unwritable']);
       store.letGo();
       expect(await inFlight).toBe('unwritable');

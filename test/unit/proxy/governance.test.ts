@@ -78,7 +78,7 @@ describe('governance', () => {
       ['revocations', 'GOV_REVOCATION_STALE', { revocationsFresh: false }],
       ['engine', 'POLICY_ENGINE_FAULT', { ready: false }],
       ['servers', 'SERVER_UNAVAILABLE', { ready: false }],
-      ['stall', 'GOV_STALLED', { ready: false }],
+      ['stall', 'GOV_STALLED', { stalled: true }],
       ['policy', 'GOV_NOT_READY', { ready: false, policy: 'invalid' }],
       ['policy', 'GOV_POLICY_MISSING', { policy: 'missing' }],
       ['policy', 'GOV_POLICY_INVALID', { policy: 'invalid' }],

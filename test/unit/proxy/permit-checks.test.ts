@@ -45,7 +45,7 @@ describe('checkPermit', () => {
     expect(codeOf(checkPermit({ ...(await inputFor(goodPermit())), live: undefined as never }))).toBe('VERIFIER_FAULT');
   });
 
-  it.each(['ready', 'halted', 'ledgerWritable', 'revocationsFresh', 'clockSane', 'policy'])(
+  it.each(['stalled', 'ready', 'halted', 'ledgerWritable', 'revocationsFresh', 'clockSane', 'policy'])(
     'refuses when it is not told whether the gate is %s',
     async (member) => {
       const world = goodWorld();
