@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DenialCode } from '../../../domain/denial.ts';
 import type { PermitClaims } from '../../../domain/permit.ts';
-import type { Gate } from '../../../proxy/gate.ts';
+import { Gate } from '../../../proxy/gate.ts';
 import { Liveness, PROGRESS_SIGNS_PER_SECOND_MAX } from '../../../proxy/guards/liveness.ts';
 import { STALL_MS } from '../../../proxy/guards/watchdog.ts';
 import { type GuardedCall, type GuardedWorld, whyNot } from '../../../proxy/guards/why-not.ts';
@@ -290,6 +290,45 @@ describe('a gate that stood still', () => {
     expect(world.server.heard).toHaveLength(2);
     world.server.heard[1]?.answer(resultOf('done'));
     expect(await another.end).toMatchObject({ kind: 'result' });
+  });
+
+  it('holds a permit that comes meanwhile, or is verified just then, and denies nothing for it', async () => {
+    let decided: () => void = () => {};
+    const verifying: (() => void)[] = [];
+    const world = await World.open({
+      makeGate: (ports) =>
+        new Gate({
+          ...ports,
+          crypto: {
+            ...ports.crypto,
+            verifyPermit: async (...signed) => {
+              await new Promise<void>((go) => verifying.push(go));
+              return ports.crypto.verifyPermit(...signed);
+            },
+          },
+        }),
+    });
+    world.authority.decide = async (request) => {
+      await new Promise<void>((go) => {
+        decided = go;
+      });
+      return world.allow(request);
+    };
+    const call = world.start(world.capture());
+    await settled();
+    world.clock.stall(STALL_MS + 200);
+    decided();
+    await settled();
+    expect(verifying).toHaveLength(0);
+    world.clock.advance(50);
+    await settled();
+    world.clock.stall(STALL_MS + 200);
+    verifying[0]?.();
+    await settled();
+    world.clock.advance(50);
+    await settled();
+    verifying[1]?.();
+    expect(await call.end).toMatchObject({ kind: 'result' });
   });
 
   proves('G4', 'and goes on doing so denies what comes, and keeps back what was answered', async () => {
