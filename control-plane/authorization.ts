@@ -23,6 +23,22 @@ export interface CallLimits {
   readonly outputBytes: number;
 }
 
+/** What is known of earlier calls when one is decided, where the manifest asks for it. Whole numbers; groups are sorted. */
+export interface HistoryFacts {
+  /** The agent has never been let through to this action before. */
+  readonly firstUse: boolean;
+  /** Nor with arguments of this shape: these members, with values of these kinds. */
+  readonly newShape: boolean;
+  /** The agent's calls of this action in the last minute, this one included. */
+  readonly rate: number;
+  /** That in percent of the agent's busiest minute before. */
+  readonly burst: number;
+  /** Groups of which the agent, or one above it in the chain, used something lately. */
+  readonly agentUsed: readonly string[];
+  /** Groups of which anybody used something lately in this chain. */
+  readonly chainUsed: readonly string[];
+}
+
 export interface AuthorizationRequest {
   readonly call: CallId;
   readonly at: number;
@@ -45,6 +61,8 @@ export interface AuthorizationRequest {
   readonly lineage: Lineage;
   readonly governance: GovernanceSnapshot;
   readonly limits: CallLimits;
+  /** Present where the manifest asks for it. */
+  readonly history?: HistoryFacts;
 }
 
 export type Authorization =

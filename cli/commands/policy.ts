@@ -9,14 +9,17 @@ import { assembleBundle } from '../../control-plane/policy/assemble-bundle.ts';
 import { type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
 import { hypotheticalRequest, parseExpectations, runExpectations } from '../../control-plane/policy/expectations.ts';
 import { explain, explanationText, wholeEngine } from '../../control-plane/policy/explain.ts';
+import { readHistory, STATED_HISTORY, type StatedHistory } from '../../control-plane/policy/recorded-history.ts';
 import { problemText } from '../../control-plane/policy/source.ts';
 import { actionId, parseActionId, TOOL_METHOD } from '../../domain/action.ts';
+import type { Digest } from '../../domain/digest.ts';
 import { isUlid } from '../../domain/ids.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import { parseStrictJson } from '../../domain/strict-json.ts';
 import { visibleText } from '../../domain/visible-text.ts';
+import type { Payload } from '../../ledger/vault.ts';
 import { DEFAULT_JSON_LIMITS } from '../../proxy/limits.ts';
-import type { CallRequested } from '../../state-machines/execution-events.ts';
+import type { CallRequested, DecisionAllowed, DecisionDenied } from '../../state-machines/execution-events.ts';
 import { type Configuration, invalid } from '../configuration.ts';
 import { existingCredentials } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -150,6 +153,8 @@ interface AskedCall {
   readonly server: string;
   readonly tool: string;
   readonly arguments: { [key: string]: Json };
+  /** What was done before. */
+  readonly history?: StatedHistory | undefined;
 }
 
 function fromFile(file: string): AskedCall {
@@ -162,20 +167,24 @@ function fromFile(file: string): AskedCall {
   const { value } = parsed;
   const call: JsonObject = isJsonObject(value) ? value : {};
   const { agent, action, server, tool, arguments: args = {} } = call;
+  const history = STATED_HISTORY.safeParse(call.history ?? {});
   const named = { method: TOOL_METHOD, server, tool };
   const target = typeof action === 'string' ? parseActionId(action) : named;
   if (
     typeof agent !== 'string' ||
     typeof target?.server !== 'string' ||
     typeof target.tool !== 'string' ||
-    !isJsonObject(args)
+    !isJsonObject(args) ||
+    !history.success
   ) {
     throw new CommandError(`${file} is not a call`, EXIT.usage, [
       'write {"agent": "...", "server": "...", "tool": "...", "arguments": {...}}',
       'or name a method of a server: {"agent": "...", "action": "server:resources/read", "arguments": {...}}',
     ]);
   }
-  return { agent, method: target.method, server: target.server, tool: target.tool, arguments: { ...args } };
+  const { method, server: callee, tool: called } = target;
+  const stated = call.history === undefined ? {} : { history: history.data };
+  return { agent, method, server: callee, tool: called, arguments: { ...args }, ...stated };
 }
 
 async function recorded(call: string, options: PolicyOptions): Promise<AskedCall> {
@@ -183,13 +192,18 @@ async function recorded(call: string, options: PolicyOptions): Promise<AskedCall
   for (const ledger of ledgers) {
     const entry = (await entriesOf(ledger)).find((one) => one.call === call);
     if (entry === undefined) continue;
-    const [requested] = (entry.events ?? []) as unknown as CallRequested[];
+    const [requested, decided] = (entry.events ?? []) as unknown as (
+      | CallRequested
+      | DecisionAllowed
+      | DecisionDenied
+    )[];
     if (requested?.type !== 'call.requested' || requested.args === null) {
       throw new CommandError(`${call} was refused before it was a call of a tool: no rule was asked`, EXIT.error, [
         `portcullis log --call ${call}`,
       ]);
     }
-    const payload = (await openPayloads(ledger, entry))?.get(requested.args.commitment);
+    const payloads = await openPayloads(ledger, entry);
+    const payload = payloads?.get(requested.args.commitment);
     if (payload === undefined) throw new CommandError('the arguments of that call are not in the vault', EXIT.error);
     const args = JSON.parse(Buffer.from(payload.bytes).toString()) as JsonObject;
     return {
@@ -198,12 +212,27 @@ async function recorded(call: string, options: PolicyOptions): Promise<AskedCall
       server: requested.server ?? '',
       tool: requested.tool ?? '',
       arguments: { ...args },
+      ...historyIn(decided, payloads),
     };
   }
   throw new CommandError(`no ledger here has the call ${call}`, EXIT.error, [
     'name the ledger: --ledger DIR',
     'portcullis log shows the ids',
   ]);
+}
+
+/** What was known of earlier calls when it was decided. */
+function historyIn(
+  decided: CallRequested | DecisionAllowed | DecisionDenied | undefined,
+  payloads: ReadonlyMap<Digest, Payload> | undefined,
+): Pick<AskedCall, 'history'> {
+  const isDecision = decided?.type === 'decision.allowed' || decided?.type === 'decision.denied';
+  const payload = isDecision && decided.input !== undefined ? payloads?.get(decided.input.commitment) : undefined;
+  if (payload === undefined) return {};
+  const history = readHistory((JSON.parse(Buffer.from(payload.bytes).toString()) as JsonObject).history);
+  return history === undefined
+    ? {}
+    : { history: { ...history, agentUsed: [...history.agentUsed], chainUsed: [...history.chainUsed] } };
 }
 
 /** Without a call: the last one that was denied, which is what a user asks about most. */

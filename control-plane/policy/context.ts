@@ -3,6 +3,7 @@
 
 import { type Denial, deny } from '../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import type { HistoryFacts } from '../authorization.ts';
 import type { RecordShape, ScalarKind, Shape } from './input-shape.ts';
 import type { EntityRef } from './policy-json.ts';
 
@@ -15,6 +16,8 @@ export interface Circumstances {
   readonly approvals: readonly string[];
   readonly state: string;
   readonly epoch: number;
+  /** Undefined where the manifest does not ask for it. */
+  readonly history?: HistoryFacts | undefined;
 }
 
 export type ContextResult =
@@ -32,7 +35,7 @@ export function encodeContext(
 ): ContextResult {
   const input = encodeRecord(shape, args, '', reads);
   if (!input.ok) return input;
-  const { facts, depth, rootAgent, path, approvals, state, epoch } = circumstances;
+  const { facts, depth, rootAgent, path, approvals, state, epoch, history } = circumstances;
   const context: JsonObject = {
     input: input.value,
     facts,
@@ -43,6 +46,7 @@ export function encodeContext(
     },
     approvals,
     governance: { state, epoch },
+    ...(history === undefined ? {} : { history: { ...history } }),
   };
   return { ok: true, context };
 }

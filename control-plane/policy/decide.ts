@@ -72,6 +72,8 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
     return refuse('LINEAGE_SCOPE');
   const facts = extractFacts(tool.facts, args.args, resolver);
   if (!facts.ok) return refuse(facts.denial.code, facts.denial.detail);
+  if (manifest.history !== undefined && request.history === undefined)
+    return refuse('FACT_UNAVAILABLE', 'what was done before is not known');
   const circumstances = {
     facts: facts.facts,
     depth: lineage.depth,
@@ -80,6 +82,7 @@ export function pose(bundle: Bundle, request: AuthorizationRequest, resolver: Pa
     approvals: [],
     state: request.governance.state,
     epoch: request.governance.epoch,
+    history: manifest.history === undefined ? undefined : request.history,
   };
   const encoded = encodeContext(model.namespace, tool.input, args.args, circumstances, argumentReader(bundle, tool));
   if (!encoded.ok) return refuse(encoded.denial.code, encoded.denial.detail);

@@ -16,6 +16,7 @@ import type { Manifest } from './manifest.ts';
 import { issueProblems } from './manifest-problems.ts';
 import { nearest } from './nearest.ts';
 import type { PathResolver, PolicyEngine } from './ports.ts';
+import { historyWith, STATED_HISTORY, type StatedHistory } from './recorded-history.ts';
 import type { Problem } from './source.ts';
 import { readYaml } from './yaml-document.ts';
 
@@ -33,6 +34,8 @@ const TABLE = z
       tool: text.optional(),
       /** The arguments of the tool, or the params of the method without `_meta`. */
       arguments: z.record(z.string(), z.json()).default({}),
+      /** What was done before; where the manifest asks for it and nothing is said, the agent does what it always does. */
+      history: STATED_HISTORY.optional(),
       /** `allow`, `deny`, or the code of a denial. */
       expect: text,
       /** The rule that must have decided. */
@@ -57,6 +60,7 @@ export interface HypotheticalCall {
   readonly server: string;
   readonly tool: string;
   readonly arguments: { [key: string]: Json };
+  readonly history?: StatedHistory | undefined;
 }
 
 export type ExpectationsResult =
@@ -90,8 +94,14 @@ export function parseExpectations(source: string, fileName: string, bundle: Bund
       const id = actionId(target.method, target.server, target.tool);
       known([index, one.action === undefined ? 'tool' : 'action'], what, id, bundle.model.actions.keys());
     }
-    const { name, agent, arguments: args, expect, by } = one;
-    expectations.push({ name, agent, ...target, arguments: args, expect, by });
+    const { name, agent, arguments: args, history, expect, by } = one;
+    expectations.push({ name, agent, ...target, arguments: args, history, expect, by });
+    const { history: asked } = bundle.manifest;
+    if (history !== undefined && asked === undefined)
+      problems.push(read.document.problem([index, 'history'], 'the manifest does not ask for history'));
+    for (const fact of ['agentUsed', 'chainUsed'] as const)
+      for (const [at, group] of (history?.[fact] ?? []).entries())
+        known([index, 'history', fact, at], 'group that is asked about', group, Object.keys(asked?.used ?? {}));
     if (one.by !== undefined) known([index, 'by'], 'rule', one.by, bundle.rules.keys());
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, expectations };
@@ -160,5 +170,6 @@ export function hypotheticalRequest(manifest: Manifest, call: HypotheticalCall):
       timeoutMs: server?.limits.timeoutMs ?? 1,
       outputBytes: server?.limits.outputBytes ?? 1,
     },
+    ...(manifest.history === undefined ? {} : { history: historyWith(call.history) }),
   };
 }

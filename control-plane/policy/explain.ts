@@ -231,6 +231,7 @@ export function explanationText({ decision, seen, rules, changes }: Explanation)
     lines.push(`denied: ${decision.code}${by}${decision.detail === undefined ? '' : ` (${decision.detail})`}`);
   }
   if (seen !== undefined) lines.push(`facts: ${JSON.stringify(seen.facts)}`);
+  if (seen?.history !== undefined) lines.push(`history: ${JSON.stringify(seen.history)}`);
   for (const rule of rules) {
     lines.push(`${rule.applies ? 'applies' : 'does not apply'}: ${rule.effect} ${rule.id} (${rule.file}:${rule.line})`);
     for (const miss of rule.scope) lines.push(`  no   ${miss}`);

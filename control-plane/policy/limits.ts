@@ -60,3 +60,7 @@ export const CALL_OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** As many as the gate has in progress at all; a server of which the manifest says nothing has no bound of its own. */
 export const CALL_CONCURRENCY_MAX = 1_024;
+
+/** For how long a use of a group may count against what comes after it. */
+export const USED_MS_MIN = 1_000;
+export const USED_MS_MAX = 86_400_000;

@@ -25,6 +25,7 @@ export function checkManifest(manifest: Manifest, document: YamlDocument): Probl
     ...checkPeers(manifest, document),
     ...checkFacts(manifest, document),
     ...checkGroups(manifest, document),
+    ...checkHistory(manifest, document),
   ];
 }
 
@@ -236,6 +237,18 @@ function checkGroups(manifest: Manifest, document: YamlDocument): Problem[] {
     }
   }
   return problems;
+}
+
+function checkHistory({ history, groups }: Manifest, document: YamlDocument): Problem[] {
+  const known = Object.keys(groups);
+  return Object.keys(history?.used ?? {})
+    .filter((group) => !known.includes(group))
+    .map((group) =>
+      document.problem(['history', 'used', group], `there is no group "${group}"`, {
+        atKey: true,
+        suggestion: nearest(group, known),
+      }),
+    );
 }
 
 function isPlainMethod(method: string): boolean {

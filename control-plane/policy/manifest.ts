@@ -22,6 +22,7 @@ import {
   PERMIT_TTL_MS_MAX,
   PERMIT_TTL_MS_MIN,
 } from './limits.ts';
+import { ANOMALIES, HISTORY } from './manifest-behaviour.ts';
 
 const name = z
   .string()
@@ -284,6 +285,8 @@ export const MANIFEST_SCHEMA = z.strictObject({
   peers: z.record(name, peer).optional(),
   facts: z.record(z.string(), z.record(z.string().min(1), z.record(identifier, fact))).default({}),
   groups: z.record(name, z.array(z.string())).default({}),
+  anomalies: ANOMALIES.optional(),
+  history: HISTORY.optional(),
   policies: z.array(text).min(1).default(['policy/*.cedar']),
 });
 

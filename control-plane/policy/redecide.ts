@@ -9,6 +9,7 @@ import type { Bundle } from './bundle.ts';
 import { type Circumstances, encodeContext } from './context.ts';
 import { argumentReader, conclude, type Decision, questionOf } from './decide.ts';
 import type { PolicyEngine } from './ports.ts';
+import { readHistory } from './recorded-history.ts';
 
 /** What the record holds of a request. */
 export type RecordedRequest = Pick<
@@ -29,6 +30,8 @@ export function redecide(
   if (!args.ok) return { unusable: `the recorded arguments cannot be read: ${args.denial.detail ?? args.denial.code}` };
   const circumstances = readCircumstances(JSON.parse(inputJson) as Json);
   if (circumstances === undefined) return { unusable: 'the recorded input is not the input of a decision' };
+  if ((circumstances.history === undefined) !== (bundle.manifest.history === undefined))
+    return { unusable: 'the recorded input does not say what was done before' };
   const { namespace } = bundle.model;
   const encoded = encodeContext(namespace, tool.input, args.args, circumstances, argumentReader(bundle, tool));
   if (!encoded.ok)
@@ -43,7 +46,7 @@ export function redecide(
 /** What `decide` recorded beside the arguments, or undefined when it is not that. */
 function readCircumstances(input: Json): Circumstances | undefined {
   if (!isJsonObject(input)) return undefined;
-  const { facts, lineage, governance, approvals } = input;
+  const { facts, lineage, governance, approvals, history } = input;
   if (!isJsonObject(facts) || !isJsonObject(lineage) || !isJsonObject(governance)) return undefined;
   const { depth, path } = lineage;
   const { state, epoch } = governance;
@@ -60,6 +63,7 @@ function readCircumstances(input: Json): Circumstances | undefined {
     approvals: granted.filter((approval) => typeof approval === 'string'),
     state,
     epoch,
+    history: readHistory(history),
   };
 }
 

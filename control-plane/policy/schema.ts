@@ -50,7 +50,7 @@ export function buildSchema(manifest: Manifest, document: YamlDocument, servers:
     const action = actionId(method, server, tool);
     const own = groupsOf.get(action) ?? [];
     const groups = method === TOOL_METHOD ? [...own, toolsOf(server)] : own;
-    const context = contextType(namespace, input, facts);
+    const context = contextType(namespace, input, facts, manifest.history !== undefined);
     actions.set(action, { method, server, tool, action, groups, input, facts, context });
   };
   for (const definitions of servers) {
@@ -136,7 +136,13 @@ const SCALAR_TYPE: Record<ScalarKind, JsonObject> = {
   bool: { type: 'Boolean' },
 };
 
-function contextType(namespace: string, input: RecordShape, plans: readonly FactPlan[]): JsonObject {
+/** Manifests that do not ask for history have the schema that they always had, and its digest. */
+function contextType(
+  namespace: string,
+  input: RecordShape,
+  plans: readonly FactPlan[],
+  hasHistory: boolean,
+): JsonObject {
   const agent: JsonObject = { type: 'Entity', name: `${namespace}::Agent` };
   const facts: Record<string, JsonObject> = {};
   for (const { name, spec, always } of plans) facts[name] = { ...factType(spec.kind), required: always };
@@ -150,12 +156,23 @@ function contextType(namespace: string, input: RecordShape, plans: readonly Fact
     }),
     approvals: { type: 'Set', element: SCALAR_TYPE.string },
     governance: record({ state: SCALAR_TYPE.string, epoch: SCALAR_TYPE.long }),
+    ...(hasHistory ? { history: HISTORY_TYPE } : {}),
   });
 }
 
 function record(attributes: JsonObject): JsonObject {
   return { type: 'Record', attributes };
 }
+
+const GROUPS: JsonObject = { type: 'Set', element: SCALAR_TYPE.string };
+const HISTORY_TYPE = record({
+  firstUse: SCALAR_TYPE.bool,
+  newShape: SCALAR_TYPE.bool,
+  rate: SCALAR_TYPE.long,
+  burst: SCALAR_TYPE.long,
+  agentUsed: GROUPS,
+  chainUsed: GROUPS,
+});
 
 /** The engine's type of a shape; undefined for what is hidden. */
 function shapeType(shape: Shape): JsonObject | undefined {
