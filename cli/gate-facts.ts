@@ -2,6 +2,7 @@
 // thousands of tools, so the text lies in the vault and the entry commits to it.
 
 import { randomBytes, sha256 } from '../adapters/crypto/node-crypto.ts';
+import { type AnomalyLimits, limitsJson } from '../control-plane/anomaly/limits.ts';
 import type { PolicySource } from '../control-plane/policy/source.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import type { Digest } from '../domain/digest.ts';
@@ -41,10 +42,26 @@ export class GateFacts {
     this.#pinned.add(launch.name);
   }
 
-  /** Records the policy with everything that replay needs to assemble it again. Rejects when it could not. */
-  async policyInstalled(policy: Digest, version: number, boot: string, source: PolicySource): Promise<void> {
+  /** Records the policy with everything that replay needs to assemble it again, and what is too much from now on. Rejects when it could not. */
+  async policyInstalled(
+    policy: Digest,
+    version: number,
+    boot: string,
+    source: PolicySource,
+    anomalies: AnomalyLimits,
+  ): Promise<void> {
+    const fields = { type: 'policy.installed', policy, version, boot, anomalies: limitsJson(anomalies) };
     // Plain data through and through; only its interfaces do not say so.
-    await this.#append({ type: 'policy.installed', policy, version, boot }, source as unknown as JsonObject);
+    await this.#append(fields, source as unknown as JsonObject);
+  }
+
+  /** Records that a server ended by itself. What cannot be recorded is not counted. */
+  async serverEnded(server: string): Promise<void> {
+    try {
+      await this.#recorder.append({ type: 'server.ended', server }, []);
+    } catch {
+      this.#note(`server ${server} ended, which could not be recorded`);
+    }
   }
 
   async #append(fields: { readonly type: string } & JsonObject, text: Json): Promise<void> {

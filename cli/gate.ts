@@ -36,6 +36,7 @@ import { Quarantine } from '../proxy/quarantine.ts';
 import { ServerPool } from '../proxy/server-pool.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { Notice, OfferKind } from '../proxy/tool-server.ts';
+import { openBehaviour } from './behaviour.ts';
 import { openChains } from './call-tree.ts';
 import type { Configuration } from './configuration.ts';
 import { GateFacts } from './gate-facts.ts';
@@ -45,6 +46,7 @@ import { reasonOf } from './output.ts';
 import { openPins } from './pins.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { ProcessAgents } from './process-agents.ts';
+import type { Quarantines } from './quarantines.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
 import { systemClock } from './system-clock.ts';
@@ -79,6 +81,7 @@ export interface RunningGate extends Withdrawals {
   /** Takes in the gates that dial this one; undefined where none may. */
   readonly peers: PeerFront | undefined;
   readonly authority: WorkerAuthority;
+  readonly quarantines: Quarantines;
   /** Settles when the gate is open, or cannot open by itself. */
   readonly ready: Promise<void>;
   /** The servers whose calls can be decided now. */
@@ -109,10 +112,20 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   if (permitKey === undefined) throw new Error('the public key for permits is not a usable Ed25519 key');
   const crypto: GateCrypto = { sha256, randomBytes, verifyPermit: verifier.verify };
 
+  const quarantine = new Quarantine();
+  const behaviour = await openBehaviour({
+    folder,
+    secret: keys.vault,
+    manifest: options.configuration?.manifest,
+    enforcement: { setAside: (quarantined) => enforcement.setAside(quarantined) },
+    quarantine,
+    recorder: { append: (...entry) => keeper.append(...entry) },
+    note,
+  });
   const keeper = new LedgerKeeper({
     governance,
     clock,
-    open: () => openGeneration(folder, keys),
+    open: () => openGeneration(folder, keys, behaviour),
     onFailure: (detail) => {
       note(`the ledger failed and the gate is shut: ${visibleText(detail)}`);
       void enforcement.stopAll({ type: 'fault.occurred', code: 'GOV_LEDGER_UNWRITABLE' });
@@ -154,6 +167,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onReady: (server) => {
       if (options.oneClient === true) enforcement.notices.ready(server);
     },
+    onEnded: (server) => void facts.serverEnded(server),
     adopt: (server) => processAgents.of(server),
     onRefusedRequest: (server, method) => {
       const call = ulid(clock.now(), randomBytes(10));
@@ -182,6 +196,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onNotice: noticed,
     onQuestion: (server, question, conversation) => enforcement.notices.ask(server, question, conversation),
     onReady: (server, conversation) => enforcement.notices.ready(server, conversation),
+    onEnded: (server) => void facts.serverEnded(server),
     note,
   });
   const limitsOf = new Map(launches.map((launch) => [launch.name, launch.limits]));
@@ -203,7 +218,6 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
   const asked = options.interpose?.(authority) ?? authority;
   const revocations = new Revocations();
-  const quarantine = new Quarantine();
   const issuer = permitIssuer(keys.instance);
   const audience = permitAudience(keys.instance, boot);
   const { tree, peers } = await openChains({
@@ -248,7 +262,15 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     clock,
     crypto,
     governance,
-    admission: { authority: asked, catalogue, governance, servers: pool, limits, quarantine },
+    admission: {
+      authority: asked,
+      catalogue,
+      governance,
+      servers: pool,
+      limits,
+      quarantine,
+      history: behaviour.history,
+    },
     runner: {
       gate,
       recorder: keeper,
@@ -324,6 +346,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
   return {
     ...withdrawals,
+    quarantines: behaviour.quarantines,
     peers: peers.front,
     enforcement,
     governance,
@@ -342,6 +365,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       await Promise.all([pool.stop(), servers.stop()]);
       await authority.close();
       await keeper.close();
+      await behaviour.close();
     },
   };
 }

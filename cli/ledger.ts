@@ -18,6 +18,7 @@ import type { Clock, Sealer } from '../ledger/ports.ts';
 import { formatVerifierKey, noteSigner, parseVerifierKey } from '../ledger/signed-note.ts';
 import type { LedgerGeneration } from '../proxy/ledger-keeper.ts';
 import { closeOpen } from '../state-machines/replay.ts';
+import type { LedgerWatch } from './behaviour.ts';
 import { EXIT } from './exit-codes.ts';
 import type { GateFolder } from './home.ts';
 import { CommandError } from './output.ts';
@@ -101,8 +102,12 @@ const ledgerClock: Clock = {
   },
 };
 
-/** Opens the ledger, and ends as `unknown` every execution whose intent has no ending. */
-export async function openGeneration(folder: GateFolder, keys: GateKeys): Promise<LedgerGeneration> {
+/** Opens the ledger, and ends as `unknown` every execution whose intent has no ending. `watch` hears of every entry. */
+export async function openGeneration(
+  folder: GateFolder,
+  keys: GateKeys,
+  watch?: LedgerWatch,
+): Promise<LedgerGeneration> {
   const origin = originOf(keys, folder.name);
   const verifierKey = verifierKeyOf(keys, folder.name);
   const verifier = parseVerifierKey(verifierKey, verifierOfOneKey(), sha256);
@@ -126,6 +131,7 @@ export async function openGeneration(folder: GateFolder, keys: GateKeys): Promis
       return ending;
     });
     if (endings.length > 0) await ledger.append(endings);
+    await watch?.catchUp();
     await keepVerifierKey(verifierKeyFile(folder.folder), verifierKey);
   } catch (error) {
     await ledger.close();
@@ -136,6 +142,7 @@ export async function openGeneration(folder: GateFolder, keys: GateKeys): Promis
     append: async (body, payloads) => {
       const [receipt] = await ledger.append([body], payloads);
       if (receipt === undefined) throw new Defect('an append without a receipt');
+      watch?.recorded(body, receipt);
       return receipt;
     },
     onFailure: (listener) => ledger.onFailure((failure) => listener(failure.message)),

@@ -1,6 +1,7 @@
 // Which policy is in force, and over which servers. It comes into force with the servers that are there, and anew when another one comes. A
 // server whose tools do not fit the policy is left out and named; a policy that fits no server shuts the gate. Nothing is decided here.
 
+import { anomalyLimits } from '../control-plane/anomaly/limits.ts';
 import type { PolicySource, Problem, ServerTools } from '../control-plane/policy/source.ts';
 import { problemText } from '../control-plane/policy/source.ts';
 import type { DenialCode } from '../domain/denial.ts';
@@ -189,7 +190,9 @@ export class PolicyInForce {
     try {
       const installed = await authority.install(source, configuration.manifest, async (digest) => {
         // A crash behind this line leaves the fact of a policy under which nothing was decided.
-        await facts.policyInstalled(digest, governance.epoch + (isFirst ? 0 : 1), governance.boot, source);
+        const version = governance.epoch + (isFirst ? 0 : 1);
+        const anomalies = anomalyLimits(configuration.manifest);
+        await facts.policyInstalled(digest, version, governance.boot, source, anomalies);
         letGo = await turnover.hold();
       });
       if (!installed.ok) return installed;

@@ -1,7 +1,7 @@
 // The way from a captured call to a decision, on the enforcing side: is the gate open, is the tool one that this principal may know of, is it
 // still what was pinned. Then the deciding side is asked. Every refusal is a value.
 
-import type { Authorization, CallLimits } from '../control-plane/authorization.ts';
+import type { Authorization, CallLimits, HistoryFacts } from '../control-plane/authorization.ts';
 import { actionId, TOOL_METHOD, toolsOf } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
 import type { Principal } from '../domain/principal.ts';
@@ -31,6 +31,8 @@ export interface AdmissionPorts {
   readonly servers: ServerPool;
   readonly limits: LimitsOf;
   readonly quarantine: Quarantine;
+  /** What is known of earlier calls, asked once for each call that is decided; undefined where rules do not ask. */
+  readonly history?: ((call: CapturedCall) => HistoryFacts) | undefined;
 }
 
 export interface Visibility {
@@ -70,6 +72,7 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
     lineage: call.lineage,
     governance,
     limits: ports.limits(call),
+    ...(ports.history === undefined ? {} : { history: ports.history(call) }),
   });
 }
 

@@ -12,6 +12,8 @@ export interface OwnServerPorts {
   readonly onQuestion: (question: Question) => Asking | undefined;
   /** It can take calls, for the first time or again. */
   readonly onReady: () => void;
+  /** It ended by itself. */
+  readonly onEnded?: () => void;
   readonly note: (text: string) => void;
 }
 
@@ -35,6 +37,7 @@ export class OwnServer {
     server.onQuestion?.((question) => ports.onQuestion(question));
     server.onChange((change) => {
       if (change !== 'down') this.#compare();
+      else if (!this.#stopped && this.#refused === undefined) ports.onEnded?.();
     });
   }
 

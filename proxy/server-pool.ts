@@ -28,6 +28,8 @@ export interface ServerPoolPorts {
   readonly onNotice?: (server: string, notice: Notice, conversation: object) => void;
   /** What such a server asks within no call. */
   readonly onQuestion?: (server: string, question: Question, conversation: object) => Asking | undefined;
+  /** Such a server ended by itself. */
+  readonly onEnded?: (server: string) => void;
   /** Such a server can take calls. */
   readonly onReady?: (server: string, conversation: object) => void;
   /** For the operator. */
@@ -155,12 +157,13 @@ export class ServerPool {
       return deny('OVERLOADED', `too many conversations have a server ${name} or another of their own`);
     this.#size += 1;
     this.#ofAgent.set(agent, ofAgent + 1);
-    const { onNotice, onQuestion, onReady, note } = this.#ports;
+    const { onNotice, onQuestion, onReady, onEnded, note } = this.#ports;
     const server = new OwnServer(apart.make(agent), agent, {
       compare: apart.compare,
       onNotice: (notice) => onNotice?.(name, notice, conversation),
       onQuestion: (question) => onQuestion?.(name, question, conversation),
       onReady: () => onReady?.(name, conversation),
+      onEnded: () => onEnded?.(name),
       note: (text) => note?.(text),
     });
     this.#own.set(conversation, servers.set(name, server));
