@@ -8,6 +8,7 @@ import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.t
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
+import { anomalyLimits } from '../control-plane/anomaly/limits.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
 import { deny } from '../domain/denial.ts';
@@ -290,13 +291,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     oneClient: options.oneClient === true,
   });
 
+  const anomalies = anomalyLimits(options.configuration?.manifest ?? { agents: {} });
   const rounds = new OpenRounds(clock, crypto);
   const policy = new PolicyInForce({
     configuration: options.configuration,
     servers: launches.map(({ name }) => name),
     authority: asked,
     catalogue,
-    facts: { policyInstalled: (...fact) => facts.policyInstalled(...fact) },
+    facts: { policyInstalled: (...fact) => facts.policyInstalled(...fact, anomalies) },
     governance,
     turnover,
     clock,

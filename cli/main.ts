@@ -10,6 +10,7 @@ import type { LoginOptions } from './commands/login.ts';
 import type { PolicyOptions } from './commands/policy.ts';
 import type { PolicyInitOptions } from './commands/policy-init.ts';
 import type { ProveOptions } from './commands/prove.ts';
+import type { QuarantineOptions } from './commands/quarantine.ts';
 import type { ReplayOptions } from './commands/replay.ts';
 import type { RevokeOptions } from './commands/revoke.ts';
 import type { ServeOptions } from './commands/serve.ts';
@@ -145,6 +146,28 @@ program
   .option(...JSON_OPTION)
   .action((options: Json & HaltOptions) =>
     run(options.json, async (out) => (await import('./commands/halt.ts')).resume(options, out)),
+  );
+
+const quarantine = program.command('quarantine').summary('who was set aside for what it did, and lifting that');
+
+quarantine
+  .command('list')
+  .summary('show the agents and servers that were set aside')
+  .option('--name <gate>', 'only at the gates of this name')
+  .option(...JSON_OPTION)
+  .action((options: Json & QuarantineOptions) =>
+    run(options.json, async (out) => (await import('./commands/quarantine.ts')).quarantineList(options, out)),
+  );
+
+quarantine
+  .command('lift')
+  .summary('let an agent or a server go on')
+  .argument('<kind>', 'agent or server')
+  .argument('<name>', 'as in the manifest')
+  .option('--name <gate>', 'only at the gates of this name; otherwise at every gate of this installation')
+  .option(...JSON_OPTION)
+  .action((kind: string, id: string, options: Json & QuarantineOptions) =>
+    run(options.json, async (out) => (await import('./commands/quarantine.ts')).quarantineLift(kind, id, options, out)),
   );
 
 program

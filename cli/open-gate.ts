@@ -7,11 +7,12 @@ import { type Configuration, configurationFile, readConfiguration } from './conf
 import { openControl } from './control.ts';
 import { EXIT } from './exit-codes.ts';
 import { type GateOptions, type RunningGate, startGate } from './gate.ts';
-import { type GateFolder, gateFolder, type Home } from './home.ts';
+import { baseName, type GateFolder, gateFolder, type Home } from './home.ts';
 import { registerKeys } from './key-registry.ts';
 import { type GateKeys, openKeys } from './ledger.ts';
-import { orderTaker } from './orders.ts';
+import { giveOrder, orderTaker, standingOrders } from './orders.ts';
 import { CommandError, type Output, reasonOf } from './output.ts';
+import type { ToldAside } from './quarantines.ts';
 import { packageVersion } from './version.ts';
 
 /** A gate's name is a folder and part of the name of its log's key. A dot is not in it: NAME.2 is the second of its name. */
@@ -116,11 +117,38 @@ async function operable(
   try {
     // Whoever ordered something before it could be asked finds it taken here, and later it is asked.
     await orders.take();
+    await tellBeside(gate, home, folder, keys, out);
   } catch (error) {
     await close();
     throw error;
   }
   return { ...gate, close };
+}
+
+/** Whom this gate sets aside, the gates beside it, of the same name, set aside too; and a list of all has him. */
+async function tellBeside(
+  { quarantines }: RunningGate,
+  home: Home,
+  { name }: GateFolder,
+  keys: GateKeys,
+  out: Output,
+): Promise<void> {
+  const gate = baseName(name);
+  const tell = async ({ kind, id, reason }: ToldAside): Promise<void> => {
+    const order = { what: 'set-aside', kind, id, reason: `${name}: ${reason}`.slice(0, 200) } as const;
+    await giveOrder(home, keys.vault, order, { gate }).catch((error: unknown) =>
+      out.note(`the other gates were not told of ${kind} ${visibleText(id, 80)}: ${visibleText(reasonOf(error), 300)}`),
+    );
+  };
+  quarantines.onCounted((told) => void tell(told));
+  if (quarantines.counted.length === 0) return;
+  const standing = await standingOrders(home, keys.vault);
+  for (const told of quarantines.counted) {
+    const isTold = standing.some(
+      (one) => one.what === 'set-aside' && one.kind === told.kind && one.id === told.id && one.gate === gate,
+    );
+    if (!isTold) await tell(told);
+  }
 }
 
 /** Calls `end` once on the first signal that asks us to stop. */

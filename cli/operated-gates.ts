@@ -10,8 +10,9 @@ import { EXIT } from './exit-codes.ts';
 import { baseName, findHome, gateFolder, type Home } from './home.ts';
 import { registerKeys } from './key-registry.ts';
 import { openKeys } from './ledger.ts';
-import { giveOrder, type Order, type OrderTerms } from './orders.ts';
+import { giveOrder } from './orders.ts';
 import { CommandError, type Output, reasonOf } from './output.ts';
+import type { Order, OrderTerms } from './standing-orders.ts';
 
 export interface Ordered {
   /** Its number among everything that was ordered here. */

@@ -1,4 +1,4 @@
-// Who may take authority away over HTTP, from the manifest, and what he orders: the same as on the command line, for all gates of this installation.
+// Who may take authority away over HTTP and give it back, from the manifest, and what he orders: the same as on the command line, for all gates of this installation.
 
 import { equalBytes } from '../adapters/crypto/node-crypto.ts';
 import type { Operators } from '../adapters/downstream/ports.ts';
@@ -7,9 +7,11 @@ import type { Manifest } from '../control-plane/policy/manifest.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Home } from './home.ts';
 import { orderedJson, orderGates } from './operated-gates.ts';
-import { type Order, standingOrders } from './orders.ts';
+import { standingOrders } from './orders.ts';
 import { CommandError } from './output.ts';
+import { isAsideKind } from './quarantines.ts';
 import { isRevocable, REVOCABLE } from './revocable.ts';
+import type { Order } from './standing-orders.ts';
 
 /** RFC 6750: the scheme in any case, one space, a token. */
 const BEARER = /^bearer ([A-Za-z0-9_-]{1,64})$/i;
@@ -54,6 +56,11 @@ function orderOf({ order, gate, ...rest }: JsonObject): { readonly order: Order 
       if (typeof id !== 'string' || id === '' || id.length > 1_024) return { order: 'id has 1 to 1,024 characters' };
       return only('kind', 'id') ? { order: { what: 'revoke', kind: REVOCABLE[kind], id }, ...named } : UNKNOWN_MEMBER;
     }
+    case 'lift': {
+      if (!isAsideKind(kind)) return { order: 'kind is one of agent, server' };
+      if (typeof id !== 'string' || id === '' || id.length > 1_024) return { order: 'id has 1 to 1,024 characters' };
+      return only('kind', 'id') ? { order: { what: 'lift', kind, id }, ...named } : UNKNOWN_MEMBER;
+    }
     case 'halt':
       if (typeof reason !== 'string' || reason === '' || reason.length > 200)
         return { order: 'reason has 1 to 200 characters' };
@@ -61,7 +68,7 @@ function orderOf({ order, gate, ...rest }: JsonObject): { readonly order: Order 
     case 'resume':
       return only() ? { order: { what: 'resume' }, ...named } : UNKNOWN_MEMBER;
     default:
-      return { order: 'order is one of revoke, halt, resume' };
+      return { order: 'order is one of revoke, halt, resume, lift' };
   }
 }
 

@@ -4,56 +4,18 @@
 
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { hmacSha256 } from '../adapters/crypto/node-crypto.ts';
 import { acquireFileLock, type FileLock } from '../adapters/storage/file-lock.ts';
 import { openStateDocument, type StateDocument } from '../adapters/storage/state-document.ts';
-import { REVOCATION_KINDS, type RevocationKind } from '../control-plane/permits/revocations.ts';
-import type { Json } from '../domain/json.ts';
 import type { RunningGate } from './gate.ts';
 import { baseName, type GateFolder, type Home } from './home.ts';
+import { type Order, type OrderTerms, readOrders, type StandingOrder, standsBeside } from './standing-orders.ts';
 import { systemClock } from './system-clock.ts';
 
 const LOCK_WITHIN_MS = 10_000;
 const LOCK_RETRY_MS = 50;
 /** How soon a gate that nobody could tell sees that there is more. */
 const LOOK_EVERY_MS = 500;
-const ID_CHARACTERS_MAX = 1_024;
-const REASON_CHARACTERS_MAX = 200;
-
-export type Order =
-  | { readonly what: 'revoke'; readonly kind: RevocationKind; readonly id: string }
-  | { readonly what: 'halt'; readonly reason: string }
-  | { readonly what: 'resume' };
-
-/** Whom an order is for and whose it is. */
-export type OrderTerms = {
-  /** Only for the gates of that name. */
-  readonly gate?: string;
-  /** The operator; absent where it was whoever can read the keys. */
-  readonly by?: string;
-};
-
-export type StandingOrder = Order & OrderTerms & { readonly number: number; readonly at: number };
-
-const GIVEN = {
-  number: z.number().int().positive(),
-  at: z.number().int().nonnegative(),
-  gate: z.string().min(1).max(80).optional(),
-  by: z.string().min(1).max(80).optional(),
-};
-const SCHEMA = z.array(
-  z.discriminatedUnion('what', [
-    z.strictObject({
-      ...GIVEN,
-      what: z.literal('revoke'),
-      kind: z.enum(REVOCATION_KINDS),
-      id: z.string().min(1).max(ID_CHARACTERS_MAX),
-    }),
-    z.strictObject({ ...GIVEN, what: z.literal('halt'), reason: z.string().max(REASON_CHARACTERS_MAX) }),
-    z.strictObject({ ...GIVEN, what: z.literal('resume') }),
-  ]),
-);
 
 const fileOf = (home: Home): string => join(home.state, 'orders.json');
 
@@ -64,7 +26,7 @@ function openOrders(home: Home, secret: Uint8Array, revisionMin = 0): Promise<St
     path: fileOf(home),
     kind: 'orders',
     initial: [],
-    parse: (value: Json) => SCHEMA.safeParse(value).data as StandingOrder[] | undefined,
+    parse: readOrders,
     mac: (bytes) => hmacSha256(key, bytes),
     revisionMin,
   });
@@ -92,9 +54,8 @@ async function writeOrder(home: Home, secret: Uint8Array, order: Order, terms: O
     const document = await openOrders(home, secret);
     const number = document.revision + 1;
     const standing: StandingOrder = { ...order, number, at: systemClock.now(), ...terms };
-    // Of halting and lifting the last counts.
-    const stays = (one: StandingOrder) => one.what === 'revoke' || order.what === 'revoke' || one.gate !== terms.gate;
-    await document.replace([...document.value.filter(stays), standing]);
+    const stay = document.value.filter((one) => standsBeside(one, order, terms));
+    await document.replace([...stay, standing]);
     return number;
   } finally {
     lock.release();
@@ -133,7 +94,9 @@ export interface OrderTakerPorts {
   readonly home: Home;
   readonly folder: Pick<GateFolder, 'name' | 'folder'>;
   readonly secret: Uint8Array;
-  readonly gate: Pick<RunningGate, 'revoke' | 'haltFor' | 'resume'>;
+  readonly gate: Pick<RunningGate, 'revoke' | 'haltFor' | 'resume'> & {
+    readonly quarantines: Pick<RunningGate['quarantines'], 'setAside' | 'lift'>;
+  };
   /** Nobody knows any more what was ordered. */
   readonly onUnknown: (error: unknown) => void;
 }
@@ -165,12 +128,15 @@ export async function orderTaker(ports: OrderTakerPorts): Promise<OrderTaker> {
     const order = document.revision;
     if (order === known.value) return newest;
     const orders = document.value.filter((one) => one.number > known.value && isOurs(one));
-    const last = orders.findLast(({ what }) => what !== 'revoke');
+    const last = orders.findLast(({ what }) => what === 'halt' || what === 'resume');
     let stopped = 0;
     // First of all nothing new; lifted only when all the rest is in force.
     if (last?.what === 'halt') stopped += await gate.haltFor(last.reason, last.by);
-    for (const one of orders)
+    for (const one of orders) {
       if (one.what === 'revoke') stopped += (await gate.revoke(one.kind, one.id, one.by)).stopped;
+      if (one.what === 'set-aside') stopped += await gate.quarantines.setAside(one.kind, one.id, one.reason);
+      if (one.what === 'lift') await gate.quarantines.lift(one.kind, one.id, one.by);
+    }
     if (last?.what === 'resume') await gate.resume(last.by);
     await known.replace(order);
     newest = { order, stopped };

@@ -1,7 +1,6 @@
 // Which policy is in force, and over which servers. It comes into force with the servers that are there, and anew when another one comes. A
 // server whose tools do not fit the policy is left out and named; a policy that fits no server shuts the gate. Nothing is decided here.
 
-import { anomalyLimits } from '../control-plane/anomaly/limits.ts';
 import type { PolicySource, Problem, ServerTools } from '../control-plane/policy/source.ts';
 import { problemText } from '../control-plane/policy/source.ts';
 import type { DenialCode } from '../domain/denial.ts';
@@ -12,7 +11,6 @@ import type { Governance } from '../proxy/governance.ts';
 import type { PolicyTurnover } from '../proxy/policy-turnover.ts';
 import type { Authority, Clock, InstallResult } from '../proxy/ports.ts';
 import type { Configuration } from './configuration.ts';
-import type { GateFacts } from './gate-facts.ts';
 import { reasonOf } from './output.ts';
 
 export interface PolicyPorts {
@@ -22,7 +20,10 @@ export interface PolicyPorts {
   readonly servers: readonly string[];
   readonly authority: Authority;
   readonly catalogue: Catalogue;
-  readonly facts: Pick<GateFacts, 'policyInstalled'>;
+  readonly facts: {
+    /** Records it. Rejects when it could not. */
+    policyInstalled(policy: Digest, version: number, boot: string, source: PolicySource): Promise<void>;
+  };
   readonly governance: Governance;
   readonly turnover: PolicyTurnover;
   readonly clock: Clock;
@@ -190,9 +191,7 @@ export class PolicyInForce {
     try {
       const installed = await authority.install(source, configuration.manifest, async (digest) => {
         // A crash behind this line leaves the fact of a policy under which nothing was decided.
-        const version = governance.epoch + (isFirst ? 0 : 1);
-        const anomalies = anomalyLimits(configuration.manifest);
-        await facts.policyInstalled(digest, version, governance.boot, source, anomalies);
+        await facts.policyInstalled(digest, governance.epoch + (isFirst ? 0 : 1), governance.boot, source);
         letGo = await turnover.hold();
       });
       if (!installed.ok) return installed;

@@ -10,6 +10,10 @@ import { reasonOf } from './output.ts';
 
 export type AsideKind = 'agent' | 'server';
 
+export function isAsideKind(value: unknown): value is AsideKind {
+  return value === 'agent' || value === 'server';
+}
+
 /** Who was set aside here, in words, for whoever tells the gates beside this one. */
 export interface ToldAside {
   readonly kind: AsideKind;

@@ -22,7 +22,7 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   /** What a shared server asks within no call. */
   readonly onQuestion: (server: string, question: Question) => Asking | undefined;
   /** A shared server ended by itself. */
-  readonly onEnded: (server: string) => void;
+  readonly onEnded?: (server: string) => void;
   /** A shared server can take calls, for the first time or again. */
   readonly onReady: (server: string) => void;
   /** A server asked the client side for something and was refused. */
@@ -85,7 +85,7 @@ export class SupervisedServers {
       server.onChange((change) => {
         if (change === 'up') this.#hooks.onReady(launch.name);
         if (this.#stopped || change === 'up') return;
-        if (change === 'down') this.#hooks.onEnded(launch.name);
+        if (change === 'down') this.#hooks.onEnded?.(launch.name);
         void this.#bring(launch, server, RESTART_FIRST_MS);
       });
       void this.#bring(launch, server, RESTART_FIRST_MS);

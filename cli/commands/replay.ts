@@ -2,6 +2,7 @@
 
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
 import { CedarEngine, cedarLanguage } from '../../adapters/policy-engine/cedar.ts';
+import { QuarantineAudit } from '../../control-plane/anomaly/quarantine-audit.ts';
 import { LineageAudit } from '../../control-plane/lineage/audit.ts';
 import { assembleBundle } from '../../control-plane/policy/assemble-bundle.ts';
 import { type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
@@ -52,7 +53,11 @@ export async function replayLedger(path: string, options: ReplayOptions, out: Ou
   const payloads = (await openPayloads(ledger, entries)) ?? new Map<Digest, Payload>();
   const bundles = new Bundles(entries, payloads);
   const audit = new LineageAudit(sha256);
-  for (const entry of entries) audit.entry(entry);
+  const quarantines = new QuarantineAudit();
+  for (const entry of entries) {
+    audit.entry(entry);
+    quarantines.entry(entry);
+  }
   const authority = new AuthorityAgain(entries, payloads);
   const results: CallReplay[] = [];
   for (const [call, recorded] of calls) {
@@ -74,7 +79,7 @@ export async function replayLedger(path: string, options: ReplayOptions, out: Ou
     [transitions, decision, authority].includes('mismatch'),
   );
   const summary = {
-    ok: differences.length === 0 && audit.findings.length === 0,
+    ok: differences.length === 0 && audit.findings.length === 0 && quarantines.findings.length === 0,
     calls: results.length,
     transitionsMatch: count((r) => r.transitions === 'match'),
     open: count((r) => r.transitions === 'open'),
@@ -84,12 +89,13 @@ export async function replayLedger(path: string, options: ReplayOptions, out: Ou
     authorityNotReplayable: count((r) => r.authority === 'not replayable'),
     differences,
     chains: audit.findings,
+    quarantines: { set: quarantines.set, lifted: quarantines.lifted, findings: quarantines.findings },
     // Two machines that replay the same ledger get the same digest.
     digest: digestWith(sha256)(canonicalJson(results as unknown as Json)),
   };
   out.answer(summary);
   out.line(
-    `${summary.ok ? out.style('green', 'replayed') : out.style('red', 'DIFFERENT')}  ${summary.calls} calls, ${differences.length + audit.findings.length} differences`,
+    `${summary.ok ? out.style('green', 'replayed') : out.style('red', 'DIFFERENT')}  ${summary.calls} calls, ${differences.length + audit.findings.length + quarantines.findings.length} differences`,
   );
   out.line(`  transitions  ${summary.transitionsMatch} the same, ${summary.open} still open`);
   out.line(`  decisions    ${summary.decisionsMatch} the same, ${summary.decisionsNotReplayable} not replayable`);
@@ -100,6 +106,8 @@ export async function replayLedger(path: string, options: ReplayOptions, out: Ou
     out.line(`  ${visibleText(call)}: ${visibleText(difference ?? '')}`);
   for (const { rule, seq, call, detail } of audit.findings.slice(0, 20))
     out.line(`  ${visibleText(call)}: chain, ${rule}, entry ${seq}: ${visibleText(detail, 300)}`);
+  for (const { seq, kind, id, detail } of quarantines.findings.slice(0, 20))
+    out.line(`  quarantine, entry ${seq}, ${visibleText(kind, 20)} ${visibleText(id, 80)}: ${detail}`);
   out.line(`  digest       ${summary.digest}`);
   return summary.ok ? EXIT.ok : EXIT.verificationFailed;
 }

@@ -3,6 +3,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
 import { readEntriesAt, verifyLedgerFolder } from '../../adapters/storage/ledger-reader.ts';
+import { QuarantineAudit, type QuarantineFinding } from '../../control-plane/anomaly/quarantine-audit.ts';
 import { type ChainFinding, LineageAudit } from '../../control-plane/lineage/audit.ts';
 import { CrossLinks } from '../../control-plane/lineage/cross-links.ts';
 import type { Entry } from '../../domain/entry.ts';
@@ -91,6 +92,7 @@ async function verifyFolder(
   const trusted = trustedCheckpoints(ledger, key, options.checkpoint);
   const started = performance.now();
   const chains = new LineageAudit(sha256);
+  const quarantines = new QuarantineAudit();
   const deep = options.quick !== true;
   const report = await verifyLedgerFolder(ledger.dir, {
     origin: key.verifier.name,
@@ -101,6 +103,7 @@ async function verifyFolder(
       ? {
           onEntry: (entry: Entry) => {
             chains.entry(entry);
+            quarantines.entry(entry);
             onEntry(entry);
           },
         }
@@ -108,7 +111,7 @@ async function verifyFolder(
   });
   const ms = Math.round(performance.now() - started);
   const { findings, size, checkpoint } = report;
-  const ok = report.ok && chains.findings.length === 0;
+  const ok = report.ok && chains.findings.length === 0 && quarantines.findings.length === 0;
   const keptSizes = trusted.map((kept) => kept.size);
   const answer = {
     ok,
@@ -117,7 +120,12 @@ async function verifyFolder(
     key: { trust: key.trust, from: key.from },
     keptSizes,
     findings,
-    ...(deep ? { chains: { calls: chains.calls, findings: chains.findings } } : {}),
+    ...(deep
+      ? {
+          chains: { calls: chains.calls, findings: chains.findings },
+          quarantines: { set: quarantines.set, lifted: quarantines.lifted, findings: quarantines.findings },
+        }
+      : {}),
     checkpoint,
     ms,
   };
@@ -125,7 +133,11 @@ async function verifyFolder(
     if (ok) {
       out.line(`${out.style('green', 'verified')}  ${size} entries, every one under a signed head  (${ms} ms)`);
     } else {
-      const lines = [...findings.map(findingText), ...chains.findings.map(chainText)];
+      const lines = [
+        ...findings.map(findingText),
+        ...chains.findings.map(chainText),
+        ...quarantines.findings.map(quarantineText),
+      ];
       out.line(`${out.style('red', 'NOT VERIFIED')}  ${lines.length} finding(s); intact up to entry ${size - 1}`);
       for (const line of lines.slice(0, 20)) out.line(`  ${line}`);
       if (lines.length > 20) out.line(`  and ${lines.length - 20} more (--json shows all)`);
@@ -149,6 +161,10 @@ function findingText({ kind, seq, segment, line, detail }: Finding): string {
 
 function chainText({ rule, seq, call, detail }: ChainFinding): string {
   return `chain, ${rule}: entry ${seq}, call ${visibleText(call, 60)}: ${visibleText(detail, 300)}`;
+}
+
+function quarantineText({ seq, kind, id, detail }: QuarantineFinding): string {
+  return `quarantine: entry ${seq}, ${visibleText(kind, 20)} ${visibleText(id, 80)}: ${detail}`;
 }
 
 async function verifyProofFile(path: string, options: VerifyOptions, out: Output): Promise<number> {

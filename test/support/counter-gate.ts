@@ -28,6 +28,8 @@ export interface CounterOptions {
   readonly limits?: object;
   readonly agents?: object;
   readonly operators?: object;
+  /** Whatever else its manifest says. */
+  readonly manifest?: object;
 }
 
 export function counterGate({
@@ -35,6 +37,7 @@ export function counterGate({
   limits = {},
   agents,
   operators = {},
+  manifest = {},
 }: CounterOptions = {}): CounterGate {
   const at = installation();
   const heard = at.path('heard.jsonl');
@@ -44,6 +47,7 @@ export function counterGate({
     {
       agents: agents ?? { me: { roles: ['dev'], auth: 'local' } },
       operators,
+      ...manifest,
       servers: { counter: { stdio: { command, args }, limits } },
     },
     rules,

@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { giveOrder, type Order, type OrderTaker, orderTaker } from '../../../cli/orders.ts';
+import { giveOrder, type OrderTaker, orderTaker } from '../../../cli/orders.ts';
+import type { Order } from '../../../cli/standing-orders.ts';
 import { proves } from '../../guarantees.ts';
 
 const SECRET = new Uint8Array(32).fill(7);
@@ -43,6 +44,10 @@ async function run(name = 'g', failing: (what: string) => boolean = () => false)
       revoke: async (kind, id) => ({ number: 1, stopped: await does(`revoke ${kind} ${id}`) }),
       haltFor: (reason) => does(`halt ${reason}`),
       resume: async () => void (await does('resume')),
+      quarantines: {
+        setAside: (kind, id) => does(`set aside ${kind} ${id}`),
+        lift: async (kind, id) => void (await does(`lift ${kind} ${id}`)),
+      },
     },
     onUnknown: (error) => unknown.push(error),
   });
