@@ -41,6 +41,7 @@ describe('the documents', () => {
     'docs/architecture.md',
     'docs/cli.md',
     'docs/denials.md',
+    'docs/reliability.md',
     'docs/threat-model.md',
     'CONTRIBUTING.md',
   ])('of %s point only to files that exist', (file) => {
