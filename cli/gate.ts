@@ -13,6 +13,7 @@ import type { CallLimits } from '../control-plane/authorization.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
 import { deny } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
+import type { Entry } from '../domain/entry.ts';
 import { ulid } from '../domain/ids.ts';
 import { rootLineage } from '../domain/lineage.ts';
 import { permitAudience, permitIssuer } from '../domain/permit.ts';
@@ -37,6 +38,7 @@ import { Quarantine } from '../proxy/quarantine.ts';
 import { ServerPool } from '../proxy/server-pool.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { Notice, OfferKind } from '../proxy/tool-server.ts';
+import { saysRepeatable, type UnknownCall } from '../proxy/unknown-calls.ts';
 import { openBehaviour } from './behaviour.ts';
 import { openChains } from './call-tree.ts';
 import type { Configuration } from './configuration.ts';
@@ -51,6 +53,7 @@ import type { Quarantines } from './quarantines.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
 import { systemClock } from './system-clock.ts';
+import { durableUnknownCalls, type Settlement } from './unknown-calls.ts';
 import { openWithdrawals, type Withdrawals } from './withdrawals.ts';
 
 export interface GateOptions {
@@ -89,6 +92,10 @@ export interface RunningGate extends Withdrawals {
   served(): readonly string[];
   /** What keeps the gate shut, and what does not, guard by guard. */
   standings(): readonly StandingSince[];
+  /** Calls that nobody knows the end of, and that are not made again before a person has looked. */
+  unknownCalls(): readonly UnknownCall[];
+  /** A person has. Rejects, and changes nothing, when it cannot be recorded. */
+  settle(call: string, as: Settlement, by?: string): Promise<void>;
   /** Shuts the gate for a defect that was found outside of it. */
   halt(defect: unknown): void;
   close(): Promise<void>;
@@ -123,10 +130,20 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     recorder: { append: (...entry) => keeper.append(...entry) },
     note,
   });
+  const repeatable = new Set(
+    launches.flatMap(({ name, retryAfterUnknown }) => (retryAfterUnknown === 'allow' ? [name] : [])),
+  );
+  const unknown = durableUnknownCalls({
+    folder,
+    secret: keys.vault,
+    now: () => clock.monotonic(),
+    mayRepeat: (server, tool) => repeatable.has(server) || saysRepeatable(catalogue.tool(server, tool)?.definition),
+  });
   const keeper = new LedgerKeeper({
     governance,
     clock,
-    open: () => openGeneration(folder, keys, behaviour),
+    open: () =>
+      openGeneration(folder, keys, { watch: behaviour, onRecovered: (intents) => unknown.recovered(intents) }),
     onFailure: (detail) => {
       note(`the ledger failed and the gate is shut: ${visibleText(detail)}`);
       void enforcement.stopAll({ type: 'fault.occurred', code: 'GOV_LEDGER_UNWRITABLE' });
@@ -154,6 +171,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onDescribed: async (launch, description) => {
       const pinned = catalogue.observe(description, launch.description);
       await facts.toolsPinned(launch, pinned);
+      await unknown.calls.forgetRepeatable(launch.name);
       policy.arrived(launch.name);
       if (policy.served.includes(launch.name)) announce(launch.name);
     },
@@ -271,6 +289,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       limits,
       quarantine,
       history: behaviour.history,
+      retries: unknown.calls,
     },
     runner: {
       gate,
@@ -281,6 +300,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       turnover,
       idleTimeoutMs: (server) => launchOf.get(server)?.idleTimeoutMs,
       tree,
+      retries: unknown.calls,
       onUnrecorded: (code) => keeper.fail(`an ending could not be recorded (${code})`),
       onDefect: halt,
     },
@@ -356,6 +376,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     ready: policy.settled,
     served: () => policy.served,
     standings: () => breaker.standings(),
+    unknownCalls: () => unknown.calls.all(),
+    settle: (call, as, by) => unknown.settle(call, as, by, keeper),
     halt,
     sessions,
     close: async () => {

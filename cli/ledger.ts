@@ -14,6 +14,7 @@ import {
   privateKeyPath,
 } from '../adapters/storage/key-file.ts';
 import { Defect } from '../domain/defect.ts';
+import type { Entry } from '../domain/entry.ts';
 import type { Clock, Sealer } from '../ledger/ports.ts';
 import { formatVerifierKey, noteSigner, parseVerifierKey } from '../ledger/signed-note.ts';
 import type { LedgerGeneration } from '../proxy/ledger-keeper.ts';
@@ -102,11 +103,22 @@ const ledgerClock: Clock = {
   },
 };
 
-/** Opens the ledger, and ends as `unknown` every execution whose intent has no ending. `watch` hears of every entry. */
+/** Who has to know what is in the ledger. */
+export interface LedgerObservers {
+  /** Hears of every entry. */
+  readonly watch?: LedgerWatch;
+  /**
+   * Told of the intents that recovery ends, or that there are none, when the ledger is ours and before their endings are recorded, so that whoever
+   * has to remember them does. What he does not manage is told again by the next opening.
+   */
+  readonly onRecovered?: (intents: readonly Entry[]) => Promise<void>;
+}
+
+/** Opens the ledger, and ends as `unknown` every execution whose intent has no ending. */
 export async function openGeneration(
   folder: GateFolder,
   keys: GateKeys,
-  watch?: LedgerWatch,
+  { watch, onRecovered }: LedgerObservers = {},
 ): Promise<LedgerGeneration> {
   const origin = originOf(keys, folder.name);
   const verifierKey = verifierKeyOf(keys, folder.name);
@@ -130,6 +142,7 @@ export async function openGeneration(
       if (ending === undefined) throw new Error(`entry ${entry.seq}: the intent of ${call} cannot be replayed`);
       return ending;
     });
+    await onRecovered?.(recovered.openCalls.map(({ entry }) => entry));
     if (endings.length > 0) await ledger.append(endings);
     await watch?.catchUp();
     await keepVerifierKey(verifierKeyFile(folder.folder), verifierKey);

@@ -1,6 +1,7 @@
 // The command line. Each command is loaded when it is used: a client that starts us waits for what we load.
 
 import { Command, CommanderError } from 'commander';
+import type { SettleOptions, UnknownOptions } from './commands/calls.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { HaltOptions } from './commands/halt.ts';
 import type { KeysOptions } from './commands/keys.ts';
@@ -307,6 +308,33 @@ program
   .option(...JSON_OPTION)
   .action((options: Json & KeysOptions) =>
     run(options.json, async (out) => (await import('./commands/keys.ts')).keys(options, out)),
+  );
+
+const calls = program
+  .command('calls')
+  .summary('calls of which nobody knows whether they ran')
+  .enablePositionalOptions();
+
+calls
+  .command('unknown')
+  .description('Lists calls that may have run, and that are denied when they are made again until a person has looked.')
+  .option('--name <name>', 'only those of the gates of this name')
+  .option(...JSON_OPTION)
+  .action((options: Json & UnknownOptions) =>
+    run(options.json, async (out) => (await import('./commands/calls.ts')).unknownCalls(options, out)),
+  );
+
+calls
+  .command('settle')
+  .description('Says what became of them. It is recorded, and the calls can be made again.')
+  .argument('<call...>', 'the ids of the calls')
+  .option('--ran', 'they did run')
+  .option('--did-not-run', 'they did not')
+  .option('--not-known', 'nobody can find out; they may run again all the same')
+  .option('--name <name>', 'only of the gates of this name')
+  .option(...JSON_OPTION)
+  .action((ids: string[], options: Json & SettleOptions) =>
+    run(options.json, async (out) => (await import('./commands/calls.ts')).settleCalls(ids, options, out)),
   );
 
 program

@@ -12,6 +12,7 @@ import { CommandError } from './output.ts';
 import { isAsideKind } from './quarantines.ts';
 import { isRevocable, REVOCABLE } from './revocable.ts';
 import type { Order } from './standing-orders.ts';
+import { SETTLEMENTS } from './unknown-calls.ts';
 
 /** RFC 6750: the scheme in any case, one space, a token. */
 const BEARER = /^bearer ([A-Za-z0-9_-]{1,64})$/i;
@@ -67,8 +68,15 @@ function orderOf({ order, gate, ...rest }: JsonObject): { readonly order: Order 
       return only('reason') ? { order: { what: 'halt', reason }, ...named } : UNKNOWN_MEMBER;
     case 'resume':
       return only() ? { order: { what: 'resume' }, ...named } : UNKNOWN_MEMBER;
+    case 'settle': {
+      if (typeof rest.call !== 'string' || rest.call === '' || rest.call.length > 80)
+        return { order: 'call is the id of a call' };
+      const as = SETTLEMENTS.find((one) => one === rest.as);
+      if (as === undefined) return { order: `as is one of ${SETTLEMENTS.join(', ')}` };
+      return only('call', 'as') ? { order: { what: 'settle', call: rest.call, as }, ...named } : UNKNOWN_MEMBER;
+    }
     default:
-      return { order: 'order is one of revoke, halt, resume, lift' };
+      return { order: 'order is one of revoke, halt, resume, lift, settle' };
   }
 }
 

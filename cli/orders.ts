@@ -94,7 +94,7 @@ export interface OrderTakerPorts {
   readonly home: Home;
   readonly folder: Pick<GateFolder, 'name' | 'folder'>;
   readonly secret: Uint8Array;
-  readonly gate: Pick<RunningGate, 'revoke' | 'haltFor' | 'resume'> & {
+  readonly gate: Pick<RunningGate, 'revoke' | 'haltFor' | 'resume' | 'settle'> & {
     readonly quarantines: Pick<RunningGate['quarantines'], 'setAside' | 'lift'>;
   };
   /** Nobody knows any more what was ordered. */
@@ -136,6 +136,7 @@ export async function orderTaker(ports: OrderTakerPorts): Promise<OrderTaker> {
       if (one.what === 'revoke') stopped += (await gate.revoke(one.kind, one.id, one.by)).stopped;
       if (one.what === 'set-aside') stopped += await gate.quarantines.setAside(one.kind, one.id, one.reason);
       if (one.what === 'lift') await gate.quarantines.lift(one.kind, one.id, one.by);
+      if (one.what === 'settle') await gate.settle(one.call, one.as, one.by);
     }
     if (last?.what === 'resume') await gate.resume(last.by);
     await known.replace(order);

@@ -160,7 +160,8 @@ class Tools implements ToolGate {
     return conversation;
   }
 
-  launchOf(server: FunctionServer, { limits: all, onPolicyChange }: Manifest['servers'][string]): ServerLaunch {
+  launchOf(server: FunctionServer, stated: Manifest['servers'][string]): ServerLaunch {
+    const { limits: all, onPolicyChange, retryAfterUnknown } = stated;
     const { concurrency, idleTimeoutMs, ...limits } = all;
     return {
       name: server.name,
@@ -168,6 +169,7 @@ class Tools implements ToolGate {
       concurrency,
       idleTimeoutMs,
       onPolicyChange,
+      retryAfterUnknown,
       description: { inProcess: true },
       start: () => server,
       callee: () => {

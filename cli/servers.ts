@@ -31,6 +31,8 @@ export interface ServerLaunch {
   readonly onPolicyChange?: OnPolicyChange | undefined;
   /** Absent where all conversations share it. */
   readonly apart?: ApartServer['by'];
+  /** `allow`: a call may be made again of which nobody knows whether it ran. */
+  readonly retryAfterUnknown?: ManifestServer['retryAfterUnknown'];
   /** How the server is reached, without secrets: part of its attestation. */
   readonly description: JsonObject;
   readonly start: (surroundings: ServerSurroundings) => ToolServer;
@@ -89,6 +91,7 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     concurrency,
     idleTimeoutMs,
     onPolicyChange,
+    retryAfterUnknown: server.retryAfterUnknown,
     ...(apart === undefined ? {} : { apart }),
   };
   if (server.stdio !== undefined) {

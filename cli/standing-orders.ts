@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { REVOCATION_KINDS, type RevocationKind } from '../control-plane/permits/revocations.ts';
 import type { Json } from '../domain/json.ts';
 import type { AsideKind } from './quarantines.ts';
+import { SETTLEMENTS, type Settlement } from './unknown-calls.ts';
 
 const ID_CHARACTERS_MAX = 1_024;
 const REASON_CHARACTERS_MAX = 200;
@@ -15,7 +16,9 @@ export type Order =
   | { readonly what: 'resume' }
   /** A gate set it aside: so do those beside it. */
   | { readonly what: 'set-aside'; readonly kind: AsideKind; readonly id: string; readonly reason: string }
-  | { readonly what: 'lift'; readonly kind: AsideKind; readonly id: string };
+  | { readonly what: 'lift'; readonly kind: AsideKind; readonly id: string }
+  /** A person has looked at a call of which nobody knew whether it ran. */
+  | { readonly what: 'settle'; readonly call: string; readonly as: Settlement };
 
 /** Whom an order is for and whose it is. */
 export type OrderTerms = {
@@ -44,6 +47,7 @@ const SCHEMA = z.array(
     z.strictObject({ ...GIVEN, what: z.literal('resume') }),
     z.strictObject({ ...GIVEN, what: z.literal('set-aside'), kind, id, reason }),
     z.strictObject({ ...GIVEN, what: z.literal('lift'), kind, id }),
+    z.strictObject({ ...GIVEN, what: z.literal('settle'), call: z.string().min(1).max(80), as: z.enum(SETTLEMENTS) }),
   ]),
 );
 
@@ -56,6 +60,7 @@ export function readOrders(value: Json): StandingOrder[] | undefined {
 export function standsBeside(earlier: StandingOrder, later: Order, { gate }: OrderTerms): boolean {
   switch (later.what) {
     case 'revoke':
+    case 'settle':
       return true;
     case 'halt':
     case 'resume':

@@ -12,6 +12,7 @@ import type { Authority } from './ports.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { ServerPool } from './server-pool.ts';
 import type { ToolServer } from './tool-server.ts';
+import type { RetryGuard } from './unknown-calls.ts';
 
 /** What a call may take, by whom it goes to and what it belongs to. The same for one call whenever it is asked. */
 export type LimitsOf = (call: Pick<CapturedCall, 'server' | 'askedThrough' | 'timeoutMsMax'>) => CallLimits;
@@ -33,6 +34,8 @@ export interface AdmissionPorts {
   readonly quarantine: Quarantine;
   /** What is known of earlier calls, asked once for each call that is decided; undefined where rules do not ask. */
   readonly history?: ((call: CapturedCall) => HistoryFacts) | undefined;
+  /** Knows which calls may have run before. */
+  readonly retries?: Pick<RetryGuard, 'refusal'> | undefined;
 }
 
 export interface Visibility {
@@ -54,6 +57,8 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
   const refused = await actionRefusal(ports, call);
   if (refused !== undefined) return denied(refused);
   if (serverOf(ports.servers, call) === undefined) return denied(ports.servers.absence(call.server));
+  const repeated = await ports.retries?.refusal(call);
+  if (repeated !== undefined) return denied(repeated);
   const definition = catalogue.definition(call);
   const attestation = catalogue.server(call.server)?.attestation;
   if (definition === undefined || attestation === undefined) return denied(unknown('no such tool'));

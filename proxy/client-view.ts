@@ -88,9 +88,19 @@ function deniedText(end: Ended<'denied'>, hints: OperatorHints): string {
     yes: 'It was executed; its result is withheld.',
   };
   const advice = retry ? 'It can be tried again later.' : 'Do not retry; ask the user.';
-  const hint =
-    end.code === 'GOV_POLICY_MISSING' ? hints.missingPolicy : `For the operator: portcullis policy explain ${end.call}`;
+  const hint = hintOf(end, hints);
   return `Denied by Portcullis (${end.code}): ${told}. ${executed[end.executed]} ${advice}\n${hint}`;
+}
+
+function hintOf({ code, call }: Ended<'denied'>, hints: OperatorHints): string {
+  switch (code) {
+    case 'GOV_POLICY_MISSING':
+      return hints.missingPolicy;
+    case 'RETRY_OF_UNKNOWN':
+      return 'For the operator: portcullis calls unknown lists what may have run before, portcullis calls settle lets it be called again';
+    default:
+      return `For the operator: portcullis policy explain ${call}`;
+  }
 }
 
 /** A denial of anything but tools/call. Methods that we do not serve answer as JSON-RPC says: not found. */

@@ -169,3 +169,8 @@ export const LEAVE_MS = 2 * SECOND;
 
 /** Resources and tasks that one listening stream may name. */
 export const LISTEN_TARGETS_MAX = 100;
+
+/** Calls that nobody knows the end of and that wait for a person: each is 300 bytes of one document that is written whole. */
+export const UNKNOWN_CALLS_MAX = 8_192;
+/** As many as a gate can have in flight. An agent that has more of them does nothing more that cannot be repeated. */
+export const UNKNOWN_CALLS_PER_AGENT_MAX = 1_024;

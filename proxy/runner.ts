@@ -5,6 +5,7 @@ import type { Authorization, CallLimits } from '../control-plane/authorization.t
 import { canonicalJson } from '../domain/canonical-json.ts';
 import { Defect } from '../domain/defect.ts';
 import type { Denial, DenialCode } from '../domain/denial.ts';
+import type { EntryBody } from '../domain/entry.ts';
 import type { CallId } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Lineage } from '../domain/lineage.ts';
@@ -33,6 +34,7 @@ import {
   type ToolAnswer,
   type ToolRun,
 } from './tool-server.ts';
+import type { RetryGuard } from './unknown-calls.ts';
 
 export interface RunnerPorts {
   readonly gate: Gate;
@@ -50,6 +52,8 @@ export interface RunnerPorts {
   readonly idleTimeoutMs?: ((server: string) => number | undefined) | undefined;
   /** After the gate stood still: nothing goes out and nothing is released before what waited meanwhile was heard. */
   readonly watchdog?: Pick<Watchdog, 'smooth' | 'isStalled'> | undefined;
+  /** Remembers calls of which nobody knows whether they ran. */
+  readonly retries?: Pick<RetryGuard, 'ended'> | undefined;
   /** An ending could not be recorded. The gate must shut until the ledger can be written again. */
   readonly onUnrecorded: (code: DenialCode) => void;
   /** A defect of ours. The gate must shut. */
@@ -434,6 +438,8 @@ class Run implements RunningCall {
     this.#questions?.withdraw();
     await this.#endUnder();
     try {
+      // Before the ending is on disk: a crash on the next line leaves an intent, which recovery remembers in the same way.
+      await this.#remember(effect.body);
       const payloads = this.#payloads.take();
       const recorded = this.#recorded;
       const receipt =
@@ -446,6 +452,12 @@ class Run implements RunningCall {
       if (fault instanceof Defect) throw fault;
       return { type: 'record.failed', code: 'GOV_LEDGER_UNWRITABLE', detail: String(fault) };
     }
+  }
+
+  async #remember({ events }: EntryBody): Promise<void> {
+    const { outcome } = this.#execution;
+    if (this.#captured === undefined || outcome === undefined || this.#ports.retries === undefined) return;
+    await this.#ports.retries.ended(this.#captured, outcome, events as readonly JsonObject[]);
   }
 
   /** Resolves when everything under the call has ended. */

@@ -141,6 +141,7 @@ function lineOf(entry: Entry, call: Known | undefined, out: Output): string {
 
 function about(entry: Entry): string {
   const named = entry.policy ?? entry.server ?? entry.after ?? entry.guard;
+  if (entry.type === 'call.settled') return `  ${visibleText(String(entry.of))}  ${visibleText(String(entry.as))}`;
   const code = entry.type === 'gate.shut' ? `  ${visibleText(String(entry.code))}: ${tell(entry.code)}` : '';
   return typeof named === 'string' ? `  ${visibleText(named, 80)}${code}` : '';
 }

@@ -239,6 +239,8 @@ const server = z.strictObject({
   /** The agent that it is: it calls others here, on behalf of whatever it is called for. */
   agent: name.optional(),
   limits: limits.prefault({}),
+  /** Whether a call may be made again of which nobody knows whether it ran; not where this is absent. */
+  retryAfterUnknown: z.enum(['deny', 'allow']).optional(),
 });
 
 const pointers = z.array(pointer).min(1).max(32);

@@ -30,6 +30,8 @@ export interface CounterOptions {
   readonly operators?: object;
   /** Whatever else its manifest says. */
   readonly manifest?: object;
+  /** Further members of the server in the manifest. */
+  readonly server?: object;
 }
 
 export function counterGate({
@@ -38,6 +40,7 @@ export function counterGate({
   agents,
   operators = {},
   manifest = {},
+  server = {},
 }: CounterOptions = {}): CounterGate {
   const at = installation();
   const heard = at.path('heard.jsonl');
@@ -48,7 +51,7 @@ export function counterGate({
       agents: agents ?? { me: { roles: ['dev'], auth: 'local' } },
       operators,
       ...manifest,
-      servers: { counter: { stdio: { command, args }, limits } },
+      servers: { counter: { stdio: { command, args }, limits, ...server } },
     },
     rules,
   );

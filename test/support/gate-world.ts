@@ -54,6 +54,7 @@ import type {
   ToolServer,
 } from '../../proxy/tool-server.ts';
 import { type CallHooks, PLAIN_MANNER } from '../../proxy/tool-server.ts';
+import type { RetryGuard } from '../../proxy/unknown-calls.ts';
 import { closeOpen, replay } from '../../state-machines/replay.ts';
 import { begin, step } from '../../state-machines/step.ts';
 import { commitmentOf } from './commitments.ts';
@@ -214,6 +215,8 @@ export interface WorldOptions {
   readonly idleTimeoutMs?: number;
   /** What is done when an ending could not be written, instead of giving the ledger up. */
   readonly onUnrecorded?: () => void;
+  /** Remembers calls of which nobody knows whether they ran. */
+  readonly retries?: RetryGuard;
   /** Which guard a defect shuts: the one that never opens again, when absent. */
   readonly defectShuts?: Guard;
 }
@@ -343,6 +346,7 @@ export class World {
         servers,
         limits: (call) => inPlace(LIMITS, call),
         quarantine: this.quarantine,
+        retries: options.retries,
       },
       runner: {
         gate: this.gate,
@@ -353,6 +357,7 @@ export class World {
         turnover: options.turnover?.(clock),
         idleTimeoutMs: () => options.idleTimeoutMs,
         tree: this.tree,
+        retries: options.retries,
         onUnrecorded: options.onUnrecorded ?? ((code) => this.keeper.fail(`an ending could not be recorded (${code})`)),
         onDefect: (defect) => {
           this.defects.push(defect);

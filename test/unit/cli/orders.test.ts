@@ -48,6 +48,7 @@ async function run(name = 'g', failing: (what: string) => boolean = () => false)
         setAside: (kind, id) => does(`set aside ${kind} ${id}`),
         lift: async (kind, id) => void (await does(`lift ${kind} ${id}`)),
       },
+      settle: async (call, as) => void (await does(`settle ${call} ${as}`)),
     },
     onUnknown: (error) => unknown.push(error),
   });
