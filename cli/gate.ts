@@ -13,7 +13,6 @@ import type { CallLimits } from '../control-plane/authorization.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
 import { deny } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
-import type { Entry } from '../domain/entry.ts';
 import { ulid } from '../domain/ids.ts';
 import { rootLineage } from '../domain/lineage.ts';
 import { permitAudience, permitIssuer } from '../domain/permit.ts';
