@@ -49,6 +49,7 @@ import { openPins } from './pins.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { ProcessAgents } from './process-agents.ts';
 import type { Quarantines } from './quarantines.ts';
+import { openSandboxing, type SandboxingPorts } from './sandboxing.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
 import { systemClock } from './system-clock.ts';
@@ -73,6 +74,8 @@ export interface GateOptions {
   readonly deciding?: DecidingThread | undefined;
   /** Consents to an authorization in a person's place. For tests: a gate has nobody to ask, and says `portcullis login` instead. */
   readonly consent?: ServerSurroundings['consent'];
+  /** In place of looking what this machine has. For tests. */
+  readonly findSandbox?: SandboxingPorts['find'];
   /** Stands between the gate and its deciding side. For showing what happens when that side is wrong or gone. */
   readonly interpose?: (authority: Authority) => Authority;
 }
@@ -162,6 +165,15 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   );
   const channels = new Channels();
   const turnover = new PolicyTurnover(clock);
+  const sandboxing = await openSandboxing(launches, {
+    folder,
+    configuration: options.configuration,
+    recorder: keeper,
+    clock,
+    // One that nobody has approved yet has to start to say what it offers.
+    mayGoOut: (server) => [undefined, 'SERVER_UNAPPROVED'].includes(quarantine.of('server', server)?.code),
+    ...(options.findSandbox === undefined ? {} : { find: options.findSandbox }),
+  });
   const servers = new SupervisedServers(launches, {
     version: options.version,
     note,
@@ -176,8 +188,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
     onUnavailable: (server, reason) => {
       // As long as another server is there the gate is open, and only calls of this one are denied.
-      if (policy.served.length === 0) governance.shut('servers', 'SERVER_UNAVAILABLE', `${server}: ${reason}`);
+      const code = sandboxing.lacks(server) === undefined ? 'SERVER_UNAVAILABLE' : 'SANDBOX_MISSING';
+      if (policy.served.length === 0) governance.shut('servers', code, `${server}: ${reason}`);
     },
+    lacks: (server) => sandboxing.lacks(server),
+    sandbox: (server) => sandboxing.maker(server),
     compare: (description) => catalogue.likeness(description),
     onNotice: (server, notice) => noticed(server, notice),
     onQuestion: (server, question) =>
@@ -211,6 +226,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const pool = new ServerPool({
     shared: (name) => servers.get(name),
     apart: (name) => servers.apart(name),
+    lacks: (name) => sandboxing.lacks(name),
     onNotice: noticed,
     onQuestion: (server, question, conversation) => enforcement.notices.ask(server, question, conversation),
     onReady: (server, conversation) => enforcement.notices.ready(server, conversation),
@@ -386,6 +402,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       await enforcement.stopAll({ type: 'call.cancelled', by: 'shutdown' });
       peers.close();
       await Promise.all([pool.stop(), servers.stop()]);
+      await sandboxing.close();
       await authority.close();
       await keeper.close();
       await behaviour.close();

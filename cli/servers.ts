@@ -2,16 +2,19 @@
 
 import { resolve } from 'node:path';
 import type { RouteConfig } from '../adapters/network/route.ts';
+import type { StatedSandbox } from '../adapters/sandbox/sandboxes.ts';
 import type { ConnectionListener } from '../adapters/upstream/connection.ts';
 import { inEra } from '../adapters/upstream/era-choice.ts';
 import type { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import type { Consent } from '../adapters/upstream/http/oauth/grants.ts';
 import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
+import type { SandboxMaker } from '../adapters/upstream/stdio/ports.ts';
 import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
 import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
+import { Defect } from '../domain/defect.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { OnPolicyChange } from '../proxy/guards/why-not.ts';
 import type { Callee } from '../proxy/lineage-tokens.ts';
@@ -19,6 +22,7 @@ import type { ApartServer } from '../proxy/server-pool.ts';
 import type { ToolServer } from '../proxy/tool-server.ts';
 import { EXIT } from './exit-codes.ts';
 import { CommandError } from './output.ts';
+import { describedSandbox, statedSandbox } from './sandboxing.ts';
 
 export interface ServerLaunch {
   readonly name: string;
@@ -35,6 +39,8 @@ export interface ServerLaunch {
   readonly retryAfterUnknown?: ManifestServer['retryAfterUnknown'];
   /** How the server is reached, without secrets: part of its attestation. */
   readonly description: JsonObject;
+  /** What its process sees and reaches; absent, it does what its user may. */
+  readonly sandbox?: StatedSandbox | undefined;
   readonly start: (surroundings: ServerSurroundings) => ToolServer;
   /** Whom its tokens are for, where it is part of this process; for every other server the manifest says that. */
   readonly callee?: () => Callee | undefined;
@@ -50,6 +56,8 @@ export interface ServerSurroundings {
   readonly agent?: string | undefined;
   /** What holds a process here; found out by each server for itself when absent. */
   readonly means?: () => Promise<MachineMeans>;
+  /** For a server with a sandbox. */
+  readonly sandbox?: SandboxMaker | undefined;
   /** For a process that is an agent itself. */
   readonly adopt?: Adopt | undefined;
 }
@@ -96,11 +104,19 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
   };
   if (server.stdio !== undefined) {
     const { command, args, cwd, env, era: chosen = 'auto' } = server.stdio;
+    const sandbox = server.sandbox === undefined ? undefined : statedSandbox(server.sandbox, baseFolder);
     const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);
     return {
       ...common,
-      description: { stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort() } },
+      ...(sandbox === undefined ? {} : { sandbox }),
+      description: {
+        stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort() },
+        ...(sandbox === undefined ? {} : { sandbox: describedSandbox(sandbox) }),
+      },
       start: (surroundings) => {
+        // Nothing starts it without the sandbox that it is to have.
+        if (sandbox !== undefined && surroundings.sandbox === undefined)
+          throw new Defect(`${name} without its sandbox`);
         const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow };
         return inEra(name, chosen, 'legacy-first', (era) => stdioToolServer(config, surroundings, era));
       },

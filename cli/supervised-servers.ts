@@ -17,6 +17,9 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   /** How a server of which every conversation gets its own compares with what was pinned. */
   readonly compare: ApartServer['compare'];
   readonly onUnavailable: (server: string, reason: string) => void;
+  /** Why a server is not started at all: this machine lacks what it demands. */
+  readonly lacks?: (server: string) => string | undefined;
+  readonly sandbox?: (server: string) => ServerSurroundings['sandbox'];
   /** A server said something that belongs to no call. */
   readonly onNotice: (server: string, notice: Notice) => void;
   /** What a shared server asks within no call. */
@@ -73,6 +76,12 @@ export class SupervisedServers {
       }, DESCRIBED_WITHIN_MS).unref();
     });
     for (const launch of this.#launches) {
+      const lacking = this.#hooks.lacks?.(launch.name);
+      if (lacking !== undefined) {
+        this.#hooks.note(`server ${launch.name} stays shut: ${lacking}`);
+        this.#hooks.onUnavailable(launch.name, lacking);
+        continue;
+      }
       const server = this.#make(launch);
       this.#servers.set(launch.name, server);
       if (launch.apart !== undefined) {
@@ -118,6 +127,7 @@ export class SupervisedServers {
         this.#means ??= findMachineMeans();
         return this.#means;
       },
+      sandbox: this.#hooks.sandbox?.(launch.name),
       adopt: this.#hooks.adopt?.(launch.name),
     });
   }
@@ -174,7 +184,7 @@ export class SupervisedServers {
   #tellLate(): void {
     if (this.#stopped) return;
     for (const { name } of this.#launches) {
-      if (this.#described.has(name)) continue;
+      if (this.#described.has(name) || this.#hooks.lacks?.(name) !== undefined) continue;
       this.#hooks.note(`server ${name}: it has not said yet what it offers`);
       this.#hooks.onUnavailable(name, 'it has not said yet what it offers');
     }

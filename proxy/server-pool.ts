@@ -24,6 +24,8 @@ export interface ServerPoolPorts {
   readonly shared: (name: string) => ToolServer | undefined;
   /** Undefined where all conversations share one. */
   readonly apart?: (name: string) => ApartServer | undefined;
+  /** What this machine lacks for a server, which is therefore never started. */
+  readonly lacks?: (name: string) => string | undefined;
   /** Something of a conversation's own server that belongs to no call. */
   readonly onNotice?: (server: string, notice: Notice, conversation: object) => void;
   /** What such a server asks within no call. */
@@ -68,6 +70,8 @@ export class ServerPool {
 
   /** Why there is no description of it. */
   absence(name: string): Denial {
+    const lacking = this.#ports.lacks?.(name);
+    if (lacking !== undefined) return deny('SANDBOX_MISSING', lacking);
     const apart = this.#apart(name);
     return (apart === undefined ? this.#ports.shared(name)?.fault : apart.fault) ?? deny('SERVER_UNAVAILABLE', name);
   }

@@ -1,7 +1,9 @@
 // portcullis doctor: what is here, what works, and what to do about the rest. Changes nothing.
 
 import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
+import { findSandbox } from '../../adapters/sandbox/machine.ts';
+import { whatIsLacking } from '../../adapters/sandbox/sandboxes.ts';
 import type { MachineMeans } from '../../adapters/upstream/stdio/launch-plan.ts';
 import { findMachineMeans } from '../../adapters/upstream/stdio/machine-means.ts';
 import { configurationFile, readConfiguration } from '../configuration.ts';
@@ -11,6 +13,7 @@ import { checkKeys } from '../key-registry.ts';
 import { openKeys } from '../ledger.ts';
 import { ownLedgers } from '../ledger-folder.ts';
 import { type Output, output, reasonOf } from '../output.ts';
+import { statedSandbox } from '../sandboxing.ts';
 import { packageVersion } from '../version.ts';
 import { verify } from './verify.ts';
 
@@ -40,6 +43,7 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
   findings.push(await keysFinding(home));
   findings.push(...(await ledgerFindings()));
   findings.push(processesFinding(await findMachineMeans()));
+  findings.push(...(await sandboxFindings(home, options.config)));
   const problems = findings.filter(({ state }) => state === 'problem').length;
   out.answer({ version: packageVersion(), home, findings, problems });
   const mark = {
@@ -53,6 +57,30 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
     if (hint !== undefined) out.line(`         ${' '.repeat(14)}  ${hint}`);
   }
   return problems === 0 ? EXIT.ok : EXIT.error;
+}
+
+/** Whether a sandbox can be made here, and which servers stay shut for want of one. */
+async function sandboxFindings(home: Home, named: string | undefined): Promise<Finding[]> {
+  const found = await findSandbox();
+  const check = 'sandbox';
+  const findings: Finding[] = [
+    found.ok
+      ? { check, state: 'ok', detail: `servers can have one (${found.machine.bwrap})` }
+      : { check, state: 'remark', detail: found.reason, hint: found.hint },
+  ];
+  const file = configurationFile(home, named);
+  if (file === undefined) return findings;
+  try {
+    for (const [server, { sandbox }] of Object.entries(readConfiguration(file).manifest.servers)) {
+      if (sandbox === undefined) continue;
+      const lacking = found.ok ? whatIsLacking(statedSandbox(sandbox, dirname(file))) : found.reason;
+      if (lacking === undefined) continue;
+      findings.push({ check: `server ${server}`, state: 'problem', detail: `stays shut: ${lacking}` });
+    }
+  } catch {
+    // Told as a problem of the configuration already.
+  }
+  return findings;
 }
 
 /** What holds the processes of servers here. */

@@ -45,7 +45,7 @@ export async function log(path: string | undefined, options: LogOptions, out: Ou
   const wanted = (entry: Entry): boolean => {
     const call = remember(known, entry);
     if (call === undefined)
-      return options.all === true && filterless(options) && (since === undefined || entry.ts >= since);
+      return options.all === true && isAbout(entry, options) && (since === undefined || entry.ts >= since);
     return (
       (options.call === undefined || entry.call === options.call) &&
       (options.agent === undefined || call.agent === options.agent) &&
@@ -77,8 +77,10 @@ export async function log(path: string | undefined, options: LogOptions, out: Ou
   return EXIT.ok;
 }
 
-function filterless({ call, agent, server, tool, denied }: LogOptions): boolean {
-  return call === undefined && agent === undefined && server === undefined && tool === undefined && denied !== true;
+/** What belongs to no call can belong to a server. */
+function isAbout(entry: Entry, { call, agent, server, tool, denied }: LogOptions): boolean {
+  if (call !== undefined || agent !== undefined || tool !== undefined || denied === true) return false;
+  return server === undefined || entry.server === server;
 }
 
 function remember(known: Map<string, Known>, entry: Entry): Known | undefined {
@@ -143,7 +145,21 @@ function about(entry: Entry): string {
   const named = entry.policy ?? entry.server ?? entry.after ?? entry.guard;
   if (entry.type === 'call.settled') return `  ${visibleText(String(entry.of))}  ${visibleText(String(entry.as))}`;
   const code = entry.type === 'gate.shut' ? `  ${visibleText(String(entry.code))}: ${tell(entry.code)}` : '';
+  if (entry.type.startsWith('egress.')) return `  ${visibleText(String(entry.server), 64)}  ${egress(entry)}`;
   return typeof named === 'string' ? `  ${visibleText(named, 80)}${code}` : '';
+}
+
+/** What a server reached, or was kept from. */
+function egress(entry: Entry): string {
+  const where = entry.host === null ? '' : `${visibleText(String(entry.host), 120)}:${String(entry.port ?? '?')}`;
+  switch (entry.type) {
+    case 'egress.opened':
+      return `${where} at ${visibleText(String(entry.address), 64)}  ${visibleText(String(entry.connection), 40)}`;
+    case 'egress.closed':
+      return `${visibleText(String(entry.connection), 40)}  ${visibleText(String(entry.end), 20)} after ${String(entry.ms)} ms, ${String(entry.sent)} bytes sent, ${String(entry.received)} received`;
+    default:
+      return `${where}  ${visibleText(String(entry.reason), 20)}${entry.count === 1 ? '' : `, ${String(entry.count)} times`}`;
+  }
 }
 
 function verdict(entry: Entry, out: Output): string {

@@ -7,6 +7,7 @@ import { METHOD_KEY } from './methods.ts';
 import { nearest } from './nearest.ts';
 import { isAbsolutePath } from './path-fact.ts';
 import { checkPeers } from './peer-checks.ts';
+import { checkSandboxes } from './sandbox-checks.ts';
 import type { Problem } from './source.ts';
 import { parseAllowEntry } from './url-fact.ts';
 import type { YamlDocument, YamlPath } from './yaml-document.ts';
@@ -21,6 +22,7 @@ export function checkManifest(manifest: Manifest, document: YamlDocument): Probl
     ...checkIdentity(manifest, document),
     ...checkListen(manifest, document),
     ...checkServers(manifest, document),
+    ...checkSandboxes(manifest, document),
     ...checkCallees(manifest, document),
     ...checkPeers(manifest, document),
     ...checkFacts(manifest, document),

@@ -10,7 +10,7 @@ import type { YamlDocument, YamlPath } from './yaml-document.ts';
 const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map([
   ['', ['approvals', 'budgets', 'lineage', 'sandbox', 'pin']],
   ['defaults', ['maxDepth', 'maxChildren', 'maxTreeNodes']],
-  ['servers.*', ['pin', 'sandbox']],
+  ['servers.*', ['pin']],
 ]);
 
 type Issue = z.core.$ZodIssue;

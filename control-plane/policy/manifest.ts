@@ -23,6 +23,7 @@ import {
   PERMIT_TTL_MS_MIN,
 } from './limits.ts';
 import { ANOMALIES, HISTORY } from './manifest-behaviour.ts';
+import { SANDBOX_SCHEMA } from './sandbox.ts';
 
 const name = z
   .string()
@@ -238,6 +239,8 @@ const server = z.strictObject({
   onPolicyChange: z.enum(['cancel', 'finish']).optional(),
   /** The agent that it is: it calls others here, on behalf of whatever it is called for. */
   agent: name.optional(),
+  /** What the process sees and reaches; absent, it does what its user may. */
+  sandbox: SANDBOX_SCHEMA.optional(),
   limits: limits.prefault({}),
   /** Whether a call may be made again of which nobody knows whether it ran; not where this is absent. */
   retryAfterUnknown: z.enum(['deny', 'allow']).optional(),

@@ -26,6 +26,10 @@ export interface Enclosure {
   readonly init: readonly string[] | undefined;
   /** It has a user namespace of its own, in which processes are counted. */
   readonly countsProcesses: boolean;
+  /** Processes that stand between the first one inside and the server; none when absent. */
+  readonly between?: number;
+  /** What is inside has a session of its own: a signal to our group does not reach it. */
+  readonly ownSession?: boolean;
 }
 
 export interface LaunchRequest {
@@ -39,7 +43,9 @@ export interface LaunchPlan {
   readonly command: string;
   readonly args: readonly string[];
   /** Generations from the process that we start to the server: 0 where they are the same. */
-  readonly generations: 0 | 1 | 2;
+  readonly generations: number;
+  /** A signal to the group does not reach the server. */
+  readonly ownSession?: boolean;
 }
 
 export type Planned =
@@ -80,6 +86,8 @@ export function launchPlan(
     ...args,
   ];
   const [command = file, ...rest] = words;
-  const generations = enclosure === undefined ? 0 : enclosure.init === undefined ? 1 : 2;
-  return { ok: true, plan: { command, args: rest, generations } };
+  const inside = enclosure === undefined ? 0 : enclosure.init === undefined ? 1 : 2;
+  const generations = inside + (enclosure?.between ?? 0);
+  const ownSession = enclosure?.ownSession === true;
+  return { ok: true, plan: { command, args: rest, generations, ...(ownSession ? { ownSession } : {}) } };
 }

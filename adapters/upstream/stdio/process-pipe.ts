@@ -162,7 +162,7 @@ export class ProcessPipe implements MessagePipe {
     this.#stdin.end();
     this.#connection?.end();
     if (await this.#goneWithin(this.#limits.closeGraceMs)) return;
-    this.#signalGroup('SIGTERM');
+    this.#terminate();
     if (await this.#goneWithin(this.#limits.termGraceMs)) return;
     this.#kill();
     await this.#gone;
@@ -199,9 +199,22 @@ export class ProcessPipe implements MessagePipe {
     }, this.#limits.drainMs).unref();
   }
 
+  /** What stands between us and a server in a session of its own would end first, and take it along without a word. */
+  #terminate(): void {
+    if (this.#plan.ownSession !== true) {
+      this.#signalGroup('SIGTERM');
+      return;
+    }
+    try {
+      if (this.serverPid !== undefined) process.kill(this.serverPid, 'SIGTERM');
+    } catch {
+      // ESRCH: it has just ended by itself.
+    }
+  }
+
   /** The signal that ended the server, out of the exit code of what stands between us. A server may also choose such a code itself. */
   #signalIn(code: number | null): string | undefined {
-    if (this.#plan.generations !== 2 || code === null) return undefined;
+    if (this.#plan.generations < 2 || code === null) return undefined;
     return Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
   }
 

@@ -11,6 +11,7 @@ import { resolveCommand, whyNotFolder } from './command.ts';
 import { serverEnvironment, type Variables } from './environment.ts';
 import { launchPlan, type MachineMeans } from './launch-plan.ts';
 import { findMachineMeans, NO_MEANS } from './machine-means.ts';
+import type { SandboxMaker } from './ports.ts';
 import { type Adopt, CONNECTION_FD, PROCESS_LIMITS, type ProcessLimits, ProcessPipe } from './process-pipe.ts';
 import type { Resources } from './resources.ts';
 
@@ -34,6 +35,8 @@ export interface StdioServerSurroundings {
   readonly processLimits?: Partial<ProcessLimits>;
   /** From findMachineMeans(), which is asked here when this is absent. Must not reject. */
   readonly means?: () => Promise<MachineMeans>;
+  /** For a server with a sandbox, which then is the only place that its processes are started in. */
+  readonly sandbox?: SandboxMaker | undefined;
   /** For a server that is an agent: serves what each process of it says over a connection of its own. */
   readonly adopt?: Adopt | undefined;
 }
@@ -53,7 +56,7 @@ export function stdioToolServer(
   era: Era = 'legacy',
 ): StdioToolServer {
   const { clientInfo, listener = {}, ourEnvironment = process.env, adopt } = surroundings;
-  const { means: findMeans = findMachineMeans } = surroundings;
+  const { means: findMeans = findMachineMeans, sandbox } = surroundings;
   const limits = { ...PROCESS_LIMITS, ...surroundings.processLimits };
   let means: MachineMeans = NO_MEANS;
   let pipe: ProcessPipe | undefined;
@@ -69,9 +72,15 @@ export function stdioToolServer(
     const env =
       adopt === undefined ? environment.env : { ...environment.env, [CONNECTION_VARIABLE]: `${CONNECTION_FD}` };
     const { args = [], resources = {} } = config;
-    const planned = launchPlan({ file: command.file, args, resources }, means);
+    const program = { file: command.file, args, cwd };
+    const made = sandbox?.make(program);
+    if (made?.ok === false) throw new Error(made.reason);
+    const planned = launchPlan({ ...program, resources: made?.limits ?? resources }, means, made?.enclosure);
     if (!planned.ok) throw new Error(planned.reason);
-    pipe = new ProcessPipe({ plan: planned.plan, cwd, env, onStderr, adopt }, limits, handlers);
+    // What the configuration sets was checked against what a sandbox says.
+    const surrounded = made === undefined ? env : { ...env, ...made.env, ...config.env };
+    const at = made === undefined ? cwd : '/';
+    pipe = new ProcessPipe({ plan: planned.plan, cwd: at, env: surrounded, onStderr, adopt }, limits, handlers);
     return pipe;
   };
   const connection = new Connection({
@@ -82,6 +91,7 @@ export function stdioToolServer(
     listener,
     prepare: async () => {
       means = await findMeans();
+      await sandbox?.prepare();
     },
     process: () => pipe?.own,
     ...(era === 'modern' ? { begin: (options) => new ModernSession({ ...options, streams: false }) } : {}),
