@@ -1,16 +1,27 @@
-// JSON Schemas of tools, checked with ajv. A schema is hostile text that becomes code: it is compiled and run in the deciding thread only,
-// where a pattern that never ends is ended by the deadline of that thread. Nothing is fetched: a reference to elsewhere is an error, and an error
+// JSON Schemas of tools, checked with ajv. A schema is hostile text that becomes code: it is compiled and run in a thread that has a deadline and is
+// ended in the middle of a pattern that never ends (check-thread.ts), and where decisions are made only if it is tame. Nothing is fetched: a reference to elsewhere is an error, and an error
 // is a denial.
 
 import { Ajv, type Options, type ValidateFunction } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { PolicySource } from '../../control-plane/policy/source.ts';
+import { actionId, TOOL_METHOD } from '../../domain/action.ts';
 import { type Denial, type DenialCode, deny } from '../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 
 export interface ToolSchemas {
   readonly inputSchema: JsonObject;
   readonly outputSchema?: JsonObject;
+}
+
+/** The schemas of everything that a policy is for, by the id of the action. */
+export function toolSchemas(source: PolicySource): Map<string, ToolSchemas> {
+  return new Map(
+    source.tools.flatMap(({ server, tools }) =>
+      tools.map((tool) => [actionId(TOOL_METHOD, server, tool.name), tool] as const),
+    ),
+  );
 }
 
 /** Values in one schema. The largest published tool schemas have a few thousand. */
@@ -61,13 +72,24 @@ export class SchemaChecks {
     return this.#check('OUTPUT_INVALID', `${action} output`, schema, structured);
   }
 
+  /** Makes a schema ready, so that the next check with it takes no longer than its value deserves. */
+  compile(kind: 'input' | 'output', action: string): void {
+    const schemas = this.#tools.get(action);
+    const schema = kind === 'input' ? schemas?.inputSchema : schemas?.outputSchema;
+    if (schema !== undefined) this.#ready(`${action} ${kind}`, schema);
+  }
+
+  #ready(key: string, schema: JsonObject): Compiled {
+    const known = this.#compiled.get(key);
+    if (known !== undefined) return known;
+    const compiled = compile(schema);
+    this.#compiled.set(key, compiled);
+    return compiled;
+  }
+
   #check(code: DenialCode, key: string, schema: JsonObject | undefined, value: Json): Denial | undefined {
     if (schema === undefined) return deny(code, 'there is no schema');
-    let compiled = this.#compiled.get(key);
-    if (compiled === undefined) {
-      compiled = compile(schema);
-      this.#compiled.set(key, compiled);
-    }
+    const compiled = this.#ready(key, schema);
     if ('broken' in compiled) return deny(code, `the schema cannot be used: ${compiled.broken}`);
     if (compiled(value) === true) return undefined;
     const [first] = compiled.errors ?? [];

@@ -19,7 +19,7 @@ import { canonicalJson } from '../../domain/canonical-json.ts';
 import { Defect } from '../../domain/defect.ts';
 import type { Json } from '../../domain/json.ts';
 import { randomBytes, sha256 } from '../crypto/node-crypto.ts';
-import { SchemaChecks, type ToolSchemas } from '../json-schema/schema-checks.ts';
+import { SchemaChecks, type ToolSchemas, toolSchemas } from '../json-schema/schema-checks.ts';
 import { canaryProblem, loadCanaries } from './canaries.ts';
 import { CedarEngine, cedarLanguage } from './cedar.ts';
 import type { Answer, Ask, AuthoritySetup, FromAuthority } from './messages.ts';
@@ -65,11 +65,12 @@ function serve(setup: AuthoritySetup, bundle: Bundle): void {
   const schemas = new SchemaChecks(toolSchemas(setup.source));
   const methods = new SchemaChecks(METHOD_SCHEMAS);
 
-  const authorize = (request: AuthorizationRequest): Authorization => {
+  const authorize = (request: AuthorizationRequest, checked: boolean): Authorization => {
     const { method, server, tool } = request;
     const action = actionId(method, server, tool);
     const args = JSON.parse(request.argumentsJson) as Json;
-    const unfit = method === TOOL_METHOD ? schemas.input(action, args) : methods.input(method, args);
+    const unfit =
+      method !== TOOL_METHOD ? methods.input(method, args) : checked ? undefined : schemas.input(action, args);
     if (unfit !== undefined && bundle.model.actions.has(action))
       return { decision: 'deny', by: [], policy: bundle.digest, ...unfit };
     const decision = decide(bundle, request, engine, fileSystemPaths);
@@ -79,12 +80,9 @@ function serve(setup: AuthoritySetup, bundle: Bundle): void {
   const answer = (ask: Ask): Answer => {
     switch (ask.kind) {
       case 'authorize':
-        return { id: ask.id, kind: 'authorize', authorization: authorize(ask.request) };
+        return { id: ask.id, kind: 'authorize', authorization: authorize(ask.request, ask.checked) };
       case 'visible':
         return { id: ask.id, kind: 'visible', tools: visibleActions(bundle, ask.principal) };
-      case 'output':
-        // The text was serialised by the gate from a value that it had parsed strictly.
-        return { id: ask.id, kind: 'output', denial: schemas.output(ask.action, JSON.parse(ask.json) as Json) };
     }
   };
 
@@ -112,14 +110,6 @@ function serve(setup: AuthoritySetup, bundle: Bundle): void {
 const METHOD_SCHEMAS: ReadonlyMap<string, ToolSchemas> = new Map(
   [...METHOD_INPUTS].map(([method, { schema }]) => [method, { inputSchema: schema }]),
 );
-
-function toolSchemas(source: PolicySource): Map<string, ToolSchemas> {
-  return new Map(
-    source.tools.flatMap(({ server, tools }) =>
-      tools.map((tool) => [actionId(TOOL_METHOD, server, tool.name), tool] as const),
-    ),
-  );
-}
 
 type Allowed = Omit<Extract<Authorization, { decision: 'allow' }>, 'permit'>;
 

@@ -3,7 +3,6 @@
 import type { Authorization, AuthorizationRequest } from '../../control-plane/authorization.ts';
 import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import type { PolicySource, Problem } from '../../control-plane/policy/source.ts';
-import type { Denial } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Principal } from '../../domain/principal.ts';
 
@@ -20,15 +19,18 @@ export interface AuthoritySetup {
 }
 
 export type Ask =
-  | { readonly id: number; readonly kind: 'authorize'; readonly request: AuthorizationRequest }
-  | { readonly id: number; readonly kind: 'visible'; readonly principal: Principal }
-  /** `action` is `server/tool`; `json` the structured content of its answer. */
-  | { readonly id: number; readonly kind: 'output'; readonly action: string; readonly json: string };
+  /** `checked`: whether the arguments fit the schema of the tool is found out elsewhere, and heeded by whoever asks. */
+  | {
+      readonly id: number;
+      readonly kind: 'authorize';
+      readonly request: AuthorizationRequest;
+      readonly checked: boolean;
+    }
+  | { readonly id: number; readonly kind: 'visible'; readonly principal: Principal };
 
 export type Answer =
   | { readonly id: number; readonly kind: 'authorize'; readonly authorization: Authorization }
-  | { readonly id: number; readonly kind: 'visible'; readonly tools: readonly string[] }
-  | { readonly id: number; readonly kind: 'output'; readonly denial: Denial | undefined };
+  | { readonly id: number; readonly kind: 'visible'; readonly tools: readonly string[] };
 
 export type FromAuthority =
   /** Everything is loaded, nothing is known yet. `task` names the thread to the system. */

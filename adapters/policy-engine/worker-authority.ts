@@ -5,10 +5,12 @@ import type { Authorization, AuthorizationRequest } from '../../control-plane/au
 import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
 import { actionId, TOOL_METHOD } from '../../domain/action.ts';
-import { type Denial, type DenialCode, deny } from '../../domain/denial.ts';
+import type { Denial, DenialCode } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Principal } from '../../domain/principal.ts';
 import type { Authority, InstallResult } from '../../proxy/ports.ts';
+import { toolSchemas } from '../json-schema/schema-checks.ts';
+import { SchemaGuard } from '../json-schema/schema-guard.ts';
 import { DecidingThread, type Started, type ThreadFile } from './deciding-thread.ts';
 import type { AuthoritySetup } from './messages.ts';
 
@@ -24,6 +26,8 @@ export interface AuthorityOptions {
   readonly startMs?: number;
   /** A thread that is loading already, for the first policy. */
   readonly warm?: DecidingThread | undefined;
+  /** Who checks values against the schemas of tools; for tests. */
+  readonly schemas?: SchemaGuard;
   /** Another file to run as the deciding thread; for tests. */
   readonly thread?: ThreadFile;
 }
@@ -40,6 +44,9 @@ const RETRY_MS_MAX = 10_000;
 
 export class WorkerAuthority implements Authority {
   readonly #options: AuthorityOptions;
+  readonly #schemas: SchemaGuard;
+  /** Of what the thread decides by. */
+  #digest: Digest | undefined;
   #thread: DecidingThread | undefined;
   /** The one that is to take over, while it starts. */
   #next: DecidingThread | undefined;
@@ -53,14 +60,22 @@ export class WorkerAuthority implements Authority {
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
+    this.#schemas = options.schemas ?? new SchemaGuard();
   }
 
   async authorize(request: AuthorizationRequest): Promise<Authorization> {
     const thread = this.#thread;
-    if (thread === undefined) return { decision: 'deny', code: this.#without, by: [] };
-    const answer = await thread.ask({ kind: 'authorize', request });
+    const policy = this.#digest;
+    if (thread === undefined || policy === undefined) return { decision: 'deny', code: this.#without, by: [] };
+    const { method, server, tool, argumentsJson } = request;
+    const action = actionId(method, server, tool);
+    // Arguments that could hold up decisions are checked beside them: both are known when either counts.
+    const checked = method === TOOL_METHOD && this.#schemas.holdsUp(action, argumentsJson.length);
+    const fit = checked ? this.#schemas.check('input', action, argumentsJson) : undefined;
+    const answer = await thread.ask({ kind: 'authorize', request, checked });
+    const unfit = await fit;
     if (answer?.kind !== 'authorize') return { decision: 'deny', code: 'POLICY_ENGINE_FAULT', by: [] };
-    return answer.authorization;
+    return unfit === undefined ? answer.authorization : { decision: 'deny', by: [], policy, ...unfit };
   }
 
   async visible(principal: Principal): Promise<ReadonlySet<string>> {
@@ -69,9 +84,7 @@ export class WorkerAuthority implements Authority {
   }
 
   async checkOutput(server: string, tool: string, structuredJson: string): Promise<Denial | undefined> {
-    const action = actionId(TOOL_METHOD, server, tool);
-    const answer = await this.#thread?.ask({ kind: 'output', action, json: structuredJson });
-    return answer?.kind === 'output' ? answer.denial : deny('OUTPUT_INVALID', 'the answer could not be checked');
+    return this.#schemas.check('output', actionId(TOOL_METHOD, server, tool), structuredJson);
   }
 
   /** Starts a thread with the new source; only when it is ready does it take over. The old one answers what it was asked. */
@@ -88,7 +101,7 @@ export class WorkerAuthority implements Authority {
     this.#without = 'POLICY_ENGINE_FAULT';
     const thread = this.#thread;
     this.#thread = undefined;
-    await Promise.all([thread?.close(), this.#next?.close(), this.#options.warm?.close()]);
+    await Promise.all([thread?.close(), this.#next?.close(), this.#options.warm?.close(), this.#schemas.close()]);
     await this.#installing;
   }
 
@@ -142,7 +155,9 @@ export class WorkerAuthority implements Authority {
     }
     clearTimeout(this.#retry);
     this.#thread?.retire();
+    this.#schemas.serve(toolSchemas(installed.source));
     this.#thread = thread;
+    this.#digest = started.digest;
     this.#source = installed;
     this.#options.onHealth?.({ state: 'ready' });
     return started;

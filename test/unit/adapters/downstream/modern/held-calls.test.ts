@@ -24,7 +24,14 @@ function world() {
       end = resolve;
     });
     const stop: RunningCall['stop'] = ({ type }) => stopped.push(`${id} ${type}`);
-    const running: RunningCall = { call: id, end: ended, permit: '', lineage: rootLineage(id), stop, recheck: () => {} };
+    const running: RunningCall = {
+      call: id,
+      end: ended,
+      permit: '',
+      lineage: rootLineage(id),
+      stop,
+      recheck: () => {},
+    };
     const call = new HeldCall(() => ({ code: 'GOV_NOT_READY' }));
     call.runs(running);
     return {
