@@ -68,6 +68,11 @@ describe('the worked examples', () => {
     expect(example('github', workspace, tools).failures).toEqual([]);
   });
 
+  it('for an office, in which what was done before counts, decide as its table says', () => {
+    const tools = JSON.parse(readFileSync(new URL('office/tools.json', EXAMPLES), 'utf8')) as ServerTools;
+    expect(example('office', workspace, tools).failures).toEqual([]);
+  });
+
   it('do not follow a link out of the workspace', () => {
     const { bundle } = example('filesystem', workspace, files);
     const call = {

@@ -166,6 +166,26 @@ describe('what was ordered of an installation', () => {
     expect(gate.done).toEqual(['revoke agent me', 'resume']);
   });
 
+  it('of who is set aside says the last for each, and lifting it everywhere lifts it at each gate', async () => {
+    const aside = { what: 'set-aside', kind: 'agent', id: 'me', reason: 'too much' } as const;
+    const lift = { what: 'lift', kind: 'agent', id: 'me' } as const;
+    await give(aside, 'g');
+    await give(lift, 'h');
+    await give({ ...aside, kind: 'server' }, 'g');
+    await give(ME);
+    const before = await run();
+    await before.take();
+    expect(before.done).toEqual(['set aside agent me', 'set aside server me', 'revoke agent me']);
+    await give(lift);
+    await give(aside, 'h');
+    const after = await run('g.2');
+    await after.take();
+    expect(after.done).toEqual(['set aside server me', 'revoke agent me', 'lift agent me']);
+    const other = await run('h');
+    await other.take();
+    expect(other.done).toEqual(['revoke agent me', 'lift agent me', 'set aside agent me']);
+  });
+
   it('by many at once is all there', async () => {
     const numbers = await Promise.all(Array.from({ length: 8 }, (_, n) => give({ ...ME, id: `${n}` })));
     expect(numbers.sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
