@@ -42,6 +42,7 @@ describe('the documents', () => {
     'docs/cli.md',
     'docs/denials.md',
     'docs/reliability.md',
+    'docs/threat-catalogue.md',
     'docs/threat-model.md',
     'CONTRIBUTING.md',
   ])('of %s point only to files that exist', (file) => {
