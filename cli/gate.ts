@@ -1,5 +1,6 @@
 // The composition root: wires the adapters to the core and starts a gate. Nothing is open before everything a call needs has reported ready.
 
+import { dirname } from 'node:path';
 import { randomBytes, sha256, Verifier } from '../adapters/crypto/node-crypto.ts';
 import { EraSession } from '../adapters/downstream/era-session.ts';
 import { OpenRounds } from '../adapters/downstream/modern/open-rounds.ts';
@@ -38,6 +39,7 @@ import { ServerPool } from '../proxy/server-pool.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { Notice, OfferKind } from '../proxy/tool-server.ts';
 import { saysRepeatable, type UnknownCall } from '../proxy/unknown-calls.ts';
+import { attestServers } from './attestations.ts';
 import { openBehaviour } from './behaviour.ts';
 import { openChains } from './call-tree.ts';
 import type { Configuration } from './configuration.ts';
@@ -163,6 +165,17 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     sha256,
     launches.map(({ name }) => name),
   );
+  const attestations = attestServers({
+    state: dirname(folder.keys),
+    secret: keys.vault,
+    launches,
+    catalogue,
+    recorder: keeper,
+    approved: () => undefined,
+    setAside: (quarantined) => enforcement.setAside(quarantined),
+    lift: (server) => quarantine.lift('server', server, 'drift'),
+    note,
+  });
   const channels = new Channels();
   const turnover = new PolicyTurnover(clock);
   const sandboxing = await openSandboxing(launches, {
@@ -202,6 +215,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
     onEnded: (server) => void facts.serverEnded(server),
     adopt: (server) => processAgents.of(server),
+    guard: (server) => attestations.guard(server),
     onRefusedRequest: (server, method) => {
       const call = ulid(clock.now(), randomBytes(10));
       const requested = {
@@ -278,6 +292,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     revocations,
     spent: new SpentPermits(),
     quarantine,
+    attestations,
     policy: () => policy.digest,
     rules: () => policy.rules,
     onPolicyChange: (server) => launchOf.get(server)?.onPolicyChange,
@@ -303,6 +318,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       servers: pool,
       limits,
       quarantine,
+      attestations,
       history: behaviour.history,
       retries: unknown.calls,
     },
@@ -403,6 +419,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       peers.close();
       await Promise.all([pool.stop(), servers.stop()]);
       await sandboxing.close();
+      await attestations.close();
       await authority.close();
       await keeper.close();
       await behaviour.close();

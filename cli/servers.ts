@@ -10,6 +10,7 @@ import type { Consent } from '../adapters/upstream/http/oauth/grants.ts';
 import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
 import type { SandboxMaker } from '../adapters/upstream/stdio/ports.ts';
 import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
+import type { StartGuard } from '../adapters/upstream/stdio/start-guard.ts';
 import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
@@ -60,6 +61,8 @@ export interface ServerSurroundings {
   readonly sandbox?: SandboxMaker | undefined;
   /** For a process that is an agent itself. */
   readonly adopt?: Adopt | undefined;
+  /** Looks at a process before it is started, and before it is believed. */
+  readonly guard?: StartGuard | undefined;
 }
 
 /** A process, as it stands on a command line. */

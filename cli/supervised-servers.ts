@@ -32,6 +32,7 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   readonly onRefusedRequest: (server: string, method: string) => void;
   /** Takes on the processes of a server that is an agent and calls back. */
   readonly adopt?: (server: string) => ServerSurroundings['adopt'];
+  readonly guard?: (server: string) => ServerSurroundings['guard'];
 }
 
 /** Waiting longer for slow servers would let clients give up on the conversation. */
@@ -129,6 +130,7 @@ export class SupervisedServers {
       },
       sandbox: this.#hooks.sandbox?.(launch.name),
       adopt: this.#hooks.adopt?.(launch.name),
+      guard: this.#hooks.guard?.(launch.name),
     });
   }
 

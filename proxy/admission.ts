@@ -4,11 +4,12 @@
 import type { Authorization, CallLimits, HistoryFacts } from '../control-plane/authorization.ts';
 import { actionId, TOOL_METHOD, toolsOf } from '../domain/action.ts';
 import { type Denial, deny } from '../domain/denial.ts';
+import type { Digest } from '../domain/digest.ts';
 import type { Principal } from '../domain/principal.ts';
 import type { CapturedCall } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Governance } from './governance.ts';
-import type { Authority } from './ports.ts';
+import type { Attestations, Authority } from './ports.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { ServerPool } from './server-pool.ts';
 import type { ToolServer } from './tool-server.ts';
@@ -36,6 +37,7 @@ export interface AdmissionPorts {
   readonly history?: ((call: CapturedCall) => HistoryFacts) | undefined;
   /** Knows which calls may have run before. */
   readonly retries?: Pick<RetryGuard, 'refusal'> | undefined;
+  readonly attestations: Attestations;
 }
 
 export interface Visibility {
@@ -60,8 +62,9 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
   const repeated = await ports.retries?.refusal(call);
   if (repeated !== undefined) return denied(repeated);
   const definition = catalogue.definition(call);
-  const attestation = catalogue.server(call.server)?.attestation;
-  if (definition === undefined || attestation === undefined) return denied(unknown('no such tool'));
+  if (definition === undefined) return denied(unknown('no such tool'));
+  const attestation = await attested(ports.attestations, call.server);
+  if (typeof attestation !== 'string') return denied(attestation);
   return authority.authorize({
     call: call.call,
     at: call.at,
@@ -79,6 +82,14 @@ export async function admit(ports: AdmissionPorts & Visibility, call: CapturedCa
     limits: ports.limits(call),
     ...(ports.history === undefined ? {} : { history: ports.history(call) }),
   });
+}
+
+/** A server that is just being looked at again is waited for: a file that was only touched denies nobody. */
+async function attested(attestations: Attestations, server: string): Promise<Digest | Denial> {
+  const first = attestations.of(server);
+  if (typeof first === 'string' || first.code !== 'ENV_UNKNOWN') return first;
+  await attestations.settled(server);
+  return attestations.of(server);
 }
 
 /** The server that executes a call, while it is there and known to be the pinned one. */

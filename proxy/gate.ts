@@ -33,7 +33,7 @@ import {
   examinePermit,
   type VerifiedClaims,
 } from './permit-checks.ts';
-import type { Clock, GateCrypto, Payload, Receipt, Recorder } from './ports.ts';
+import type { Attestations, Clock, GateCrypto, Payload, Receipt, Recorder } from './ports.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { SpentPermits } from './spent-permits.ts';
 import type { CallHooks, Peer, ToolRun } from './tool-server.ts';
@@ -71,6 +71,7 @@ export interface GatePorts {
   readonly revocations: Revocations;
   readonly spent: SpentPermits;
   readonly quarantine: Quarantine;
+  readonly attestations: Pick<Attestations, 'of'>;
   /** Digest of the installed policy; undefined while there is none. */
   readonly policy: () => Digest | undefined;
   readonly limits: LimitsOf;
@@ -291,7 +292,7 @@ export class Gate {
 
   /** What the permit must say, worked out anew from the bytes that would be sent and from the world as it is. */
   #expect(call: CapturedCall): ExpectedPermit {
-    const { crypto, catalogue, governance, issuer, audience, permitKeys, policy, limits } = this.#ports;
+    const { crypto, catalogue, attestations, governance, issuer, audience, permitKeys, policy, limits } = this.#ports;
     const args = commit(crypto.sha256, call.salt, new TextEncoder().encode(call.argumentsJson));
     return {
       issuer,
@@ -307,7 +308,7 @@ export class Gate {
       tool: call.tool,
       args,
       req: requestCommitment(crypto, call.salt, call),
-      attestation: catalogue.server(call.server)?.attestation,
+      attestation: attestations.of(call.server),
       definition: catalogue.definition(call),
       policy: policy() ?? ('' as Digest),
       policyVersion: governance.epoch,

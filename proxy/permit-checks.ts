@@ -70,8 +70,9 @@ export interface ExpectedPermit {
   readonly tool: string;
   readonly args: Digest;
   readonly req: Digest;
-  /** As they are now; undefined while they are not known. */
-  readonly attestation: Digest | undefined;
+  /** As it is now, or why it cannot be relied on; undefined while it is not known. */
+  readonly attestation: Digest | Denial | undefined;
+  /** As it is now; undefined while it is not known. */
   readonly definition: Digest | undefined;
   readonly policy: Digest;
   readonly policyVersion: number;
@@ -277,9 +278,16 @@ export const PERMIT_CHECKS: readonly PermitCheck[] = [
   claim('ID_CONNECTION', 'cnf.conn', (claims, expected) => claims.cnf.conn !== expected.connection),
   claim('ID_PROOF_KEY', 'cnf.jkt', (claims, expected) => claims.cnf.jkt !== expected.proofKey),
   // 7. Environment integrity failure.
-  live('ENV_UNKNOWN', 'attestation of the server', ({ expected }) => expected.attestation === undefined),
+  live('ENV_UNKNOWN', 'attestation of the server', ({ expected: { attestation } }) => {
+    if (attestation === undefined || typeof attestation === 'string') return attestation === undefined;
+    return attestation.code !== 'ENV_ATTESTATION' && (attestation.detail ?? true);
+  }),
   live('ENV_UNKNOWN', 'definition of the tool', ({ expected }) => expected.definition === undefined),
-  claim('ENV_ATTESTATION', 'env.att', ({ env }, expected) => env.att !== expected.attestation),
+  live('ENV_ATTESTATION', 'env.att', (input) => {
+    const { attestation } = input.expected;
+    if (typeof attestation === 'object') return attestation.detail ?? true;
+    return claimsOf(input).env.att !== attestation;
+  }),
   claim('ENV_TOOL_DEFINITION', 'env.tool', ({ env }, expected) => env.tool !== expected.definition),
   // 8. Policy mismatch.
   claim('POLICY_DIGEST', 'pol.dig', (claims, expected) => claims.pol.dig !== expected.policy),

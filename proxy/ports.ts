@@ -17,6 +17,14 @@ export interface Clock {
   timer(ms: number, then: () => void): () => void;
 }
 
+/** What is known of the servers themselves: how each is reached, what it offers, and what it runs. */
+export interface Attestations {
+  /** The attestation of a server as it is in this tick, or why it is not the one that was approved. */
+  of(server: string): Digest | Denial;
+  /** Resolves when what is just being looked at has been, or soon. Never rejects. */
+  settled(server: string): Promise<void>;
+}
+
 /** The functions of cryptography that the gate uses, on the platform's own implementation. */
 export interface GateCrypto {
   sha256(data: Uint8Array): Uint8Array;

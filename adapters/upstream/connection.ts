@@ -47,6 +47,8 @@ export interface ConnectionOptions {
   readonly begin?: (options: SessionOptions) => UpstreamSession;
   /** Makes ready what a conversation needs before it begins. Its failure is nobody's fault and is not waited out here. */
   readonly prepare?: (signal: AbortSignal) => Promise<void>;
+  /** The peer has said what it offers, and nobody was told. Rejects where it must not be believed: it has ended the pipe then. */
+  readonly confirm?: () => Promise<void>;
   /** Stopped: nothing that `prepare` began may be left. */
   readonly onStopped?: () => void;
   /** What no message of the server may repeat. */
@@ -69,6 +71,7 @@ export class Connection implements ToolServer {
   readonly #noticeListeners: ((notice: Notice) => void)[] = [];
   #asked: (question: Question) => Asking | undefined = () => undefined;
   #session: UpstreamSession | undefined;
+  #confirmed = false;
   #holders = new ResourceHolders();
   #starting: Promise<ServerDescription> | undefined;
   #ended: Promise<void> = Promise.resolve();
@@ -85,7 +88,7 @@ export class Connection implements ToolServer {
   }
 
   get description(): ServerDescription | undefined {
-    return this.#session?.description;
+    return this.#confirmed ? this.#session?.description : undefined;
   }
 
   get process(): OwnProcess | undefined {
@@ -114,7 +117,7 @@ export class Connection implements ToolServer {
   }
 
   tell(notice: Notice): void {
-    this.#session?.tell?.(notice);
+    if (this.#confirmed) this.#session?.tell?.(notice);
   }
 
   onNotice(listener: (notice: Notice) => void): void {
@@ -122,7 +125,10 @@ export class Connection implements ToolServer {
   }
 
   list(kind: OfferKind): Promise<readonly JsonObject[]> {
-    return this.#session?.offers(kind) ?? Promise.reject(this.#explained('it is not connected'));
+    return (
+      (this.#confirmed ? this.#session : undefined)?.offers(kind) ??
+      Promise.reject(this.#explained('it is not connected'))
+    );
   }
 
   start(): Promise<ServerDescription> {
@@ -135,7 +141,7 @@ export class Connection implements ToolServer {
   }
 
   dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun {
-    const session = this.#session;
+    const session = this.#confirmed ? this.#session : undefined;
     if (session !== undefined) return this.#holders.dispatch(dispatch, () => session.dispatch(dispatch, hooks));
     const { code, detail = '' } = this.fault ?? deny('SERVER_UNAVAILABLE', 'the server is not connected');
     return {
@@ -184,14 +190,18 @@ export class Connection implements ToolServer {
         limits: this.#options.limits,
         ...(this.#options.secrets === undefined ? {} : { secrets: this.#options.secrets }),
         nowMs: this.#nowMs,
-        onTools: () => this.#tell('tools'),
+        onTools: () => {
+          if (this.#confirmed) this.#tell('tools');
+        },
         onNotice: (notice) => {
+          if (!this.#confirmed) return;
           for (const listener of this.#noticeListeners) listener(notice);
         },
-        onQuestion: (question) => this.#asked(question),
+        onQuestion: (question) => (this.#confirmed ? this.#asked(question) : undefined),
         onRefusedRequest: (request) => this.#options.listener.onRefusedRequest?.(request),
         onClosed: (detail) => {
           this.#session = undefined;
+          this.#confirmed = false;
           this.#holders = new ResourceHolders();
           if (wasUp) this.#failed(detail, startedMs);
           hasEnded();
@@ -201,7 +211,12 @@ export class Connection implements ToolServer {
       });
       this.#session = session;
       this.#ended = ended;
-      const description = await session.start();
+      await session.start();
+      await this.#options.confirm?.();
+      // What it said last: its tools may have changed while it was looked at. Gone meanwhile, it was never there.
+      const { description } = session;
+      if (description === undefined || this.#session !== session) throw new Error('it ended while it was looked at');
+      this.#confirmed = true;
       wasUp = true;
       this.#tell('up');
       return description;

@@ -15,7 +15,7 @@ import { LineageRegistry } from '../../control-plane/lineage/registry.ts';
 import { mintPermit, type PermitIssuer, permitSigner } from '../../control-plane/permits/mint.ts';
 import { Revocations } from '../../control-plane/permits/revocations.ts';
 import { actionId, PLAIN_METHODS } from '../../domain/action.ts';
-import type { Denial } from '../../domain/denial.ts';
+import { type Denial, deny } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Entry, EntryBody } from '../../domain/entry.ts';
 import { type CallId, ulid } from '../../domain/ids.ts';
@@ -229,6 +229,13 @@ export class World {
   readonly revocations = new Revocations();
   readonly spent = new SpentPermits();
   readonly quarantine = new Quarantine();
+  /** Why a server is not what was approved, where a test says so. */
+  environment: Denial | undefined;
+  readonly attestations = {
+    of: (server: string): Digest | Denial =>
+      this.environment ?? this.catalogue.server(server)?.attestation ?? deny('ENV_UNKNOWN'),
+    settled: () => Promise.resolve(),
+  };
   readonly server: ScriptedServer;
   readonly authority: ScriptedAuthority;
   readonly store: MemoryStore;
@@ -327,6 +334,7 @@ export class World {
       revocations: this.revocations,
       spent: this.spent,
       quarantine: this.quarantine,
+      attestations: this.attestations,
       policy: () => this.policy,
       rules: () => this.rules,
       onPolicyChange: () => options.onPolicyChange,
@@ -347,6 +355,7 @@ export class World {
         limits: (call) => inPlace(LIMITS, call),
         quarantine: this.quarantine,
         retries: options.retries,
+        attestations: this.attestations,
       },
       runner: {
         gate: this.gate,

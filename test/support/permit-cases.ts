@@ -3,7 +3,7 @@
 
 import { encodeBase64url } from '../../domain/base64url.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
-import type { DenialCode } from '../../domain/denial.ts';
+import { type DenialCode, deny } from '../../domain/denial.ts';
 import type { Json } from '../../domain/json.ts';
 import { examinePermit, type PermitCheckInput } from '../../proxy/permit-checks.ts';
 import {
@@ -334,6 +334,12 @@ export const PERMIT_CASES: readonly PermitCase[] = [
   }),
 
   expected('ENV_UNKNOWN', 'refuses while the attestation of the server is not known', { attestation: undefined }),
+  expected('ENV_UNKNOWN', 'refuses while the server is looked at again', {
+    attestation: deny('ENV_UNKNOWN', 'looking'),
+  }),
+  expected('ENV_ATTESTATION', 'refuses when the environment of the server is another', {
+    attestation: deny('ENV_ATTESTATION', 'a file changed'),
+  }),
   expected('ENV_UNKNOWN', 'refuses while the definition of the tool is not known', { definition: undefined }),
   expected('ENV_ATTESTATION', 'refuses when the server is another', { attestation: digestOf('other server') }),
   expected('ENV_TOOL_DEFINITION', 'refuses when the definition of the tool is another', {

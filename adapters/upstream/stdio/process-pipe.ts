@@ -23,6 +23,8 @@ export interface ProcessSpec {
   readonly onStderr: (bytes: Uint8Array) => void;
   /** Takes the other end of a connection that the process gets as descriptor 3. It gets none when absent. */
   readonly adopt?: Adopt | undefined;
+  /** Nothing of it is left. */
+  readonly onGone?: (() => void) | undefined;
 }
 
 /** Serves what a process that we started says on the connection that it alone was given. The connection ends with the process. */
@@ -106,6 +108,7 @@ export class ProcessPipe implements MessagePipe {
         resolve();
         if (this.#ending) return;
         this.#ending = true;
+        spec.onGone?.();
         handlers.onClose(detail);
       };
       this.#child.on('error', (error) => {

@@ -1,6 +1,7 @@
 // A tool server that is a process of ours, spoken to over its standard input and output.
 // Each start is a new process; a call that was handed over is never handed over again.
 
+import { Defect } from '../../../domain/defect.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import type { Era } from '../../../proxy/tool-server.ts';
 import { Connection, type ConnectionListener } from '../connection.ts';
@@ -14,6 +15,7 @@ import { findMachineMeans, NO_MEANS } from './machine-means.ts';
 import type { SandboxMaker } from './ports.ts';
 import { type Adopt, CONNECTION_FD, PROCESS_LIMITS, type ProcessLimits, ProcessPipe } from './process-pipe.ts';
 import type { Resources } from './resources.ts';
+import type { StartedProcess, StartGuard, StartLine } from './start-guard.ts';
 
 export interface StdioServerConfig {
   readonly name: string;
@@ -39,6 +41,8 @@ export interface StdioServerSurroundings {
   readonly sandbox?: SandboxMaker | undefined;
   /** For a server that is an agent: serves what each process of it says over a connection of its own. */
   readonly adopt?: Adopt | undefined;
+  /** Looks at the process before it is started, and before it is believed. */
+  readonly guard?: StartGuard | undefined;
 }
 
 /** Tells a process which descriptor its connection to the gate is. */
@@ -55,24 +59,34 @@ export function stdioToolServer(
   surroundings: StdioServerSurroundings,
   era: Era = 'legacy',
 ): StdioToolServer {
-  const { clientInfo, listener = {}, ourEnvironment = process.env, adopt } = surroundings;
+  const { clientInfo, listener = {}, ourEnvironment = process.env, adopt, guard } = surroundings;
   const { means: findMeans = findMachineMeans, sandbox } = surroundings;
   const limits = { ...PROCESS_LIMITS, ...surroundings.processLimits };
+  const { args = [], env: set = {}, inherit = [], resources = {} } = config;
   let means: MachineMeans = NO_MEANS;
+  let approved: StartLine | undefined;
   let pipe: ProcessPipe | undefined;
-  const open: OpenPipe = (handlers) => {
-    const environment = serverEnvironment(ourEnvironment, { set: config.env ?? {}, inherit: config.inherit ?? [] });
+  let started: StartedProcess | undefined;
+  const lineNow = (): StartLine => {
+    const environment = serverEnvironment(ourEnvironment, { set, inherit });
     if (!environment.ok) throw new Error(environment.reason);
     const cwd = config.cwd ?? process.cwd();
     const noFolder = whyNotFolder(cwd);
     if (noFolder !== undefined) throw new Error(noFolder);
-    const command = resolveCommand(config.command, environment.env.PATH, cwd);
+    const configured = [...inherit, ...Object.keys(set)];
+    return { command: config.command, args, cwd, env: environment.env, configured };
+  };
+  const open: OpenPipe = (handlers) => {
+    if (guard !== undefined && approved === undefined) throw new Defect('a process that nobody looked at');
+    const line = approved ?? lineNow();
+    // What was looked at is good for one start.
+    approved = undefined;
+    const { cwd } = line;
+    const command = resolveCommand(line.command, line.env.PATH, cwd);
     if (!command.ok) throw new Error(command.reason);
     const onStderr = (bytes: Uint8Array) => listener.onStderr?.(bytes);
-    const env =
-      adopt === undefined ? environment.env : { ...environment.env, [CONNECTION_VARIABLE]: `${CONNECTION_FD}` };
-    const { args = [], resources = {} } = config;
-    const program = { file: command.file, args, cwd };
+    const env = adopt === undefined ? line.env : { ...line.env, [CONNECTION_VARIABLE]: `${CONNECTION_FD}` };
+    const program = { file: command.file, args: line.args, cwd };
     const made = sandbox?.make(program);
     if (made?.ok === false) throw new Error(made.reason);
     const planned = launchPlan({ ...program, resources: made?.limits ?? resources }, means, made?.enclosure);
@@ -80,8 +94,13 @@ export function stdioToolServer(
     // What the configuration sets was checked against what a sandbox says.
     const surrounded = made === undefined ? env : { ...env, ...made.env, ...config.env };
     const at = made === undefined ? cwd : '/';
-    pipe = new ProcessPipe({ plan: planned.plan, cwd: at, env: surrounded, onStderr, adopt }, limits, handlers);
-    return pipe;
+    const own: StartedProcess = { pid: () => opened.serverPid, end: (reason) => opened.destroy(reason) };
+    const onGone = (): void => guard?.ended(own);
+    const spec = { plan: planned.plan, cwd: at, env: surrounded, onStderr, adopt, onGone };
+    const opened = new ProcessPipe(spec, limits, handlers);
+    pipe = opened;
+    started = own;
+    return opened;
   };
   const connection = new Connection({
     name: config.name,
@@ -90,9 +109,20 @@ export function stdioToolServer(
     limits: { ...UPSTREAM_LIMITS, ...surroundings.limits },
     listener,
     prepare: async () => {
-      means = await findMeans();
-      await sandbox?.prepare();
+      [means, approved] = await Promise.all([findMeans(), guard?.before(lineNow()), sandbox?.prepare()]);
     },
+    ...(guard === undefined
+      ? {}
+      : {
+          confirm: async () => {
+            const process = started;
+            if (process === undefined) throw new Defect('a conversation without its process');
+            await guard.started(process).catch((error: unknown) => {
+              process.end(error instanceof Error ? error.message : String(error));
+              throw error;
+            });
+          },
+        }),
     process: () => pipe?.own,
     ...(era === 'modern' ? { begin: (options) => new ModernSession({ ...options, streams: false }) } : {}),
   });

@@ -196,6 +196,16 @@ describe('the door looks again, in the tick in which the bytes would leave', () 
     ['another policy is installed', 'POLICY_DIGEST', (w) => Object.assign(w, { policy: `sha256:${'A'.repeat(43)}` })],
     ['no policy is installed any more', 'POLICY_DIGEST', (w) => Object.assign(w, { policy: undefined })],
     ['the definition of the tool drifts', 'ENV_UNKNOWN', (w) => w.drift()],
+    [
+      'the environment of the server is another',
+      'ENV_ATTESTATION',
+      (w) => Object.assign(w, { environment: { code: 'ENV_ATTESTATION', detail: 'a file changed' } }),
+    ],
+    [
+      'the environment of the server is just measured again',
+      'ENV_UNKNOWN',
+      (w) => Object.assign(w, { environment: { code: 'ENV_UNKNOWN' } }),
+    ],
     ['the permit runs out', 'PERMIT_EXPIRED', (w) => w.clock.advance(15_000)],
     [
       'the permit runs out by the clock that cannot be set',
