@@ -140,6 +140,13 @@ export function attestServers(ports: AttestationPorts): ServerAttestations {
 
   return {
     of,
+    whileRunning: (server) => {
+      const now = of(server);
+      const [definition, environment] = [ports.catalogue.server(server)?.attestation, recorded.get(server)];
+      const isLookedAt = typeof now !== 'string' && now.code === 'ENV_UNKNOWN' && attestor.get(server)?.isLookedAt;
+      if (isLookedAt !== true || definition === undefined || environment === undefined) return now;
+      return known(server, definition, environment);
+    },
     settled: async (server) => {
       await attestor.get(server)?.check();
       await recording.get(server)?.catch(() => {});

@@ -71,7 +71,7 @@ export interface GatePorts {
   readonly revocations: Revocations;
   readonly spent: SpentPermits;
   readonly quarantine: Quarantine;
-  readonly attestations: Pick<Attestations, 'of'>;
+  readonly attestations: Pick<Attestations, 'of' | 'whileRunning'>;
   /** Digest of the installed policy; undefined while there is none. */
   readonly policy: () => Digest | undefined;
   readonly limits: LimitsOf;

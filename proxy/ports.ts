@@ -21,6 +21,8 @@ export interface Clock {
 export interface Attestations {
   /** The attestation of a server as it is in this tick, or why it is not the one that was approved. */
   of(server: string): Digest | Denial;
+  /** The same for a call that runs already: while it is just being looked at again, what it was before. */
+  whileRunning(server: string): Digest | Denial;
   /** Resolves when what is just being looked at has been, or soon. Never rejects. */
   settled(server: string): Promise<void>;
 }

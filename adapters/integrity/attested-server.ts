@@ -79,6 +79,11 @@ export class AttestedServer implements StartGuard {
     return this.#now?.record;
   }
 
+  /** It is just being looked at. */
+  get isLookedAt(): boolean {
+    return this.#checking !== undefined;
+  }
+
   /** The files that are looked at before every call. */
   get watched(): readonly string[] {
     return this.#now?.sighting.watched.map(({ path }) => path) ?? [];

@@ -8,7 +8,7 @@ import type { GuardedWorld } from './why-not.ts';
 export const UNDECIDING_MS_MAX = 5_000;
 
 export function liveWorld(ports: GatePorts): GuardedWorld {
-  const { governance, catalogue, revocations, quarantine, tree, clock } = ports;
+  const { governance, catalogue, attestations, revocations, quarantine, tree, clock } = ports;
   /** Since when nobody can decide. */
   let since: number | undefined;
   governance.onChange(() => {
@@ -25,7 +25,7 @@ export function liveWorld(ports: GatePorts): GuardedWorld {
     ledger: () => ports.recorder(),
     revoked: (kind, id) => revocations.has(kind, id),
     setAside: (server, agent) => quarantine.refusal(server, agent),
-    attestation: (server) => catalogue.server(server)?.attestation,
+    attestation: (server) => attestations.whileRunning(server),
     definition: (call) => catalogue.definition(call),
     rules: () => ports.rules?.() ?? 0,
     onPolicyChange: (server) => ports.onPolicyChange?.(server) ?? 'cancel',

@@ -234,6 +234,7 @@ export class World {
   readonly attestations = {
     of: (server: string): Digest | Denial =>
       this.environment ?? this.catalogue.server(server)?.attestation ?? deny('ENV_UNKNOWN'),
+    whileRunning: (server: string): Digest | Denial => this.attestations.of(server),
     settled: () => Promise.resolve(),
   };
   readonly server: ScriptedServer;
