@@ -8,7 +8,10 @@ const CREDENTIAL_CHARACTERS_MIN = 8;
 /** Tokens are exchanged; a call that began with an old one may still be answered. */
 const TOKENS_KEPT = 8;
 
+/** Visible ASCII that was escaped by its number. */
+const NUMBERED = '\\u00';
 const BACKSLASH = 0x5c;
+const LETTER_U = 0x75;
 
 export class OwnSecrets {
   readonly #fixed = new Set<string>();
@@ -32,10 +35,11 @@ export class OwnSecrets {
   isIn(message: Uint8Array): boolean {
     if (this.#fixed.size + this.#tokens.size === 0) return false;
     const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-    if (this.#some((secret) => bytes.includes(secret, 0, 'latin1'))) return true;
-    if (!bytes.includes(BACKSLASH)) return false;
-    const text = unescaped(bytes.toString('latin1'));
-    return this.#some((secret) => text.includes(secret));
+    if (this.#some((secret) => isWrittenIn(bytes, secret))) return true;
+    // Line breaks and quotation marks are escaped in most messages; numbers are seldom, and then all of it is read.
+    if (!bytes.includes(NUMBERED)) return false;
+    const text = unescaped(bytes);
+    return this.#some((secret) => text.includes(secret, 0, 'latin1'));
   }
 
   /** A sentence of ours that may quote a server. */
@@ -63,9 +67,32 @@ function withoutScheme(header: string): string {
   return header.slice(header.lastIndexOf(' ') + 1);
 }
 
-/** RFC 8259 section 7, as far as visible ASCII goes. */
-function unescaped(json: string): string {
-  return json.replace(/\\(?:u([0-9a-fA-F]{4})|(["\\/]))/g, (_all, code?: string, character?: string) =>
-    code === undefined ? (character ?? '') : String.fromCharCode(Number.parseInt(code, 16)),
-  );
+/** As it is, and as those write it in JSON who escape what has to be escaped, or slashes too. */
+function isWrittenIn(bytes: Buffer, secret: string): boolean {
+  if (bytes.includes(secret, 0, 'latin1')) return true;
+  if (!/["\\/]/.test(secret)) return false;
+  const written = JSON.stringify(secret).slice(1, -1);
+  return bytes.includes(written, 0, 'latin1') || bytes.includes(written.replaceAll('/', '\\/'), 0, 'latin1');
+}
+
+/** RFC 8259 section 7, as far as one byte goes. In one pass: a server may write nothing else, and a lot of it. */
+function unescaped(json: Uint8Array): Buffer {
+  const text = Buffer.allocUnsafe(json.length);
+  let length = 0;
+  for (let at = 0; at < json.length; at++) {
+    let byte = json[at] ?? 0;
+    if (byte === BACKSLASH) {
+      byte = json[++at] ?? 0;
+      if (byte === LETTER_U) {
+        byte = (hexadecimal(json[at + 3]) << 4) | hexadecimal(json[at + 4]);
+        at += 4;
+      }
+    }
+    text[length++] = byte;
+  }
+  return text.subarray(0, length);
+}
+
+function hexadecimal(digit = 0): number {
+  return digit <= 0x39 ? digit & 0x0f : (digit & 0x0f) + 9;
 }

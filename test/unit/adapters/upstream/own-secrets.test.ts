@@ -16,6 +16,7 @@ function secrets(): OwnSecrets {
 describe('our own secrets', () => {
   it.each([
     ['escaped as JSON does', JSON.stringify({ seen: TOKEN })],
+    ['escaped as JSON does, with slashes', JSON.stringify({ seen: TOKEN }).replaceAll('/', '\\/')],
     ['escaped needlessly', JSON.stringify({ seen: 'a-key-of-sixteen' }).replace('a-key', '\\u0061-k\\u0065y')],
     ['in a name', JSON.stringify({ 'a-key-of-sixteen': 1 })],
     ['in the middle of a word', '"xxa-key-of-sixteenxx"'],

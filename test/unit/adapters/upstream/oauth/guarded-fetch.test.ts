@@ -1,8 +1,13 @@
 import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { spkiPin } from '../../../../../adapters/crypto/spki-pin.ts';
 import { networkOf } from '../../../../../adapters/network/networks.ts';
+import { routeTo } from '../../../../../adapters/network/route.ts';
 import { guardedFetch } from '../../../../../adapters/upstream/http/oauth/guarded-fetch.ts';
+import type { Digest } from '../../../../../domain/digest.ts';
+import { selfSigned } from '../../../../support/certificates.ts';
 
 describe('a network', () => {
   it.each([
@@ -110,6 +115,20 @@ describe('a fetch on the way to a token', () => {
     expect(await response.json()).toEqual({ host: origin.replace('http://127.0.0.1', 'localhost'), method: 'POST' });
     // Each name once for the judgement; the connection asks nobody again.
     expect(asked).toEqual(['localhost', 'localhost']);
+  });
+
+  it('goes to the server itself by its own way: to the pinned key, and to no network that was not named', async () => {
+    const tls = selfSigned();
+    const secure = createTlsServer(tls, (_request, response) => response.end('{}'));
+    await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
+    const url = new URL(`https://localhost:${(secure.address() as AddressInfo).port}/token`);
+    const way = (pins: Digest[]) => routeTo(url.hostname, { pins }, { trusted: tls.cert });
+    const fetched = async (pins: Digest[]) => (await guardedFetch({ server: url, route: way(pins) })(url)).status;
+    await expect(fetched([spkiPin(selfSigned().publicKey)])).rejects.toThrow('ENV_TLS_PIN');
+    expect(await fetched([spkiPin(tls.publicKey)])).toBe(200);
+    secure.close();
+    const inward = guardedFetch({ server: public_, resolve: resolveTo({ 'tools.example': ['10.0.0.1'] }) });
+    await expect(inward('https://tools.example/token')).rejects.toThrow('private network, and nobody said so');
   });
 
   it.each([
