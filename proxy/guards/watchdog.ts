@@ -17,7 +17,7 @@ export const CLOCK_JUMP_MS = 1_000;
 const SMOOTH_PROBE_MS = 20;
 const SMOOTH_PROBES = 2;
 /** How long anybody waits for that. Who has waited so long is denied. */
-const PATIENCE_MS = 2_000;
+const PATIENCE_MS = 5_000;
 
 /** What can be looked at anew. */
 export interface Guarded {

@@ -336,7 +336,7 @@ describe('a gate that stood still', () => {
     world.clock.stall(STALL_MS + 200);
     heard.answer(resultOf('done'));
     const another = world.start(world.capture({ path: '/w/b.txt' }));
-    for (let each = 0; each < 8; each++) {
+    for (let each = 0; each < 18; each++) {
       await settled();
       world.clock.stall(STALL_MS + 50);
     }
