@@ -98,6 +98,17 @@ describe.each(WAYS)('what a server repeats over %s', (way) => {
   });
 });
 
+describe('a server that ends a WebSocket', () => {
+  it('with what it heard is quoted without it', async () => {
+    const connection = await connected('ws', {
+      onSocket: (socket, { headers: heard }) => socket.close(4000, String(heard.authorization)),
+    });
+    const why = await connection.start().catch((error: Error) => `${error.message} ${error.cause}`);
+    expect(why).toContain('Bearer [our credential]');
+    expect(`${why}${JSON.stringify(said)}`).not.toContain(SECRET);
+  });
+});
+
 describe('a server that turns us away', () => {
   it.each<[string, RemoteOptions['instead']]>([
     [
@@ -122,7 +133,7 @@ describe('a server that turns us away', () => {
         Boolean(response.writeHead(200, { 'content-type': 'application/json' }).end(`<b>${SECRET}</b>`)),
     ],
   ])('%s is quoted without what it repeats', async (_how, instead) => {
-    for (const way of ['http', 'sse'] as const) {
+    for (const way of WAYS) {
       const connection = await connected(way, instead === undefined ? {} : { instead });
       const why = await connection.start().catch((error: Error) => `${error.message} ${error.cause}`);
       expect(why).toMatch(/not available/);

@@ -1,7 +1,7 @@
 // The smallest tool servers there are, over Streamable HTTP, HTTP+SSE and a WebSocket, in this process, so that a test can do as it likes with
 // what they see and say. `plan` answers a call; everything else they answer well.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -28,6 +28,8 @@ export type Plan = (call: Message, say: (message: object) => void, request: Inco
 export interface RemoteOptions {
   readonly tls?: Certificate | undefined;
   readonly plan?: Plan;
+  /** Has a conversation on a WebSocket before the server has. */
+  readonly onSocket?: (socket: WebSocket, request: IncomingMessage) => void;
   /** Its tools; one called `look` when absent. */
   readonly tools?: readonly string[];
   /** Answers a request instead of the server; true when it did. */
@@ -59,6 +61,10 @@ export class RemoteFixture {
     const sockets = new WebSocketServer({ noServer: true });
     this.#server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
       this.#note(request);
+      const response = new ServerResponse(request);
+      response.assignSocket(socket);
+      if (this.#options.instead?.(request, response) === true) return;
+      response.detachSocket(socket);
       sockets.handleUpgrade(request, socket, head, (client) => this.#converse(client, request));
     });
   }
@@ -127,6 +133,7 @@ export class RemoteFixture {
 
   #converse(client: WebSocket, request: IncomingMessage): void {
     client.on('error', () => undefined);
+    this.#options.onSocket?.(client, request);
     client.on('message', (data) => {
       this.#answer(JSON.parse(String(data)) as Message, (said) => client.send(JSON.stringify(said)), request);
     });
