@@ -2,6 +2,7 @@
 // thousands of tools, so the text lies in the vault and the entry commits to it.
 
 import { randomBytes, sha256 } from '../adapters/crypto/node-crypto.ts';
+import type { EndedProcess } from '../adapters/upstream/stdio/process-pipe.ts';
 import { type AnomalyLimits, limitsJson } from '../control-plane/anomaly/limits.ts';
 import type { PolicySource } from '../control-plane/policy/source.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
@@ -11,8 +12,14 @@ import { visibleText } from '../domain/visible-text.ts';
 import { commit } from '../ledger/vault.ts';
 import type { PinnedServer } from '../proxy/catalogue.ts';
 import type { Recorder } from '../proxy/ports.ts';
+import { recordedText } from '../proxy/recorded-text.ts';
 import type { PinChanges, Pins } from './pins.ts';
 import type { ServerLaunch } from './servers.ts';
+
+/** As much of a server's standard error as explains an end. */
+const STDERR_BYTES_MAX = 16 * 1024;
+/** A reason may quote what the server wrote. */
+const REASON_CHARACTERS_MAX = 500;
 
 export class GateFacts {
   readonly #recorder: Recorder;
@@ -64,12 +71,22 @@ export class GateFacts {
     }
   }
 
+  /** Records that a server's process went, and commits to what it said last. Rejects when it could not. */
+  async processEnded(server: string, { key, detail, by, stderr }: EndedProcess): Promise<void> {
+    const reason = recordedText(detail, REASON_CHARACTERS_MAX);
+    const entry = { type: 'process.ended', server, process: key, by, reason };
+    const said = stderr.subarray(-STDERR_BYTES_MAX);
+    if (said.length === 0) {
+      await this.#recorder.append({ ...entry, stderr: null }, []);
+      return;
+    }
+    const { source, payload } = committed(said);
+    await this.#recorder.append({ ...entry, stderr: source }, [payload]);
+  }
+
   async #append(fields: { readonly type: string } & JsonObject, text: Json): Promise<void> {
-    const bytes = new TextEncoder().encode(canonicalJson(text));
-    const salt = randomBytes(32);
-    const commitment = commit(sha256, salt, bytes);
-    const source = { commitment, bytes: bytes.byteLength };
-    await this.#recorder.append({ ...fields, source }, [{ commitment, salt, bytes }]);
+    const { source, payload } = committed(new TextEncoder().encode(canonicalJson(text)));
+    await this.#recorder.append({ ...fields, source }, [payload]);
   }
 
   #tell(server: string, { changed, added, removed }: PinChanges): void {
@@ -79,4 +96,10 @@ export class GateFacts {
       `${server}: the tools are not those of the last run. changed: ${names(changed)}; added: ${names(added)}; gone: ${names(removed)}`,
     );
   }
+}
+
+function committed(bytes: Uint8Array) {
+  const salt = randomBytes(32);
+  const commitment = commit(sha256, salt, bytes);
+  return { source: { commitment, bytes: bytes.byteLength }, payload: { commitment, salt, bytes } };
 }

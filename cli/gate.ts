@@ -114,6 +114,13 @@ const CHANGED_BY: Readonly<Record<string, readonly OfferKind[]>> = {
   'notifications/resources/list_changed': ['resources', 'resourceTemplates'],
 };
 
+/** The same for every gate over this folder, of which there is one at a time. */
+function gateMark(folder: string): string {
+  return Buffer.from(sha256(new TextEncoder().encode(folder)))
+    .toString('base64url')
+    .slice(0, 22);
+}
+
 export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { folder, keys, launches, note } = options;
   const clock = systemClock;
@@ -189,6 +196,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
   const servers = new SupervisedServers(launches, {
     version: options.version,
+    gate: gateMark(folder.folder),
     note,
     credentials: new CredentialStore(credentialsFile(folder), keys.vault),
     consent: options.consent,
@@ -216,6 +224,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onEnded: (server) => void facts.serverEnded(server),
     adopt: (server) => processAgents.of(server),
     guard: (server) => attestations.guard(server),
+    onProcessEnded: (server, ended) => {
+      facts
+        .processEnded(server, ended)
+        .catch((error: unknown) => note(`server ${server}: its end is not recorded: ${reasonOf(error)}`));
+    },
     onRefusedRequest: (server, method) => {
       const call = ulid(clock.now(), randomBytes(10));
       const requested = {
@@ -239,6 +252,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   };
   const pool = new ServerPool({
     shared: (name) => servers.get(name),
+    returning: (name) => servers.returning(name),
     apart: (name) => servers.apart(name),
     lacks: (name) => sandboxing.lacks(name),
     onNotice: noticed,

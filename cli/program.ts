@@ -162,10 +162,10 @@ class Tools implements ToolGate {
 
   launchOf(server: FunctionServer, stated: Manifest['servers'][string]): ServerLaunch {
     const { limits: all, onPolicyChange, retryAfterUnknown } = stated;
-    const { concurrency, idleTimeoutMs, ...limits } = all;
+    const { concurrency, idleTimeoutMs, timeoutMs, outputBytes } = all;
     return {
       name: server.name,
-      limits,
+      limits: { timeoutMs, outputBytes },
       concurrency,
       idleTimeoutMs,
       onPolicyChange,

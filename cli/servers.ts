@@ -10,8 +10,9 @@ import type { Consent } from '../adapters/upstream/http/oauth/grants.ts';
 import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
 import type { SandboxMaker } from '../adapters/upstream/stdio/ports.ts';
 import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
+import type { Resources } from '../adapters/upstream/stdio/resources.ts';
 import type { StartGuard } from '../adapters/upstream/stdio/start-guard.ts';
-import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
+import { type ProcessListener, stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
@@ -49,7 +50,7 @@ export interface ServerLaunch {
 
 export interface ServerSurroundings {
   readonly clientInfo: JsonObject;
-  readonly listener: ConnectionListener & { onStderr?(bytes: Uint8Array): void };
+  readonly listener: ConnectionListener & ProcessListener;
   /** For servers that want a token. */
   readonly credentials?: CredentialStore | undefined;
   readonly consent?: Consent | undefined;
@@ -59,6 +60,8 @@ export interface ServerSurroundings {
   readonly means?: () => Promise<MachineMeans>;
   /** For a server with a sandbox. */
   readonly sandbox?: SandboxMaker | undefined;
+  /** Names this gate to those who look for processes that it left behind. */
+  readonly gate?: string;
   /** For a process that is an agent itself. */
   readonly adopt?: Adopt | undefined;
   /** Looks at a process before it is started, and before it is believed. */
@@ -88,7 +91,7 @@ const APART: Readonly<Record<ManifestServer['isolation'], ServerLaunch['apart']>
 
 /** How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. */
 export async function launchOf(name: string, server: ManifestServer, baseFolder: string): Promise<ServerLaunch> {
-  const { concurrency, idleTimeoutMs, ...limits } = server.limits;
+  const { concurrency, idleTimeoutMs, cancelGraceMs, timeoutMs, outputBytes } = server.limits;
   const { onPolicyChange } = server;
   if (server.inProcess !== undefined) {
     throw new CommandError(`the tools of servers.${name} are functions of a program`, EXIT.usage, [
@@ -96,6 +99,10 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     ]);
   }
   const apart = APART[server.isolation];
+  const limits = { timeoutMs, outputBytes };
+  /** With the bounds that the manifest sets for the conversation itself. */
+  const bounded = (surroundings: ServerSurroundings) =>
+    cancelGraceMs === undefined ? surroundings : { ...surroundings, limits: { cancelGraceMs } };
   const common = {
     name,
     limits,
@@ -106,22 +113,23 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     ...(apart === undefined ? {} : { apart }),
   };
   if (server.stdio !== undefined) {
-    const { command, args, cwd, env, era: chosen = 'auto' } = server.stdio;
+    const { command, args, cwd, env, resources, era: chosen = 'auto' } = server.stdio;
+    const limited = resources === undefined ? {} : { resources: definedOf(resources) };
     const sandbox = server.sandbox === undefined ? undefined : statedSandbox(server.sandbox, baseFolder);
     const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);
     return {
       ...common,
       ...(sandbox === undefined ? {} : { sandbox }),
       description: {
-        stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort() },
+        stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort(), ...limited },
         ...(sandbox === undefined ? {} : { sandbox: describedSandbox(sandbox) }),
       },
       start: (surroundings) => {
         // Nothing starts it without the sandbox that it is to have.
         if (sandbox !== undefined && surroundings.sandbox === undefined)
           throw new Defect(`${name} without its sandbox`);
-        const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow };
-        return inEra(name, chosen, 'legacy-first', (era) => stdioToolServer(config, surroundings, era));
+        const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow, ...limited };
+        return inEra(name, chosen, 'legacy-first', (era) => stdioToolServer(config, bounded(surroundings), era));
       },
     };
   }
@@ -134,7 +142,7 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
       description: { ws: said(ws, headers) },
       start: (surroundings) => {
         const config = { name, url: ws.url, headers, oauth: ws.oauth, ...wayOf(ws) };
-        return inEra(name, ws.era ?? 'auto', 'legacy-first', wsLinks(config, surroundings));
+        return inEra(name, ws.era ?? 'auto', 'legacy-first', wsLinks(config, bounded(surroundings)));
       },
     };
   }
@@ -145,7 +153,7 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
       ...common,
       description: { sse: said(sse, headers) },
       start: (surroundings) =>
-        sseToolServer({ name, url: sse.url, headers, oauth: sse.oauth, ...wayOf(sse) }, surroundings),
+        sseToolServer({ name, url: sse.url, headers, oauth: sse.oauth, ...wayOf(sse) }, bounded(surroundings)),
     };
   }
   if (http === undefined) throw new Error(`servers.${name} does not say how it is reached`);
@@ -160,7 +168,7 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
         name,
         chosen,
         'modern-first',
-        httpLinks({ name, url, headers: fromEnvironment, oauth, ...wayOf(http) }, surroundings),
+        httpLinks({ name, url, headers: fromEnvironment, oauth, ...wayOf(http) }, bounded(surroundings)),
       ),
   };
 }
@@ -179,6 +187,12 @@ function said({ url, oauth, network, pins }: ManifestRemote, headers: object): J
 /** Where connections to it may lead, and to whose key. */
 export function wayOf({ network, pins }: Pick<ManifestRemote, 'network' | 'pins'>): RouteConfig {
   return { network, pins };
+}
+
+function definedOf(resources: Resources): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(resources).flatMap(([name, limit]) => (limit === undefined ? [] : [[name, limit]])),
+  );
 }
 
 /** What goes with every request, its values still in our environment. */

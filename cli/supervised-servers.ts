@@ -3,14 +3,18 @@
 
 import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
 import { findMachineMeans } from '../adapters/upstream/stdio/machine-means.ts';
-import { visibleText } from '../domain/visible-text.ts';
+import type { EndedProcess } from '../adapters/upstream/stdio/process-pipe.ts';
+import { killMarked } from '../adapters/upstream/stdio/stray-processes.ts';
 import type { ApartServer } from '../proxy/server-pool.ts';
 import type { Asking, Notice, Question, ServerDescription, ToolServer } from '../proxy/tool-server.ts';
 import { reasonOf } from './output.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
+import { StderrNotes } from './stderr-notes.ts';
 
 export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials' | 'consent'> {
   readonly version: string;
+  /** Names this gate, and the same one after it was started again, to those who look for processes that it left behind. */
+  readonly gate: string;
   readonly note: (text: string) => void;
   /** A server said what it offers. Rejects when that could not be recorded; it is then told again. */
   readonly onDescribed: (launch: ServerLaunch, description: ServerDescription) => Promise<void>;
@@ -28,6 +32,8 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   readonly onEnded?: (server: string) => void;
   /** A shared server can take calls, for the first time or again. */
   readonly onReady: (server: string) => void;
+  /** A server's process went without being asked. */
+  readonly onProcessEnded: (server: string, ended: EndedProcess) => void;
   /** A server asked the client side for something and was refused. */
   readonly onRefusedRequest: (server: string, method: string) => void;
   /** Takes on the processes of a server that is an agent and calls back. */
@@ -37,6 +43,8 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
 
 /** Waiting longer for slow servers would let clients give up on the conversation. */
 const DESCRIBED_WITHIN_MS = 15_000;
+/** A start takes so long at most where nothing is downloaded first; a call that waits for it has a deadline of its own. */
+const RETURNED_WITHIN_MS = 5_000;
 const RESTART_FIRST_MS = 500;
 const RESTART_MAX_MS = 30_000;
 
@@ -48,6 +56,8 @@ export class SupervisedServers {
   readonly #apart = new Map<string, ApartServer>();
   readonly #asked = new Map<string, ServerDescription>();
   readonly #described = new Set<string>();
+  /** Shared servers that we ended and start again. */
+  readonly #returning = new Map<string, { readonly promise: Promise<void>; readonly resolve: () => void }>();
   /** Settles when clients have waited long enough, counted from the start and not from each request. */
   #late: Promise<void> = Promise.resolve();
   #waited: Promise<void> | undefined;
@@ -67,6 +77,11 @@ export class SupervisedServers {
 
   apart(name: string): ApartServer | undefined {
     return this.#apart.get(name);
+  }
+
+  /** Pending while a shared server that was ended by us is started again, for a bounded time. */
+  returning(name: string): Promise<void> | undefined {
+    return this.#returning.get(name)?.promise;
   }
 
   start(): void {
@@ -114,24 +129,59 @@ export class SupervisedServers {
   }
 
   #make(launch: ServerLaunch, agent?: string): ToolServer {
+    const notes = new StderrNotes(
+      (line) => this.#hooks.note(`${launch.name}: ${line}`),
+      () => performance.now(),
+    );
     return launch.start({
       clientInfo: { name: 'portcullis', version: this.#hooks.version },
       listener: {
-        onStderr: (bytes) => this.#quote(launch.name, bytes),
+        onStderr: (bytes) => notes.heard(bytes),
+        onEnded: () => notes.ended(),
+        onProcessEnded: (ended) => {
+          if (!this.#stopped) this.#hooks.onProcessEnded(launch.name, ended);
+        },
+        onCancelIgnored: (ending) => {
+          if (ending && launch.apart === undefined) this.#return(launch.name);
+          this.#hooks.note(
+            `server ${launch.name}: it goes on with a call that was cancelled${ending ? ' and is ended' : ''}`,
+          );
+        },
         onRefusedRequest: ({ method }) => this.#hooks.onRefusedRequest(launch.name, method),
         onAuthorization: (detail) => this.#hooks.note(`server ${launch.name}: ${detail}`),
       },
       credentials: this.#hooks.credentials,
       consent: this.#hooks.consent,
       agent,
+      gate: this.#hooks.gate,
       means: () => {
-        this.#means ??= findMachineMeans();
+        this.#means ??= this.#findMeans();
         return this.#means;
       },
       sandbox: this.#hooks.sandbox?.(launch.name),
       adopt: this.#hooks.adopt?.(launch.name),
       guard: this.#hooks.guard?.(launch.name),
     });
+  }
+
+  #return(name: string): void {
+    if (this.#returning.has(name)) return;
+    let done: () => void = () => undefined;
+    const promise = new Promise<void>((settle) => {
+      done = settle;
+    });
+    const timer = setTimeout(() => this.#returned(name), RETURNED_WITHIN_MS);
+    timer.unref();
+    const resolve = () => {
+      clearTimeout(timer);
+      done();
+    };
+    this.#returning.set(name, { promise, resolve });
+  }
+
+  #returned(name: string): void {
+    this.#returning.get(name)?.resolve();
+    this.#returning.delete(name);
   }
 
   #apartOf(launch: ServerLaunch, first: ToolServer, by: 'conversation' | 'chain'): ApartServer {
@@ -168,6 +218,7 @@ export class SupervisedServers {
     try {
       await this.#hooks.onDescribed(launch, server.description ?? (await server.start()));
       this.#described.add(launch.name);
+      this.#returned(launch.name);
     } catch (fault) {
       this.#failed(launch, fault, retryMs, (nextMs) => this.#bring(launch, server, nextMs));
     }
@@ -192,10 +243,11 @@ export class SupervisedServers {
     }
   }
 
-  /** What a server says on its standard error is for the operator, and hostile text. */
-  #quote(name: string, bytes: Uint8Array): void {
-    for (const line of new TextDecoder().decode(bytes).split('\n')) {
-      if (line.trim() !== '') this.#hooks.note(`${name}: ${visibleText(line, 400)}`);
-    }
+  /** Where namespaces do not hold the processes of servers, a gate that was killed may have left some behind. */
+  async #findMeans(): Promise<MachineMeans> {
+    const means = await findMachineMeans();
+    const left = means.enclosure === undefined ? killMarked(`${this.#hooks.gate}.`) : 0;
+    if (left > 0) this.#hooks.note(`${left} process(es) of servers were left from the last run and are killed`);
+    return means;
   }
 }

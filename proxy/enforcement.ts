@@ -251,12 +251,15 @@ export class Enforcement {
     const customer: Customer = { conversation, agent, era: captured.manner.era };
     return {
       take: async () => {
+        await this.#servers.returned(captured.server);
         await this.#watchdog.smooth();
-        return (
+        const refused =
           (await refusalOf(this.#admission, captured)) ??
           (await this.#servers.ready(captured.server, customer)) ??
-          (await turn?.take())
-        );
+          (await turn?.take());
+        // The call whose turn it was before may be the one that the server was ended for.
+        if (refused === undefined) await this.#servers.returned(captured.server);
+        return refused;
       },
       leave: () => turn?.leave(),
     };

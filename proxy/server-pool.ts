@@ -26,6 +26,8 @@ export interface ServerPoolPorts {
   readonly apart?: (name: string) => ApartServer | undefined;
   /** What this machine lacks for a server, which is therefore never started. */
   readonly lacks?: (name: string) => string | undefined;
+  /** Pending while a shared server was ended by us and is started again. Resolves in any case. */
+  readonly returning?: (name: string) => Promise<void> | undefined;
   /** Something of a conversation's own server that belongs to no call. */
   readonly onNotice?: (server: string, notice: Notice, conversation: object) => void;
   /** What such a server asks within no call. */
@@ -109,6 +111,11 @@ export class ServerPool {
   /** Has a shared server make ready for a client of this era. One of its own is made ready for its client when it starts. Never rejects. */
   async meet(name: string, era: Era): Promise<void> {
     if (this.#apart(name) === undefined) await this.#ports.shared(name)?.meet?.(era);
+  }
+
+  /** A shared server that was ended because of one call is waited for by the next, which has nothing to do with that. Never rejects. */
+  async returned(name: string): Promise<void> {
+    if (this.#apart(name) === undefined) await this.#ports.returning?.(name);
   }
 
   /** Starts the conversation's own server where it needs one. Resolves when it is there, or with the reason why it is not. Never rejects. */

@@ -19,7 +19,7 @@ import type {
 } from '../../proxy/tool-server.ts';
 import { Session, type SessionOptions } from './legacy/session.ts';
 import type { UpstreamLimits } from './limits.ts';
-import type { DroppedCounts, OpenPipe, RefusedRequest, UpstreamSession } from './ports.ts';
+import type { DroppedCounts, OpenPipe, RefusedRequest, UpstreamSession, WhenIgnored } from './ports.ts';
 import { ResourceHolders } from './resource-holders.ts';
 
 /** The first failure may be an accident; from the second in a row on we wait, doubling. */
@@ -35,6 +35,8 @@ export interface ConnectionListener {
   onAuthorization?(detail: string): void;
   /** The conversation ended, and why. */
   onEnded?(detail: string): void;
+  /** A call that was cancelled was not answered within the grace. `ending`: so the peer is ended. */
+  onCancelIgnored?(ending: boolean): void;
 }
 
 export interface ConnectionOptions {
@@ -59,6 +61,8 @@ export interface ConnectionOptions {
   readonly tlsKeys?: () => readonly Digest[];
   /** The process at the other end, where it is one that calls back. */
   readonly process?: () => OwnProcess | undefined;
+  /** `withhold` when absent. */
+  readonly whenIgnored?: WhenIgnored;
   /** Monotonic. */
   readonly nowMs?: () => number;
 }
@@ -182,6 +186,7 @@ export class Connection implements ToolServer {
       hasEnded = resolve;
     });
     let wasUp = false;
+    let byUs = false;
     try {
       session = begin({
         name: this.name,
@@ -199,11 +204,17 @@ export class Connection implements ToolServer {
         },
         onQuestion: (question) => (this.#confirmed ? this.#asked(question) : undefined),
         onRefusedRequest: (request) => this.#options.listener.onRefusedRequest?.(request),
+        whenIgnored: this.#options.whenIgnored ?? 'withhold',
+        onCancelIgnored: (ending) => {
+          byUs ||= ending;
+          this.#options.listener.onCancelIgnored?.(ending);
+        },
         onClosed: (detail) => {
           this.#session = undefined;
           this.#confirmed = false;
           this.#holders = new ResourceHolders();
-          if (wasUp) this.#failed(detail, startedMs);
+          // Whoever cancels a call must not be able to keep others from the server.
+          if (wasUp && !byUs) this.#failed(detail, startedMs);
           hasEnded();
           this.#options.listener.onEnded?.(detail);
           if (wasUp) this.#tell('down');

@@ -71,6 +71,12 @@ export interface RefusedRequest {
   readonly detail: string;
 }
 
+/**
+ * What becomes of a peer that goes on with a call that was cancelled. `end`: it is ended as soon as nobody else's call or task is with it, and the
+ * cancelled call is over when it is gone. `withhold`: it goes on, and its late answer is dropped.
+ */
+export type WhenIgnored = 'end' | 'withhold';
+
 /** What is dropped without harm to a call, by kind. */
 export interface DroppedCounts {
   /** Answers to a request that is not open: unknown, foreign, second or late. */

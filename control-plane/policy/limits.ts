@@ -58,6 +58,9 @@ export const IDLE_TIMEOUT_MS_MIN = 1_000;
 export const CALL_OUTPUT_BYTES_DEFAULT = 1024 * 1024;
 export const CALL_OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
+/** A turn of the server lasts as much longer. */
+export const CANCEL_GRACE_MS_MAX = 60_000;
+
 /** As many as the gate has in progress at all; a server of which the manifest says nothing has no bound of its own. */
 export const CALL_CONCURRENCY_MAX = 1_024;
 

@@ -18,6 +18,7 @@ import {
   CALL_TIMEOUT_MS_DEFAULT,
   CALL_TIMEOUT_MS_MAX,
   IDLE_TIMEOUT_MS_MIN,
+  CANCEL_GRACE_MS_MAX,
   PERMIT_TTL_MS_DEFAULT,
   PERMIT_TTL_MS_MAX,
   PERMIT_TTL_MS_MIN,
@@ -165,6 +166,8 @@ const limits = z.strictObject({
   concurrency: z.int().min(1).max(CALL_CONCURRENCY_MAX).optional(),
   /** For how long a tool may show no progress. */
   idleTimeoutMs: z.int().min(IDLE_TIMEOUT_MS_MIN).max(CALL_TIMEOUT_MS_MAX).optional(),
+  /** What a cancelled call gets before nobody waits for it any more. */
+  cancelGraceMs: z.int().min(1).max(CANCEL_GRACE_MS_MAX).optional(),
 });
 
 const oauth = z.strictObject({
@@ -210,6 +213,15 @@ const remote = z.strictObject({
   pins: z.array(pin).min(1).max(REMOTE_PINS_MAX).optional(),
 });
 
+/** What each process of a server may use at most. */
+const resources = z.strictObject({
+  memoryMb: z.int().min(16).max(1_048_576).optional(),
+  files: z.int().min(16).max(1_048_576).optional(),
+  processes: z.int().min(1).max(1_048_576).optional(),
+  fileSizeMb: z.int().min(1).max(1_048_576).optional(),
+  cpuSeconds: z.int().min(1).max(31_536_000).optional(),
+});
+
 /** Which of the protocol's eras are tried with a server; found out when absent. */
 const era = z.enum(['auto', 'legacy', 'modern', 'both']).optional();
 
@@ -226,6 +238,7 @@ const server = z.strictObject({
         })
         .prefault({}),
       era,
+      resources: resources.optional(),
     })
     .optional(),
   http: remote.extend({ era }).optional(),

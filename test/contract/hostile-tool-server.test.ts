@@ -133,7 +133,7 @@ describe('too much or nothing at all', () => {
   });
 
   it('silence after a cancel is a lost call, not a lost server', async () => {
-    const server = hostile('silent', { limits: { cancelGraceMs: 20 } });
+    const server = hostile('silent', { limits: { cancelGraceMs: 20 }, whenIgnored: 'withhold' });
     await server.start();
     const run = server.dispatch(callOf('poke', {}), QUIET);
     run.cancel('the deadline passed');

@@ -17,6 +17,7 @@ const TRANSPORT: TransportUnderTest = {
     const server = stdioToolServer(config, {
       clientInfo: { name: 'portcullis', version: '0' },
       listener,
+      whenIgnored: 'withhold',
       ...(limits && { limits }),
     });
     return { server, release: async () => undefined };

@@ -3,7 +3,7 @@
 
 import { Session } from '../../adapters/upstream/legacy/session.ts';
 import { UPSTREAM_LIMITS, type UpstreamLimits } from '../../adapters/upstream/limits.ts';
-import type { MessagePipe, PipeHandlers, RefusedRequest } from '../../adapters/upstream/ports.ts';
+import type { MessagePipe, PipeHandlers, RefusedRequest, WhenIgnored } from '../../adapters/upstream/ports.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import { type CallHooks, type Dispatch, type Notice, PLAIN_MANNER, type ToolRun } from '../../proxy/tool-server.ts';
 import { QUIET } from './hooks.ts';
@@ -23,11 +23,17 @@ export class PuppetServer {
   readonly refused: RefusedRequest[] = [];
   readonly capabilities: JsonObject;
   readonly session: Session;
+  /** Of each cancellation that was ignored, whether it ended the server. */
+  readonly ignored: boolean[] = [];
   handlers: PipeHandlers | undefined;
   destroyed: string | undefined;
   closed = 0;
 
-  constructor(capabilities: JsonObject = { tools: {} }, limits: Partial<UpstreamLimits> = {}) {
+  constructor(
+    capabilities: JsonObject = { tools: {} },
+    limits: Partial<UpstreamLimits> = {},
+    whenIgnored: WhenIgnored = 'withhold',
+  ) {
     this.capabilities = capabilities;
     this.session = new Session({
       name: 'puppet',
@@ -41,6 +47,8 @@ export class PuppetServer {
         this.closed++;
       },
       onRefusedRequest: (request) => this.refused.push(request),
+      whenIgnored,
+      onCancelIgnored: (ending) => this.ignored.push(ending),
     });
   }
 

@@ -30,6 +30,7 @@ export class OpenRequests {
   readonly #byToken = new Map<string, OpenCall>();
   /** Whose calls were given up without an answer. The server may still work on them and ask on their behalf. */
   readonly #givenUp = new Map<number, object | undefined>();
+  readonly #ignored = new Set<number>();
   readonly #rememberedMs: number;
   #nextId = 1;
 
@@ -39,6 +40,17 @@ export class OpenRequests {
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Calls whose cancellation the server ignored, and that it has not answered since. */
+  get ignoredSize(): number {
+    return this.#ignored.size;
+  }
+
+  /** A client's call is open besides this one. */
+  hasCallBeside(id: number | undefined): boolean {
+    for (const [other, { call }] of this.#open) if (other !== id && call !== undefined) return true;
+    return false;
   }
 
   nextId(): number {
@@ -85,6 +97,13 @@ export class OpenRequests {
   /** An answer came that nobody waits for: if it was to a call that was given up, the server is done with that one. */
   answeredLate(id: number): void {
     this.#givenUp.delete(id);
+    this.#ignored.delete(id);
+  }
+
+  /** Given up after a cancellation that was ignored. */
+  ignored(id: number): OpenRequest | undefined {
+    this.#ignored.add(id);
+    return this.giveUp(id);
   }
 
   takeAll(): readonly OpenRequest[] {

@@ -19,7 +19,7 @@ import {
 import { carriedHeaders } from '../carried-headers.ts';
 import type { UpstreamLimits } from '../limits.ts';
 import { OtherEra } from '../other-era.ts';
-import type { DroppedCounts, Exchange, MessagePipe, OpenPipe, RefusedRequest, Secrets } from '../ports.ts';
+import type { DroppedCounts, Exchange, MessagePipe, OpenPipe, RefusedRequest, Secrets, WhenIgnored } from '../ports.ts';
 import { quoted } from '../unparsed.ts';
 import { helloOf, readHello } from './handshake.ts';
 import { Inbox } from './inbox.ts';
@@ -54,6 +54,10 @@ export interface SessionOptions {
   /** Once, after every call in flight was answered `lost`. */
   onClosed(detail: string): void;
   onRefusedRequest(request: RefusedRequest): void;
+  /** `withhold` when absent. */
+  readonly whenIgnored?: WhenIgnored;
+  /** A call that was cancelled was not answered within the grace. `ending`: so the peer is ended now, which may also come later. */
+  onCancelIgnored?(ending: boolean): void;
 }
 
 /** The server answered a request of our own with an error. */
@@ -79,6 +83,8 @@ export class Session {
   #protocolVersion = '';
   #ended = false;
   #probing = false;
+  /** Has made a task, which goes on without a call. */
+  #hasTasks = false;
 
   /** Opens the pipe; throws what the pipe throws. */
   constructor(options: SessionOptions) {
@@ -201,7 +207,9 @@ export class Session {
     const ended = (final: ToolAnswer): void => {
       this.#requests.forgetToken(token);
       this.#asked.callEnded(call);
+      if (final.kind === 'result' && final.type === 'task') this.#hasTasks = true;
       settle(final);
+      if (this.#requests.ignoredSize > 0) this.#endIfIgnored();
     };
     this.#requests.add({ exchange, call, cancelled: false, settle: ended }, token);
     const handover = this.#pipe.send(text, exchange);
@@ -258,10 +266,23 @@ export class Session {
     const timer = setTimeout(() => {
       if (this.#requests.get(id) !== request) return;
       this.#pipe.abandon(request.exchange);
+      // It is over when the peer is: until then it may still do something.
+      if (request.call !== undefined && this.#endIfIgnored(id)) return;
       const detail = `cancelled, and no answer within ${cancelGraceMs} ms`;
-      this.#requests.giveUp(id)?.settle({ kind: 'lost', detail });
+      const ignored = request.call === undefined ? this.#requests.giveUp(id) : this.#requests.ignored(id);
+      ignored?.settle({ kind: 'lost', detail });
+      if (request.call !== undefined) this.#options.onCancelIgnored?.(false);
     }, cancelGraceMs);
     timer.unref();
+  }
+
+  /** Ends a peer that ignores a cancellation, if that hurts nobody else. `id`: the call that is cancelled and still open. */
+  #endIfIgnored(id?: number): boolean {
+    if (this.#options.whenIgnored !== 'end' || this.#ended || this.#hasTasks || this.#requests.hasCallBeside(id))
+      return false;
+    this.#options.onCancelIgnored?.(true);
+    this.#violate(`it went on with a call that was cancelled ${this.#options.limits.cancelGraceMs} ms before`);
+    return true;
   }
 
   /** A request of our own. Rejects with a plain explanation on anything but a result. */

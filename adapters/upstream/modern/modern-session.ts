@@ -24,7 +24,7 @@ import { ToolList } from '../legacy/tool-list.ts';
 import { callText, notificationText, requestText } from '../legacy/wire.ts';
 import type { UpstreamLimits } from '../limits.ts';
 import { OtherEra } from '../other-era.ts';
-import type { DroppedCounts, OpenPipe, RefusedRequest, Secrets, UpstreamSession } from '../ports.ts';
+import type { DroppedCounts, OpenPipe, RefusedRequest, Secrets, UpstreamSession, WhenIgnored } from '../ports.ts';
 import { type Discovery, discovered, HEADER_MISMATCH, isAtALoss, REVISION_UNSUPPORTED } from './discovery.ts';
 import { envelope, neutralAnswer, serverInfoOf } from './envelope.ts';
 import { type Heard, OpenRequests, type Said } from './open-requests.ts';
@@ -50,6 +50,10 @@ export interface ModernSessionOptions {
   onNotice(notice: Notice): void;
   onClosed(detail: string): void;
   onRefusedRequest(request: RefusedRequest): void;
+  /** `withhold` when absent. */
+  readonly whenIgnored?: WhenIgnored;
+  /** A call that was cancelled was not answered within the grace. `ending`: so the peer is ended now, which may also come later. */
+  onCancelIgnored?(ending: boolean): void;
 }
 
 /** A request made for a client. */
@@ -73,6 +77,8 @@ export class ModernSession implements UpstreamSession {
   readonly #tools: ToolList;
   readonly #notices: Rate;
   #probing = false;
+  /** Has made a task, which goes on without a call. */
+  #hasTasks = false;
 
   /** Opens the pipe; throws what the pipe throws. */
   constructor(options: ModernSessionOptions) {
@@ -175,7 +181,10 @@ export class ModernSession implements UpstreamSession {
       ...(streams ? { headers: { ...this.#headers(method, body), ...carriedHeaders(dispatch.meta) } } : {}),
       settle: (given) => {
         this.#byToken.delete(token);
-        settle(this.#answered(neutralAnswer(given, manner)));
+        const answered = this.#answered(neutralAnswer(given, manner));
+        if (answered.kind === 'result' && answered.type === 'task') this.#hasTasks = true;
+        settle(answered);
+        if (this.#requests.ignoredSize > 0) this.#endIfIgnored();
       },
     });
     if (handover === 'full') return refused('OVERLOADED', 'the server does not read what it is sent');
@@ -234,7 +243,22 @@ export class ModernSession implements UpstreamSession {
     this.#requests.tell(notificationText('notifications/cancelled', { reason: reason.slice(0, 200), requestId: id }));
     const { cancelGraceMs } = limits;
     const detail = `cancelled, and no answer within ${cancelGraceMs} ms`;
-    setTimeout(() => this.#requests.abandon(id)?.settle({ kind: 'lost', detail }), cancelGraceMs).unref();
+    setTimeout(() => {
+      // It is over when the peer is: until then it may still do something.
+      if (this.#requests.get(id) === undefined || this.#endIfIgnored(id)) return;
+      this.#requests.ignored(id)?.settle({ kind: 'lost', detail });
+      this.#options.onCancelIgnored?.(false);
+    }, cancelGraceMs).unref();
+  }
+
+  /** Ends a peer that ignores a cancellation, if that hurts nobody else. `id`: the call that is cancelled and still open. */
+  #endIfIgnored(id?: number): boolean {
+    const { whenIgnored, limits, onCancelIgnored } = this.#options;
+    if (whenIgnored !== 'end' || this.#requests.ended || this.#hasTasks) return false;
+    for (const { exchange, use } of this.#requests.values()) if (use !== undefined && exchange.id !== id) return false;
+    onCancelIgnored?.(true);
+    this.#requests.violate(`it went on with a call that was cancelled ${limits.cancelGraceMs} ms before`);
+    return true;
   }
 
   /** A server that is at a loss is asked once more, and then believed. */

@@ -65,6 +65,7 @@ export class OpenRequests<Use> {
   readonly #pipe: MessagePipe;
   readonly #open = new Map<number, OpenRequest<Use>>();
   readonly #messageJson: JsonLimits;
+  readonly #ignored = new Set<number>();
   #nextId = 1;
   #ended = false;
 
@@ -129,6 +130,17 @@ export class OpenRequests<Use> {
     return request;
   }
 
+  /** Calls that were given up and that the peer has not answered yet. */
+  get ignoredSize(): number {
+    return this.#ignored.size;
+  }
+
+  /** As `abandon`, of a request that the peer may still work on. */
+  ignored(id: number): OpenRequest<Use> | undefined {
+    this.#ignored.add(id);
+    return this.abandon(id);
+  }
+
   /** As `take`, and the transport stops waiting too. */
   abandon(id: number): OpenRequest<Use> | undefined {
     const request = this.take(id);
@@ -187,6 +199,7 @@ export class OpenRequests<Use> {
     const whose = unread ? exchange : typeof id === 'number' && (exchange ?? id) === id ? id : undefined;
     const request = whose === undefined ? undefined : this.take(whose);
     if (request !== undefined) return request.settle(answerWithin(value, bytes, request.exchange.bytesMax));
+    if (typeof id === 'number') this.#ignored.delete(id);
     this.dropped.answers++;
     this.#countUnsolicited();
   }

@@ -57,7 +57,7 @@ const OVERHEAD = 2;
 
 /**
  * Refuses limits that were asked for and cannot be held here. Another enclosure than the machine's own is one that does more, such as a
- * sandbox; undefined is none.
+ * sandbox.
  */
 export function launchPlan(
   { file, args, resources }: LaunchRequest,

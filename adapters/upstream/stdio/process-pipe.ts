@@ -1,6 +1,7 @@
 // A server's process as a pipe of messages: one JSON text a line on its standard input and output, in a process group of its own.
 // It promises an exact environment, a bounded memory, and that nothing of the group is left when it has closed; and nothing at all of what it
-// started, where the launch plan has a pid namespace. Without one a grandchild that makes itself a session of its own escapes.
+// started, where the launch plan has a pid namespace. Without one, what escapes
+// the group is looked for by a mark in its environment.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -14,17 +15,32 @@ import { Lines } from './lines.ts';
 import { processKey } from './process-key.ts';
 import { descendantAt } from './process-tree.ts';
 import { StderrTail } from './stderr-tail.ts';
+import { killMarked } from './stray-processes.ts';
 
 export interface ProcessSpec {
   readonly plan: LaunchPlan;
   readonly cwd: string;
   /** All of it; nothing is added. */
   readonly env: Readonly<Record<string, string>>;
+  /** What finds those of its processes that got away, where no namespace holds them: a value in its environment. */
+  readonly mark?: string | undefined;
   readonly onStderr: (bytes: Uint8Array) => void;
+  /** Once it was started and is gone, before the pipe says so. */
+  readonly onEnded?: (ended: EndedProcess) => void;
   /** Takes the other end of a connection that the process gets as descriptor 3. It gets none when absent. */
   readonly adopt?: Adopt | undefined;
   /** Nothing of it is left. */
   readonly onGone?: (() => void) | undefined;
+}
+
+export interface EndedProcess {
+  /** Its number and start. */
+  readonly key: string;
+  readonly detail: string;
+  /** `closed`: it was asked to end. `destroyed`: it was ended, for what it did. */
+  readonly by: 'itself' | 'closed' | 'destroyed';
+  /** What it wrote last to its standard error, bounded. Hostile bytes. */
+  readonly stderr: Uint8Array;
 }
 
 /** Serves what a process that we started says on the connection that it alone was given. The connection ends with the process. */
@@ -70,6 +86,8 @@ export class ProcessPipe implements MessagePipe {
   readonly #gone: Promise<void>;
   #why: string | undefined;
   #exited = false;
+  #killed = false;
+  #by: EndedProcess['by'] = 'itself';
   #ending = false;
   #closing: Promise<void> | undefined;
 
@@ -92,11 +110,15 @@ export class ProcessPipe implements MessagePipe {
     this.#stderr = stderr;
     this.#connection = this.#child.stdio[CONNECTION_FD] as Duplex | undefined;
     this.own = this.#adopted(spec.adopt);
+    const { pid } = this.#child;
+    const key = pid === undefined ? undefined : processKey(pid);
     const lines = new Lines(handlers, limits.discardBytesMax, () => this.destroy('it wrote a line without an end'));
     stdout.on('data', (chunk: Buffer) => lines.push(chunk));
     // Without its output nothing can be answered. An exit that is about to be reported explains more, so it goes first.
     stdout.on('end', () => setTimeout(() => this.destroy('it closed its standard output'), limits.drainMs).unref());
     stderr.on('data', (chunk: Buffer) => {
+      // What stands between complains of not being able to die of the same signal.
+      if (this.#killed && chunk.subarray(0, 9).toString('latin1') === 'unshare: ') return;
       this.stderr.push(chunk);
       spec.onStderr(chunk);
     });
@@ -109,6 +131,7 @@ export class ProcessPipe implements MessagePipe {
         if (this.#ending) return;
         this.#ending = true;
         spec.onGone?.();
+        if (key !== undefined) spec.onEnded?.({ key, detail, by: this.#by, stderr: this.stderr.bytes() });
         handlers.onClose(detail);
       };
       this.#child.on('error', (error) => {
@@ -124,6 +147,7 @@ export class ProcessPipe implements MessagePipe {
           cause === undefined ? `it ended with exit code ${code}${this.#lastWords()}` : `it was ended by ${cause}`;
         // What the server left behind in its group goes with it; then its output ends and 'close' follows.
         this.#signalGroup('SIGKILL');
+        if (spec.mark !== undefined) killMarked(spec.mark);
         setTimeout(() => this.#dropStreams(), limits.drainMs).unref();
       });
       this.#child.on('close', () => finish(this.#why ?? 'it ended'));
@@ -157,11 +181,13 @@ export class ProcessPipe implements MessagePipe {
 
   destroy(detail: string): void {
     this.#why ??= detail;
+    if (this.#by === 'itself' && !this.#exited) this.#by = 'destroyed';
     if (!this.#exited) this.#kill();
   }
 
   async #closeInOrder(): Promise<void> {
     this.#why ??= 'it was stopped';
+    this.#by = 'closed';
     this.#stdin.end();
     this.#connection?.end();
     if (await this.#goneWithin(this.#limits.closeGraceMs)) return;
@@ -192,6 +218,7 @@ export class ProcessPipe implements MessagePipe {
       this.#signalGroup('SIGKILL');
       return;
     }
+    this.#killed = true;
     try {
       process.kill(first, 'SIGKILL');
     } catch {

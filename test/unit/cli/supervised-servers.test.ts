@@ -28,6 +28,7 @@ describe('clients of a gate whose servers do not come', () => {
     vi.useFakeTimers();
     const servers = new SupervisedServers([silent('slow')], {
       version: '0.0.0',
+      gate: 'gate',
       note: () => {},
       onDescribed: async () => {},
       compare: () => 'same',
@@ -35,6 +36,7 @@ describe('clients of a gate whose servers do not come', () => {
       onNotice: () => {},
       onQuestion: () => undefined,
       onReady: () => {},
+      onProcessEnded: () => {},
       onRefusedRequest: () => {},
     });
     servers.start();
