@@ -64,8 +64,9 @@ export function attestServers(ports: AttestationPorts): ServerAttestations {
   const recorded = new Map<string, Digest>();
   const recording = new Map<string, Promise<void>>();
   const composed = new Map<string, { readonly key: string; readonly digest: Digest }>();
+  const means = measuringMeans(ports.state, ports.secret);
   const attestor = new Attestor({
-    ...measuringMeans(ports.state, ports.secret),
+    ...means,
     nowMs: () => systemClock.monotonic(),
     approved: ports.approved,
     onGood: (server, record) => {
@@ -152,7 +153,10 @@ export function attestServers(ports: AttestationPorts): ServerAttestations {
       await recording.get(server)?.catch(() => {});
     },
     guard: (server) => processes.get(server),
-    close: () => attestor.close(),
+    close: () => {
+      attestor.close();
+      return means.thread.close();
+    },
   };
 }
 

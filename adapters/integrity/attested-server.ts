@@ -63,6 +63,8 @@ export class AttestedServer implements StartGuard {
   /** What it is compared with where the approval does not say: what was measured first in this run. */
   #first: EnvironmentRecord | undefined;
   #now: { readonly launch: LaunchLine; readonly sighting: Sighting; readonly record: EnvironmentRecord } | undefined;
+  /** What was seen just before each start. */
+  readonly #seenBefore = new WeakMap<StartLine, string>();
   #foreseen: { readonly line: StartLine; readonly measured: Promise<Measured> } | undefined;
   #lookedMs = Number.NEGATIVE_INFINITY;
   #turn = 0;
@@ -141,16 +143,19 @@ export class AttestedServer implements StartGuard {
       throw error;
     });
     if (!this.#compare(launch, measured)) throw new Error(this.#why());
+    this.#seenBefore.set(launch, measured.sighting.fingerprint);
     return launch;
   }
 
   async started(process: StartedProcess): Promise<void> {
-    const now = this.#now;
-    if (now === undefined) throw new Error('it was not measured');
-    // Whatever was swapped for the time of the start, and swapped back, has another state now. A look that began before is none.
+    // A look that began before it was started is none.
     await this.#checking;
     await this.check();
-    if (this.#state.kind !== 'good') throw new Error(this.#why());
+    const now = this.#now;
+    if (this.#state.kind !== 'good' || now === undefined) throw new Error(this.#why());
+    // Whatever was swapped for the time of the start, and swapped back, has the content of before and another state.
+    if (this.#seenBefore.get(process.line) !== now.sighting.fingerprint)
+      throw new Error('a file changed while it was started');
     if (!CAN_SEE_PROCESSES) {
       this.#processes.set(process, undefined);
       return;

@@ -12,6 +12,8 @@ export interface StartLine {
 }
 
 export interface StartedProcess {
+  /** What `before` resolved with for it. */
+  readonly line: StartLine;
   /** The server's own process, past what stands between; undefined where that cannot be seen. */
   readonly pid: () => number | undefined;
   /** Ends it at once. */

@@ -129,7 +129,7 @@ export function stdioToolServer(
       ...(mark === undefined ? {} : { [MARK_VARIABLE]: mark }),
     };
     const at = made === undefined ? cwd : '/';
-    const own: StartedProcess = { pid: () => opened.serverPid, end: (reason) => opened.destroy(reason) };
+    const own: StartedProcess = { line, pid: () => opened.serverPid, end: (reason) => opened.destroy(reason) };
     const onGone = (): void => guard?.ended(own);
     const onEnded = (ended: EndedProcess) => {
       const wasServer = connection.description !== undefined;
