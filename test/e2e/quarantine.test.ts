@@ -80,3 +80,65 @@ describe('an agent that is denied too often', () => {
     120_000,
   );
 });
+
+describe('a gate beside another of its name', () => {
+  proves(
+    'G12',
+    'sets aside whom the other one counted out, and lets him go on when an operator lifts it',
+    async () => {
+      const counter = counterGate({ rules: NOT_TOO_MUCH, manifest: { anomalies: ANOMALIES } });
+      const [first, second] = [await counter.wrapped(), await counter.wrapped()];
+      expect(textOf(await second.call('count', { by: 1 }))).toBe('1');
+      for (let n = 0; n < 3; n++) expect(denialOf(await first.call('count', { by: 5_000 }))).toBe('POLICY_FORBID');
+      expect(denialOf(await first.call('count', { by: 1 }))).toBe('AGENT_QUARANTINED');
+      // Never the same call twice: one that was stopped may have run.
+      let by = 1;
+      const beside = async () => denialOf(await second.call('count', { by: ++by }));
+      await expect.poll(beside, { timeout: 15_000 }).toBe('AGENT_QUARANTINED');
+      expect(await counter.at.run(['quarantine', 'lift', 'agent', 'me'])).toMatchObject({ code: 0 });
+      for (const gate of [first, second]) {
+        expect(denialOf(await gate.call('count', { by: 0 }))).toBeUndefined();
+        gate.running.child.stdin.end();
+        await gate.running.ended;
+      }
+      for (const gate of ['counter', 'counter.2'])
+        expect(await counter.at.run(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
+      const [told] = (await entriesOf(counter.at.ledger('counter.2'))).filter(({ type }) => type === 'quarantine.set');
+      expect(told).toMatchObject({
+        kind: 'agent',
+        id: 'me',
+        cause: 'order',
+        reason: expect.stringContaining('3 denials'),
+      });
+    },
+    90_000,
+  );
+});
+
+describe('a server that ends again and again', () => {
+  proves(
+    'G12',
+    'is set aside, and nothing goes to it any more',
+    async () => {
+      const counter = counterGate({ manifest: { anomalies: ANOMALIES }, server: { retryAfterUnknown: 'allow' } });
+      const client = await counter.wrapped();
+      for (let n = 1; n <= 3; n++) {
+        await expect.poll(async () => textOf(await client.call('count', { by: 1 })), { timeout: 15_000 }).toBe('1');
+        expect(denialOf(await client.call('die', {}))).toBe('TOOL_LOST');
+        const ended = async () => (await factsOf(counter, 'server.ended')).length;
+        await expect.poll(ended, { timeout: 15_000 }).toBe(n);
+      }
+      const again = async () => denialOf(await client.call('count', { by: 1 }));
+      await expect.poll(again, { timeout: 15_000 }).toBe('SERVER_QUARANTINED');
+      client.running.child.stdin.end();
+      await client.running.ended;
+      const counted = { misdeed: 'restarts', count: 3 };
+      expect(await factsOf(counter, 'quarantine.set')).toMatchObject([{ kind: 'server', id: 'counter', counted }]);
+      const replayed = await counter.at.run(['replay', counter.at.ledger('counter'), '--json']);
+      expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true, quarantines: { set: 1, findings: [] } });
+      const wrong = await counter.at.run(['quarantine', 'lift', 'tool', 'counter/count']);
+      expect(wrong).toMatchObject({ code: 2, stdout: '' });
+    },
+    90_000,
+  );
+});
