@@ -176,6 +176,13 @@ describe('what is kept', () => {
     expect(told.ask(T - 60 * MINUTE, { server: 'crm' })).toMatchObject({ rate: 3, agentUsed: ['private'] });
   });
 
+  it('does not come back when the clock does: what is over stays over', () => {
+    const told = new Told();
+    told.use(T, { server: 'crm' });
+    expect(told.ask(T + 11 * MINUTE).agentUsed).toEqual([]);
+    expect(told.ask(T + 1).agentUsed).toEqual([]);
+  });
+
   it('is the same after it was written down and read', () => {
     const told = new Told();
     for (let n = 0; n < 5; n++) told.use(T + n * 20_000, { server: 'crm', args: { n } });

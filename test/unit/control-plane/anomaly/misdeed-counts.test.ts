@@ -125,6 +125,13 @@ describe('who does too much of what goes wrong', () => {
     },
   );
 
+  it('nobody is set aside for what became of questions to a client', () => {
+    const ledger = ledgerUnder();
+    for (let n = 0; n < 9; n++)
+      for (const outcome of [LOST, ERRORED, BAD]) ledger.ended(T, outcome, { within: 'call' });
+    expect(crossings(ledger.entries)).toEqual([]);
+  });
+
   it('a server of a single agent is set aside by what that agent finds', () => {
     const ledger = ledgerUnder({ ...LIMITS, agents: { windowMs: 1_000 }, shared: false });
     for (let n = 0; n < 4; n++) ledger.ended(T, BAD);
