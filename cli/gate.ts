@@ -190,8 +190,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     configuration: options.configuration,
     recorder: keeper,
     clock,
-    // One that nobody has approved yet has to start to say what it offers.
-    mayGoOut: (server) => [undefined, 'SERVER_UNAPPROVED'].includes(quarantine.of('server', server)?.code),
+    mayGoOut: (server) =>
+      !(['operator', 'halt', 'ledger', 'stall'] as const).some((guard) => governance.isShutBy(guard)) &&
+      // One that nobody has approved yet has to start to say what it offers.
+      quarantine
+        .all()
+        .every(({ kind, id, code }) => kind !== 'server' || id !== server || code === 'SERVER_UNAPPROVED'),
     ...(options.findSandbox === undefined ? {} : { find: options.findSandbox }),
   });
   const servers = new SupervisedServers(launches, {

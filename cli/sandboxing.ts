@@ -38,8 +38,6 @@ export interface Sandboxing {
   /** Why a server stays shut; undefined for one that has all it demands, or demands nothing. */
   lacks(server: string): string | undefined;
   maker(server: string): SandboxMaker | undefined;
-  /** Ends what a server has open to the outside. */
-  cut(server: string): void;
   close(): Promise<void>;
 }
 
@@ -68,8 +66,7 @@ export async function openSandboxing(
   ports: SandboxingPorts,
 ): Promise<Sandboxing> {
   const stated = new Map(launches.flatMap(({ name, sandbox }) => (sandbox === undefined ? [] : [[name, sandbox]])));
-  if (stated.size === 0)
-    return { lacks: () => undefined, maker: () => undefined, cut: () => {}, close: () => Promise.resolve() };
+  if (stated.size === 0) return { lacks: () => undefined, maker: () => undefined, close: () => Promise.resolve() };
   const found = await (ports.find ?? findSandbox)();
   const { recorder, clock, mayGoOut } = ports;
   // Made for the first server that is started: until then nothing is left behind where the gate does not open.
@@ -94,7 +91,6 @@ export async function openSandboxing(
       const sandbox = stated.get(server);
       return sandbox === undefined || !found.ok ? undefined : made(found.machine).maker(server, sandbox);
     },
-    cut: (server) => sandboxes?.cut(server),
     close: async () => sandboxes?.close(),
   };
 }

@@ -7,6 +7,8 @@ export interface EgressLimits {
   readonly connectMs: number;
   readonly idleMs: number;
   readonly lifeMs: number;
+  /** So often it is asked whether a server that has something open may still go out. */
+  readonly recheckMs: number;
   /** Both directions of one connection. */
   readonly bytesMax: number;
   /** Connections at once. */
@@ -26,6 +28,7 @@ export const EGRESS_LIMITS: EgressLimits = {
   // Some services hold a silent connection open for minutes and say a word to keep it.
   idleMs: 10 * 60_000,
   lifeMs: 24 * 3_600_000,
+  recheckMs: 500,
   bytesMax: 4 * 1024 * 1024 * 1024,
   // A page of a browser opens some tens.
   openMax: 128,

@@ -20,7 +20,7 @@ export interface EgressOptions {
   readonly recorder: EgressRecorder;
   /** Names connections; each once. */
   readonly connectionId: () => string;
-  /** Whether the server may go out at this moment. */
+  /** Whether the server may go out at this moment; asked again for as long as it has something open. */
   readonly mayGoOut?: () => boolean;
   readonly resolve?: ResolveName;
   readonly limits?: Partial<EgressLimits>;
@@ -47,6 +47,7 @@ export class EgressProxy {
   readonly #journal: EgressJournal;
   readonly #server: Server;
   readonly #open = new Set<OpenEgress>();
+  #rechecking: NodeJS.Timeout | undefined;
   /** Asked for and not open yet. */
   #asking = 0;
   #closed = false;
@@ -88,13 +89,23 @@ export class EgressProxy {
     this.#closed = true;
     this.#server.close();
     this.#server.closeAllConnections();
-    this.cut();
+    this.#cut();
     await this.#journal.close();
   }
 
-  /** Ends what is open. */
-  cut(): void {
+  /** What was allowed when it was made is ended when it is not any more. */
+  #recheck(): void {
+    if (this.#options.mayGoOut?.() === false) this.#cut();
+  }
+
+  #cut(): void {
     for (const open of [...this.#open]) open.end('stopped');
+    this.#stopRechecking();
+  }
+
+  #stopRechecking(): void {
+    clearInterval(this.#rechecking);
+    this.#rechecking = undefined;
   }
 
   async #tunnel(incoming: IncomingMessage, inner: Duplex, head: Buffer): Promise<void> {
@@ -176,9 +187,11 @@ export class EgressProxy {
         }
         const open: OpenEgress = new OpenEgress(connection, socket, this.#limits, (closing) => {
           this.#open.delete(open);
+          if (this.#open.size === 0) this.#stopRechecking();
           this.#journal.closed(closing);
         });
         this.#open.add(open);
+        this.#rechecking ??= setInterval(() => this.#recheck(), this.#limits.recheckMs).unref();
         if (inner.destroyed || this.#closed) open.end('stopped');
         return open.isOpen ? open : undefined;
       }

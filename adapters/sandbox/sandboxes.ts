@@ -136,11 +136,6 @@ export class Sandboxes {
     };
   }
 
-  /** Ends what a server has open to the outside. */
-  cut(server: string): void {
-    this.#ways.get(server)?.proxy.cut();
-  }
-
   /** Ends every way out, and resolves when what is to be recorded of them is. */
   async close(): Promise<void> {
     await Promise.all([...this.#ways.values()].map(({ proxy }) => proxy.close()));

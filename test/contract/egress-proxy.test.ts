@@ -216,13 +216,12 @@ describe('what is refused', () => {
     expect(visits).toBe(0);
   });
 
-  it('a server that was set aside goes nowhere, and what it has open ends', async () => {
+  proves('G12', 'a server that was set aside goes nowhere, and what it has open ends', async () => {
     let may = true;
-    const { path, proxy, refused, closed } = await opened({ mayGoOut: () => may });
+    const { path, refused, closed } = await opened({ mayGoOut: () => may, limits: { recheckMs: 20 } });
     const line = tunnel(path, `good.example:${port}`);
     await line.until('200 ');
     may = false;
-    proxy.cut();
     await line.until('');
     expect(closed.map(({ end }) => end)).toEqual(['stopped']);
     expect(await tunnel(path, `good.example:${port}`).until('')).toContain('HTTP/1.1 403 ');
