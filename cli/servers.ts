@@ -16,7 +16,6 @@ import { type ProcessListener, stdioToolServer } from '../adapters/upstream/stdi
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
-import { Defect } from '../domain/defect.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { OnPolicyChange } from '../proxy/guards/why-not.ts';
 import type { Callee } from '../proxy/lineage-tokens.ts';
@@ -24,7 +23,7 @@ import type { ApartServer } from '../proxy/server-pool.ts';
 import type { ToolServer } from '../proxy/tool-server.ts';
 import { EXIT } from './exit-codes.ts';
 import { CommandError } from './output.ts';
-import { describedSandbox, statedSandbox } from './sandboxing.ts';
+import { describedSandbox, sandboxApart, statedSandbox } from './sandboxing.ts';
 
 export interface ServerLaunch {
   readonly name: string;
@@ -125,11 +124,13 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
         ...(sandbox === undefined ? {} : { sandbox: describedSandbox(sandbox) }),
       },
       start: (surroundings) => {
-        // Nothing starts it without the sandbox that it is to have.
-        if (sandbox !== undefined && surroundings.sandbox === undefined)
-          throw new Defect(`${name} without its sandbox`);
         const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow, ...limited };
-        return inEra(name, chosen, 'legacy-first', (era) => stdioToolServer(config, bounded(surroundings), era));
+        // Nothing starts it without the sandbox that it is to have, whoever asks for it.
+        const inside = (): ServerSurroundings =>
+          sandbox === undefined || surroundings.sandbox !== undefined
+            ? surroundings
+            : { ...surroundings, sandbox: sandboxApart(name, sandbox, baseFolder) };
+        return inEra(name, chosen, 'legacy-first', (era) => stdioToolServer(config, bounded(inside()), era));
       },
     };
   }

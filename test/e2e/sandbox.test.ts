@@ -96,6 +96,8 @@ describe.skipIf(!FOUND.ok)(`a server with a sandbox behind a gate${SKIPPED}`, ()
     expect(human.stdout).toContain('egress.refused  caged  169.254.169.254:443  not_allowed');
     expect((await at.run(['verify', at.ledger('gate')])).code).toBe(0);
     expect((await at.run(['replay', at.ledger('gate')])).code).toBe(0);
+    // Nor is it started without one to be asked for its tools.
+    expect((await at.run(['policy', 'check'])).code).toBe(0);
     const found = await at.run(['doctor']);
     expect(found.stdout).toMatch(/ok\s+sandbox\s+servers can have one/);
   });
@@ -112,6 +114,7 @@ describe.skipIf(!FOUND.ok)(`a server with a sandbox behind a gate${SKIPPED}`, ()
     expect(JSON.stringify(denied)).toContain('SANDBOX_MISSING');
     const counted = await client.call('counter__count', { by: 1 });
     expect(counted?.result).toMatchObject({ content: [{ text: '1' }] });
+    expect((await at.run(['policy', 'check'], { before })).stderr).toMatch(/caged could not be asked.*it stays shut/);
     const found = await at.run(['doctor'], { before });
     expect(found.code).not.toBe(0);
     expect(found.stdout).toMatch(/remark\s+sandbox\s+bubblewrap cannot make one here/);

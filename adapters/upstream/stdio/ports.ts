@@ -26,4 +26,6 @@ export interface SandboxMaker {
   prepare(): Promise<void>;
   /** For one process. Refuses what may not be given, and what is not there. */
   make(program: Program): Sandboxed | { readonly ok: false; readonly reason: string };
+  /** The server was stopped: lets go of what `prepare` made for it alone. */
+  release?(): void;
 }

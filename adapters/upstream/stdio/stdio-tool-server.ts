@@ -162,6 +162,7 @@ export function stdioToolServer(
             });
           },
         }),
+    onStopped: () => sandbox?.release?.(),
     process: () => pipe?.own,
     whenIgnored: surroundings.whenIgnored ?? 'end',
     ...(era === 'modern' ? { begin: (options) => new ModernSession({ ...options, streams: false }) } : {}),
