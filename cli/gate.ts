@@ -43,6 +43,7 @@ import { attestServers } from './attestations.ts';
 import { openBehaviour } from './behaviour.ts';
 import { openChains } from './call-tree.ts';
 import type { Configuration } from './configuration.ts';
+import { afterCrash } from './crash-recovery.ts';
 import { GateFacts } from './gate-facts.ts';
 import { credentialsFile, type GateFolder } from './home.ts';
 import { type GateKeys, openGeneration } from './ledger.ts';
@@ -412,6 +413,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     await keeper.close();
     throw refused;
   });
+  await afterCrash({ folder, keys, unknown, governance, revoke: withdrawals.revoke, note });
   servers.start();
   peers.start();
 

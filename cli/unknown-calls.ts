@@ -30,7 +30,12 @@ const LOOK_EVERY_MS = 250;
 /** Calls of gates beside of which a person has said something here. */
 const SETTLED_MAX = 1_024;
 
-type Kept = { readonly calls: readonly UnknownCall[]; readonly settled: readonly string[] };
+type Kept = {
+  readonly calls: readonly UnknownCall[];
+  readonly settled: readonly string[];
+  /** Roots of calls that recovery ended, and that are not revoked yet. */
+  readonly roots: readonly string[];
+};
 
 const TEXT = z.string().max(4_096);
 const SCHEMA = z.strictObject({
@@ -48,6 +53,7 @@ const SCHEMA = z.strictObject({
     )
     .max(UNKNOWN_CALLS_MAX),
   settled: z.array(TEXT).max(SETTLED_MAX),
+  roots: z.array(TEXT).default([]),
 });
 
 export interface UnknownCallsPorts {
@@ -64,6 +70,11 @@ export interface DurableUnknownCalls {
    * what they were called with. Rejects with `StateDocumentRefused` when the document is not what was written last.
    */
   recovered(intents: readonly Entry[]): Promise<void>;
+  /**
+   * Has the root of every call that recovery ended revoked: a chain does not go on of which nobody knows how far it came. Resolves when that is done; what
+   * a crash comes before is done by the next start.
+   */
+  revokeRoots(revoke: (root: string) => Promise<unknown>): Promise<void>;
   /** A person has looked at this call. Recorded where the call is this gate's own; rejects, and changes nothing, when it could not be. */
   settle(call: string, as: Settlement, by: string | undefined, recorder: Recorder): Promise<void>;
 }
@@ -74,25 +85,31 @@ export function durableUnknownCalls(ports: UnknownCallsPorts): DurableUnknownCal
   const key = hmacSha256(secret, new TextEncoder().encode(`portcullis/same-call/v1\n${baseName(folder.name)}`));
   const digest = (text: string): string =>
     Buffer.from(hmacSha256(key, new TextEncoder().encode(text))).toString('base64url');
-  let opened: StateDocument<Kept> | undefined;
-  const document = (): StateDocument<Kept> => {
-    if (opened === undefined) throw new Defect('a call ended before the ledger was ours');
-    return opened;
+  let document: StateDocument<Kept> | undefined;
+  /** What is to be on disk when everything that was asked for is written. */
+  let kept: Kept = { calls: [], settled: [], roots: [] };
+  const keep = (change: Partial<Kept>): Promise<void> => {
+    if (document === undefined) throw new Defect('a call ended before the ledger was ours');
+    kept = { ...kept, ...change };
+    return document.replace(kept);
   };
   const calls = new UnknownCalls({
     digest,
-    keep: (all) => document().replace({ ...document().value, calls: [...all] }),
+    keep: (all) => keep({ calls: [...all] }),
     beside: lookBeside(folder, secret, ports.now),
-    isSettled: (call) => document().value.settled.includes(call),
+    isSettled: (call) => kept.settled.includes(call),
     mayRepeat: ports.mayRepeat,
   });
   return {
     calls,
     recovered: async (intents) => {
-      if (opened === undefined) {
-        opened = await openDocument(dirname(folder.folder), folder.name, secret);
-        calls.resume(opened.value.calls);
+      if (document === undefined) {
+        document = await openDocument(dirname(folder.folder), folder.name, secret);
+        kept = document.value;
+        calls.resume(kept.calls);
       }
+      const roots = intents.flatMap((intent) => rootOf(intent) ?? []);
+      if (roots.length > 0) await keep({ roots: [...new Set([...kept.roots, ...roots])] });
       const requests = intents.flatMap((intent) => requestOf(intent) ?? []);
       const commitments = requests.flatMap(({ args }) => args?.commitment ?? []);
       if (commitments.length === 0) return;
@@ -107,13 +124,17 @@ export function durableUnknownCalls(ports: UnknownCallsPorts): DurableUnknownCal
         }),
       );
     },
+    revokeRoots: async (revoke) => {
+      const { roots } = kept;
+      for (const root of roots) await revoke(root);
+      if (roots.length > 0) await keep({ roots: kept.roots.filter((root) => !roots.includes(root)) });
+    },
     settle: async (call, as, by, recorder) => {
-      const { value } = document();
       if (calls.all().some((one) => one.call === call)) {
         await recorder.append({ type: 'call.settled', of: call, as, ...(by === undefined ? {} : { by }) }, []);
         await calls.settle(call);
-      } else if (!value.settled.includes(call)) {
-        await document().replace({ ...value, settled: [...value.settled, call].slice(-SETTLED_MAX) });
+      } else if (!kept.settled.includes(call)) {
+        await keep({ settled: [...kept.settled, call].slice(-SETTLED_MAX) });
       }
     },
   };
@@ -132,7 +153,7 @@ function openDocument(gates: string, name: string, secret: Uint8Array): Promise<
   return openStateDocument<Kept>({
     path: join(gates, name, FILE),
     kind: 'unknown-calls',
-    initial: { calls: [], settled: [] },
+    initial: { calls: [], settled: [], roots: [] },
     parse: (value: Json) => SCHEMA.safeParse(value).data,
     mac: (bytes) => hmacSha256(key, bytes),
   });
@@ -176,6 +197,12 @@ async function stampOf(path: string): Promise<string> {
   } catch {
     return '';
   }
+}
+
+/** The chain that it stood in. */
+function rootOf({ events }: Entry): string | undefined {
+  const [first] = Array.isArray(events) ? (events as unknown as readonly CallRequested[]) : [];
+  return first?.type === 'call.requested' ? first.lineage.root : undefined;
 }
 
 /** What was asked for, where that is a call of a tool. The entry is one of ours: recovery has replayed it. */
