@@ -14,7 +14,7 @@ describe('a call that may have run', () => {
     'G3',
     'is denied when it comes again, also at the next start after a kill, until a person has looked',
     async () => {
-      const counter = counterGate({ limits: { timeoutMs: 400 } });
+      const counter = counterGate({ limits: { timeoutMs: 2_000 } });
       const first = await counter.wrapped();
       expect(denialOf(await first.call('sleep', { ms: 60_000 }))).toBe('DEADLINE_EXCEEDED');
       const again = await first.call('sleep', { ms: 60_000 });
