@@ -34,7 +34,7 @@ import { MESSAGE_BYTES_MAX, QUESTION_TIMEOUT_MS } from '../proxy/limits.ts';
 import { outputCheck } from '../proxy/output-check.ts';
 import { PolicyTurnover } from '../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto } from '../proxy/ports.ts';
-import { Quarantine } from '../proxy/quarantine.ts';
+import { Quarantine, type Quarantined } from '../proxy/quarantine.ts';
 import { ServerPool } from '../proxy/server-pool.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { Notice, OfferKind } from '../proxy/tool-server.ts';
@@ -97,6 +97,8 @@ export interface RunningGate extends Withdrawals {
   served(): readonly string[];
   /** What keeps the gate shut, and what does not, guard by guard. */
   standings(): readonly StandingSince[];
+  /** Whoever is set aside. */
+  quarantined(): readonly Quarantined[];
   /** Calls that nobody knows the end of, and that are not made again before a person has looked. */
   unknownCalls(): readonly UnknownCall[];
   /** A person has. Rejects, and changes nothing, when it cannot be recorded. */
@@ -427,6 +429,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     ready: policy.settled,
     served: () => policy.served,
     standings: () => breaker.standings(),
+    quarantined: () => quarantine.all(),
     unknownCalls: () => unknown.calls.all(),
     settle: (call, as, by) => unknown.settle(call, as, by, keeper),
     halt,

@@ -7,6 +7,7 @@ import { type Configuration, configurationFile, readConfiguration } from './conf
 import { openControl } from './control.ts';
 import { EXIT } from './exit-codes.ts';
 import { type GateOptions, type RunningGate, startGate } from './gate.ts';
+import { healthOf } from './gate-health.ts';
 import { baseName, type GateFolder, gateFolder, type Home } from './home.ts';
 import { registerKeys } from './key-registry.ts';
 import { type GateKeys, openKeys } from './ledger.ts';
@@ -108,7 +109,12 @@ async function operable(
       throw error;
     },
   );
-  const control = await openControl(folder.folder, orders.take, (text) => out.note(text));
+  const control = await openControl(
+    folder.folder,
+    orders.take,
+    () => healthOf(gate),
+    (text) => out.note(text),
+  );
   const close = async (): Promise<void> => {
     orders.close();
     await control?.close();

@@ -5,6 +5,7 @@ import type { Operators } from '../adapters/downstream/ports.ts';
 import { apiKeyDigest } from '../adapters/identity/api-key.ts';
 import type { Manifest } from '../control-plane/policy/manifest.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { type HealthSources, healthOf } from './gate-health.ts';
 import type { Home } from './home.ts';
 import { orderedJson, orderGates } from './operated-gates.ts';
 import { standingOrders } from './orders.ts';
@@ -18,7 +19,12 @@ import { SETTLEMENTS } from './unknown-calls.ts';
 const BEARER = /^bearer ([A-Za-z0-9_-]{1,64})$/i;
 
 /** Undefined where the manifest names nobody. */
-export function operatorsOf({ operators = {} }: Manifest, home: Home, secret: Uint8Array): Operators | undefined {
+export function operatorsOf(
+  { operators = {} }: Manifest,
+  home: Home,
+  secret: Uint8Array,
+  gate: HealthSources,
+): Operators | undefined {
   const known = Object.entries(operators);
   if (known.length === 0) return undefined;
   return {
@@ -30,6 +36,7 @@ export function operatorsOf({ operators = {} }: Manifest, home: Home, secret: Ui
       const found = known.filter(([, { apiKey }]) => equalBytes(Buffer.from(apiKey), digest));
       return found[0]?.[0];
     },
+    health: async () => healthOf(gate),
     orders: async () => (await standingOrders(home, secret)).map((order) => ({ ...order })),
     order: async (request, by) => {
       const { order, gate } = orderOf(request);

@@ -35,6 +35,11 @@ export interface Proven extends Principal {
   readonly until?: number;
 }
 
+/** How the gate is, for operators. */
+export interface Health extends JsonObject {
+  readonly open: boolean;
+}
+
 /** Those who may take authority away while the gate runs. Implemented in cli/operators.ts. */
 export interface Operators {
   /** Whose key this is, by the value of the `Authorization` header; undefined when it is no operator's. */
@@ -46,6 +51,8 @@ export interface Operators {
     order: JsonObject,
     by: string,
   ): Promise<{ readonly done: boolean; readonly answer: JsonObject } | { readonly problem: string }>;
+  /** Never rejects. */
+  health(): Promise<Health>;
 }
 
 /** Tells whose credential a request carries. Implemented in adapters/identity. */

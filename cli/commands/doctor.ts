@@ -8,6 +8,7 @@ import type { MachineMeans } from '../../adapters/upstream/stdio/launch-plan.ts'
 import { findMachineMeans } from '../../adapters/upstream/stdio/machine-means.ts';
 import { configurationFile, readConfiguration } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
+import { type GateState, gateStates } from '../gate-states.ts';
 import { findHome, gateFolder, type Home } from '../home.ts';
 import { checkKeys } from '../key-registry.ts';
 import { openKeys } from '../ledger.ts';
@@ -42,10 +43,12 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
   findings.push(configurationFinding(home, options.config));
   findings.push(await keysFinding(home));
   findings.push(...(await ledgerFindings()));
+  const gates = await gateStates(home);
+  findings.push(...gates.map(gateFinding));
   findings.push(processesFinding(await findMachineMeans()));
   findings.push(...(await sandboxFindings(home, options.config)));
   const problems = findings.filter(({ state }) => state === 'problem').length;
-  out.answer({ version: packageVersion(), home, findings, problems });
+  out.answer({ version: packageVersion(), home, findings, gates, problems });
   const mark = {
     ok: out.style('green', 'ok     '),
     remark: out.style('cyan', 'remark '),
@@ -120,6 +123,24 @@ function configurationFinding(home: ReturnType<typeof findHome>, named: string |
   } catch (error) {
     return { check, state: 'problem', detail: reasonOf(error), hint: `mend ${file}` };
   }
+}
+
+/** A gate that is shut, or does not answer, is a problem; one that does not run is none. */
+function gateFinding({ gate, running, problem, shut, waiting }: GateState): Finding {
+  const check = `gate ${gate}`;
+  if (problem !== undefined)
+    return { check, state: 'problem', detail: problem, hint: 'is its process alive? is it stopped?' };
+  const [first] = shut;
+  const calls = waiting.calls === 0 ? [] : [`${waiting.calls} call(s) may have run: portcullis calls unknown`];
+  const aside = waiting.aside.map(({ kind, id, code, lifted }) => `${kind} ${id} is set aside (${code}): ${lifted}`);
+  const hint = [...shut.map(({ code, opens }) => `${code} opens: ${opens}`), ...calls, ...aside].join('; ');
+  const common = { check, ...(hint === '' ? {} : { hint }) };
+  if (first !== undefined) {
+    const what = running ? 'shut' : 'not running; shut from its next start on';
+    const why = first.detail === '' ? '' : `: ${first.detail}`;
+    return { ...common, state: 'problem', detail: `${what}  ${first.code} since ${first.since}${why}` };
+  }
+  return { ...common, state: hint === '' ? 'ok' : 'remark', detail: running ? 'open' : 'not running' };
 }
 
 async function keysFinding(home: Home): Promise<Finding> {

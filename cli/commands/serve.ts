@@ -84,7 +84,7 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
   async function startHttp(at: { host: string; port: number }): Promise<HttpFront> {
     const access = httpAccess(configuration, options.agent);
     const tls = tlsOf(configuration);
-    const operators = operatorsOf(manifest, home, openKeys(folder.keys).vault);
+    const operators = operatorsOf(manifest, home, openKeys(folder.keys).vault, gate);
     const started = await listenHttp({
       ...at,
       access,

@@ -181,3 +181,73 @@ describe('an order over HTTP', () => {
     expect(stderr).toContain('this is the key of the operator "alice" too');
   });
 });
+
+describe('how the gate is, over HTTP', () => {
+  const at = (path: string) => `${new URL(client.url).origin}${path}`;
+  const health = (key = alice.key, method = 'GET') =>
+    fetch(at('/health'), { method, headers: { authorization: `Bearer ${key}` } });
+
+  proves('G4', 'is told to operators alone', async () => {
+    for (const answer of [await health(agent.key), await health(''), await fetch(at('/health'))]) {
+      expect(answer.status).toBe(401);
+      expect(await answer.text()).not.toContain('open');
+    }
+    expect((await health(alice.key, 'POST')).status).toBe(405);
+    expect((await health(alice.key, 'DELETE')).status).toBe(405);
+  });
+
+  it('says that it is open, and what it serves', async () => {
+    await expect.poll(async () => (await health()).status, { timeout: 10_000 }).toBe(200);
+    expect(await (await health()).json()).toMatchObject({
+      open: true,
+      shut: [],
+      serving: ['counter'],
+      unknownCalls: [],
+    });
+    const head = await health(alice.key, 'HEAD');
+    expect([head.status, await head.text()]).toEqual([200, '']);
+  });
+
+  it('says who shut it and what opens it; and so does doctor, of a gate that runs and of one that does not', async () => {
+    expect((await order({ order: 'halt', reason: 'a look at the logs' })).status).toBe(200);
+    await expect.poll(async () => (await health()).status, { timeout: 10_000 }).toBe(503);
+    const shut = { code: 'GOV_HALTED', detail: 'a look at the logs', opens: 'portcullis resume' };
+    expect(await (await health()).json()).toMatchObject({
+      open: false,
+      shut: [{ guard: 'halt', state: 'held', ...shut }],
+    });
+    const doctor = async () => {
+      const said = await counter.at.run(['doctor', '--json']);
+      return { code: said.code, ...(JSON.parse(said.stdout) as { gates: object[] }) };
+    };
+    expect(await doctor()).toMatchObject({ code: 1, gates: [{ gate: 'counter', running: true, shut: [shut] }] });
+    const people = await counter.at.run(['doctor']);
+    expect(people.stdout).toContain('GOV_HALTED');
+    expect(people.stdout).toContain('portcullis resume');
+    await gate.stop();
+    expect(await doctor()).toMatchObject({ code: 1, gates: [{ gate: 'counter', running: false, shut: [shut] }] });
+    ({ gate, client } = await counter.served());
+    expect((await health()).status).toBe(503);
+    address = at('/operator/orders');
+    expect((await order({ order: 'resume' })).status).toBe(200);
+    await expect.poll(async () => (await health()).status, { timeout: 10_000 }).toBe(200);
+    expect(await doctor()).toMatchObject({ gates: [{ gate: 'counter', running: true, shut: [] }] });
+  }, 90_000);
+
+  it('whether it is there is told to anybody, and nothing else', async () => {
+    const live = await fetch(at('/livez'));
+    expect([live.status, await live.text()]).toEqual([204, '']);
+    expect((await fetch(at('/livez'), { method: 'POST' })).status).toBe(405);
+    expect((await fetch(at('/livez/'))).status).toBe(404);
+    expect((await fetch(at('/health/'))).status).toBe(404);
+  });
+
+  it('where nobody is an operator there is nothing to ask', async () => {
+    const other = counterGate();
+    const { gate: without, client: of } = await other.served();
+    const { origin } = new URL(of.url);
+    expect((await fetch(`${origin}/health`, { headers: { authorization: `Bearer ${alice.key}` } })).status).toBe(404);
+    expect((await fetch(`${origin}/livez`)).status).toBe(204);
+    await without.stop();
+  }, 30_000);
+});

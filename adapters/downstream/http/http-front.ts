@@ -22,6 +22,7 @@ import { isLoopback, urlOf } from './addresses.ts';
 import { discardBody, IncomingBodies } from './body.ts';
 import { Connections } from './connections.ts';
 import { deliveryOf } from './delivery.ts';
+import { answerLive, HEALTH_PATH, HealthRequests, LIVE_PATH } from './health-requests.ts';
 import { type HttpSession, HttpSessions, type Used, use } from './http-sessions.ts';
 import { MessageIntake } from './message-intake.ts';
 import { type ModernClient, ModernClients } from './modern-clients.ts';
@@ -136,6 +137,7 @@ class Listener implements HttpFront {
   readonly #modern: ModernClients;
   readonly #intake: MessageIntake;
   readonly #operator: OperatorRequests | undefined;
+  readonly #health: HealthRequests | undefined;
   /** Answers that may have become streams. */
   readonly #replies = new Set<PostReply>();
   readonly #webSockets: WsFront;
@@ -159,6 +161,7 @@ class Listener implements HttpFront {
     const bodies = new IncomingBodies(this.#limits.bodiesBytesMax);
     this.#intake = new MessageIntake(this.#limits, bodies);
     this.#operator = options.operators === undefined ? undefined : new OperatorRequests(options.operators, bodies);
+    this.#health = options.operators === undefined ? undefined : new HealthRequests(options.operators);
     this.#webSockets = new WsFront({
       access: this.#access,
       sessions: options.sessions,
@@ -279,6 +282,12 @@ class Listener implements HttpFront {
     if (described !== undefined) return this.#describe(request, response, described);
     if (request.url === OPERATOR_PATH && this.#operator !== undefined)
       return this.#operate(request, response, this.#operator);
+    if (request.url === HEALTH_PATH && this.#health !== undefined)
+      return this.#operate(request, response, this.#health);
+    if (request.url === LIVE_PATH) {
+      const refused = answerLive(request, response);
+      return refused === undefined ? undefined : this.#refuse(request, response, refused);
+    }
     const route = routeOf(request.url);
     const refusal = this.#checkHead(request, route);
     if (refusal !== undefined || route === undefined) {
@@ -303,7 +312,11 @@ class Listener implements HttpFront {
     return method === 'GET' ? this.#listen(response, named, until) : this.#delete(response, named);
   }
 
-  async #operate(request: IncomingMessage, response: ServerResponse, operator: OperatorRequests): Promise<void> {
+  async #operate(
+    request: IncomingMessage,
+    response: ServerResponse,
+    operator: Pick<OperatorRequests, 'answer'>,
+  ): Promise<void> {
     const refusal = this.#access.checkAddressed(request) ?? (await operator.answer(request, response));
     if (refusal !== undefined) this.#refuse(request, response, refusal);
   }
