@@ -4,10 +4,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { openHeads } from '../adapters/storage/heads.ts';
+import { endLeft } from '../adapters/upstream/stdio/left-processes.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { LedgerInUse } from '../ledger/open.ts';
 import type { Governance } from '../proxy/governance.ts';
-import { baseName, type GateFolder } from './home.ts';
+import { baseName, type GateFolder, processesFile } from './home.ts';
 import { type GateKeys, headsMac, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
 import { type DurableUnknownCalls, durableUnknownCalls } from './unknown-calls.ts';
@@ -24,6 +25,7 @@ export interface AfterCrashPorts {
 
 /** Resolves when nobody can go on with what was cut off. Later recoveries of this gate's own ledger are followed by themselves. */
 export async function afterCrash({ folder, keys, unknown, governance, revoke, note }: AfterCrashPorts): Promise<void> {
+  endProcessesOf(folder, note);
   await endBeside(folder, keys, note);
   let last: Promise<void> = Promise.resolve();
   const revokeRoots = (): Promise<void> => {
@@ -37,6 +39,12 @@ export async function afterCrash({ folder, keys, unknown, governance, revoke, no
     // A revocation that fails shuts the gate by itself.
     if (!governance.isShutBy('ledger')) void revokeRoots().catch(() => undefined);
   });
+}
+
+/** Whoever holds the lock of a ledger is alone with what its earlier writers started. */
+function endProcessesOf(folder: GateFolder, note: (text: string) => void): void {
+  const ended = endLeft(processesFile(folder));
+  if (ended > 0) note(`${ended} process(es) of ${visibleText(folder.name)} had outlived it and were ended`);
 }
 
 /** Opens and closes each ledger beside this one that was being written when its gate died, and that nobody writes now. */
@@ -57,6 +65,7 @@ async function endBeside(own: GateFolder, keys: GateKeys, note: (text: string) =
         mayRepeat: () => false,
       });
       const generation = await openGeneration(folder, keys, { onRecovered: (intents) => unknown.recovered(intents) });
+      endProcessesOf(folder, note);
       await generation.close();
     } catch (error) {
       if (!(error instanceof LedgerInUse))

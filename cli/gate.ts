@@ -9,6 +9,7 @@ import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.t
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
 import { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
+import { StartedProcesses } from '../adapters/upstream/stdio/left-processes.ts';
 import { anomalyLimits } from '../control-plane/anomaly/limits.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
@@ -45,7 +46,7 @@ import { openChains } from './call-tree.ts';
 import type { Configuration } from './configuration.ts';
 import { afterCrash } from './crash-recovery.ts';
 import { GateFacts } from './gate-facts.ts';
-import { credentialsFile, type GateFolder } from './home.ts';
+import { credentialsFile, type GateFolder, processesFile } from './home.ts';
 import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
 import { openPins } from './pins.ts';
@@ -201,12 +202,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
         .every(({ kind, id, code }) => kind !== 'server' || id !== server || code === 'SERVER_UNAPPROVED'),
     ...(options.findSandbox === undefined ? {} : { find: options.findSandbox }),
   });
+  const started = new StartedProcesses(processesFile(folder));
   const servers = new SupervisedServers(launches, {
     version: options.version,
     gate: gateMark(folder.folder),
     note,
     credentials: new CredentialStore(credentialsFile(folder), keys.vault),
     consent: options.consent,
+    onProcess: (pid) => started.note(pid),
     onDescribed: async (launch, description) => {
       const pinned = catalogue.observe(description, launch.description);
       await facts.toolsPinned(launch, pinned);

@@ -58,6 +58,11 @@ export function baseName(gate: string): string {
   return gate.replace(/\.\d+$/, '');
 }
 
+/** The processes that a gate started for its servers. */
+export function processesFile({ folder }: Pick<GateFolder, 'folder'>): string {
+  return join(folder, 'processes');
+}
+
 /** Our credentials at other people's authorization servers. Gates that run side by side under one name share them. */
 export function credentialsFile({ folder, name }: GateFolder): string {
   return join(dirname(folder), baseName(name), 'credentials.json');

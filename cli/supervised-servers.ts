@@ -24,6 +24,8 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   /** Why a server is not started at all: this machine lacks what it demands. */
   readonly lacks?: (server: string) => string | undefined;
   readonly sandbox?: (server: string) => ServerSurroundings['sandbox'];
+  /** A process was started for a server, in this tick. */
+  readonly onProcess?: (pid: number) => void;
   /** A server said something that belongs to no call. */
   readonly onNotice: (server: string, notice: Notice) => void;
   /** What a shared server asks within no call. */
@@ -138,6 +140,7 @@ export class SupervisedServers {
       listener: {
         onStderr: (bytes) => notes.heard(bytes),
         onEnded: () => notes.ended(),
+        onProcess: (pid) => this.#hooks.onProcess?.(pid),
         onProcessEnded: (ended) => {
           if (!this.#stopped) this.#hooks.onProcessEnded(launch.name, ended);
         },

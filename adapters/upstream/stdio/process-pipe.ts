@@ -154,6 +154,11 @@ export class ProcessPipe implements MessagePipe {
     });
   }
 
+  /** The process that we started; undefined where that failed. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   /** The server's own process, past what stands between; undefined while it is not there yet, or not any more. */
   get serverPid(): number | undefined {
     const { pid } = this.#child;

@@ -40,6 +40,8 @@ export interface StdioServerConfig {
 
 /** Hears of what belongs to the process and to no message. */
 export interface ProcessListener {
+  /** A process was started, in this tick. */
+  onProcess?(pid: number): void;
   onStderr?(bytes: Uint8Array): void;
   /** It is gone, and nobody asked it to go; of one that never became a server, only where it went by itself. */
   onProcessEnded?(ended: EndedProcess): void;
@@ -137,6 +139,7 @@ export function stdioToolServer(
     };
     const spec = { plan: planned.plan, cwd: at, env, mark, onStderr, onEnded, adopt, onGone };
     const opened = new ProcessPipe(spec, limits, handlers);
+    if (opened.pid !== undefined) listener.onProcess?.(opened.pid);
     pipe = opened;
     started = own;
     return opened;
