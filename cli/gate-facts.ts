@@ -62,12 +62,12 @@ export class GateFacts {
     await this.#append(fields, source as unknown as JsonObject);
   }
 
-  /** Records that a server ended by itself. What cannot be recorded is not counted. */
+  /** Records that the connection to a server ended by itself. What cannot be recorded is not counted. */
   async serverEnded(server: string): Promise<void> {
     try {
       await this.#recorder.append({ type: 'server.ended', server }, []);
     } catch {
-      this.#note(`server ${server} ended, which could not be recorded`);
+      this.#note(`the connection to ${server} ended, which could not be recorded`);
     }
   }
 

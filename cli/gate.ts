@@ -203,6 +203,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     ...(options.findSandbox === undefined ? {} : { find: options.findSandbox }),
   });
   const started = new StartedProcesses(processesFile(folder));
+  /** Of a server that is a process its end is recorded, with what it said last. */
+  const connectionEnded = (server: string): void => {
+    const stated = options.configuration?.manifest.servers[server];
+    const isRemote = stated !== undefined && stated.stdio === undefined && stated.inProcess === undefined;
+    if (isRemote) void facts.serverEnded(server);
+  };
   const servers = new SupervisedServers(launches, {
     version: options.version,
     gate: gateMark(folder.folder),
@@ -231,7 +237,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onReady: (server) => {
       if (options.oneClient === true) enforcement.notices.ready(server);
     },
-    onEnded: (server) => void facts.serverEnded(server),
+    onEnded: connectionEnded,
     adopt: (server) => processAgents.of(server),
     guard: (server) => attestations.guard(server),
     onProcessEnded: (server, ended) => {
@@ -268,7 +274,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onNotice: noticed,
     onQuestion: (server, question, conversation) => enforcement.notices.ask(server, question, conversation),
     onReady: (server, conversation) => enforcement.notices.ready(server, conversation),
-    onEnded: (server) => void facts.serverEnded(server),
+    onEnded: connectionEnded,
     note,
   });
   const limitsOf = new Map(launches.map((launch) => [launch.name, launch.limits]));

@@ -61,8 +61,10 @@ export class MisdeedCounts {
       case 'quarantine.lifted':
         this.#aside.delete(keyOf(String(kind), String(id)));
         return [];
+      case 'process.ended':
       case 'server.ended':
-        return typeof entry.server === 'string'
+        // What the gate ended may have been asked for by anybody.
+        return typeof entry.server === 'string' && (type === 'server.ended' || entry.by === 'itself')
           ? this.#count([{ kind: 'server', id: entry.server, misdeed: 'restarts' }], entry)
           : [];
       case 'call.intent': {

@@ -125,7 +125,7 @@ describe('a server that ends again and again', () => {
       for (let n = 1; n <= 3; n++) {
         await expect.poll(async () => textOf(await client.call('count', { by: 1 })), { timeout: 15_000 }).toBe('1');
         expect(denialOf(await client.call('die', {}))).toBe('TOOL_LOST');
-        const ended = async () => (await factsOf(counter, 'server.ended')).length;
+        const ended = async () => (await factsOf(counter, 'process.ended')).length;
         await expect.poll(ended, { timeout: 15_000 }).toBe(n);
       }
       const again = async () => denialOf(await client.call('count', { by: 1 }));

@@ -140,7 +140,10 @@ describe('who does too much of what goes wrong', () => {
 
   it('a server that is started again and again is set aside', () => {
     const ledger = ledgerUnder();
-    for (let n = 0; n < 2; n++) ledger.write(T + n, { type: 'server.ended', server: 'fs' });
+    ledger.write(T, { type: 'server.ended', server: 'fs' });
+    for (let n = 0; n < 9; n++) ledger.write(T, { type: 'process.ended', server: 'fs', by: 'destroyed' });
+    expect(crossings(ledger.entries)).toEqual([]);
+    ledger.write(T, { type: 'process.ended', server: 'fs', by: 'itself' });
     expect(crossings(ledger.entries)).toMatchObject([{ kind: 'server', misdeed: 'restarts', count: 2 }]);
   });
 
