@@ -160,7 +160,8 @@ export function attestServers(ports: AttestationPorts): ServerAttestations {
   };
 }
 
-function sandboxOf(description: JsonObject): JsonObject | null {
+/** What holds a process in, as its launch says. */
+export function sandboxOf(description: JsonObject): JsonObject | null {
   const { sandbox } = isJsonObject(description.stdio) ? { ...description, ...description.stdio } : description;
   return isJsonObject(sandbox) ? sandbox : null;
 }

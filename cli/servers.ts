@@ -11,8 +11,8 @@ import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
 import type { SandboxMaker } from '../adapters/upstream/stdio/ports.ts';
 import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
 import type { Resources } from '../adapters/upstream/stdio/resources.ts';
-import type { StartGuard } from '../adapters/upstream/stdio/start-guard.ts';
-import { type ProcessListener, stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
+import type { StartGuard, StartLine } from '../adapters/upstream/stdio/start-guard.ts';
+import { type ProcessListener, startLine, stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
@@ -43,6 +43,8 @@ export interface ServerLaunch {
   /** What its process sees and reaches; absent, it does what its user may. */
   readonly sandbox?: StatedSandbox | undefined;
   readonly start: (surroundings: ServerSurroundings) => ToolServer;
+  /** Of a process: what is started, with our environment as it is. Throws an Error with a plain explanation where nothing can be. */
+  readonly line?: () => StartLine;
   /** Whom its tokens are for, where it is part of this process; for every other server the manifest says that. */
   readonly callee?: () => Callee | undefined;
 }
@@ -116,15 +118,16 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     const limited = resources === undefined ? {} : { resources: definedOf(resources) };
     const sandbox = server.sandbox === undefined ? undefined : statedSandbox(server.sandbox, baseFolder);
     const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);
+    const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow, ...limited };
     return {
       ...common,
+      line: () => startLine(config),
       ...(sandbox === undefined ? {} : { sandbox }),
       description: {
         stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort(), ...limited },
         ...(sandbox === undefined ? {} : { sandbox: describedSandbox(sandbox) }),
       },
       start: (surroundings) => {
-        const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow, ...limited };
         // Nothing starts it without the sandbox that it is to have, whoever asks for it.
         const inside = (): ServerSurroundings =>
           sandbox === undefined || surroundings.sandbox !== undefined

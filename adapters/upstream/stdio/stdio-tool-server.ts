@@ -81,6 +81,16 @@ function marked(generations: number, gate = 'gate'): string | undefined {
   return `${gate}.${randomBytes(16).toString('base64url')}`;
 }
 
+/** What is started for a configuration, with our environment as it is. Throws an Error with a plain explanation where nothing can be. */
+export function startLine(config: StdioServerConfig, ourEnvironment: Variables = process.env): StartLine {
+  const { command, args = [], cwd = process.cwd(), env: set = {}, inherit = [] } = config;
+  const environment = serverEnvironment(ourEnvironment, { set, inherit });
+  if (!environment.ok) throw new Error(environment.reason);
+  const noFolder = whyNotFolder(cwd);
+  if (noFolder !== undefined) throw new Error(noFolder);
+  return { command, args, cwd, env: environment.env, configured: [...inherit, ...Object.keys(set)] };
+}
+
 /** The server in the words of one era. */
 export function stdioToolServer(
   config: StdioServerConfig,
@@ -90,20 +100,12 @@ export function stdioToolServer(
   const { clientInfo, listener = {}, ourEnvironment = process.env, adopt, guard } = surroundings;
   const { means: findMeans = findMachineMeans, sandbox } = surroundings;
   const limits = { ...PROCESS_LIMITS, ...surroundings.processLimits };
-  const { args = [], env: set = {}, inherit = [], resources = {} } = config;
+  const { resources = {} } = config;
   let means: MachineMeans = NO_MEANS;
   let approved: StartLine | undefined;
   let pipe: ProcessPipe | undefined;
   let started: StartedProcess | undefined;
-  const lineNow = (): StartLine => {
-    const environment = serverEnvironment(ourEnvironment, { set, inherit });
-    if (!environment.ok) throw new Error(environment.reason);
-    const cwd = config.cwd ?? process.cwd();
-    const noFolder = whyNotFolder(cwd);
-    if (noFolder !== undefined) throw new Error(noFolder);
-    const configured = [...inherit, ...Object.keys(set)];
-    return { command: config.command, args, cwd, env: environment.env, configured };
-  };
+  const lineNow = (): StartLine => startLine(config, ourEnvironment);
   const open: OpenPipe = (handlers) => {
     if (guard !== undefined && approved === undefined) throw new Defect('a process that nobody looked at');
     const line = approved ?? lineNow();
