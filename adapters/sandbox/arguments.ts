@@ -74,8 +74,6 @@ export function sandboxArguments(contents: SandboxContents, machine: SandboxMach
     'ALL',
     '--hostname',
     'sandbox',
-    '--unsetenv',
-    'PWD',
     '--seccomp',
     `${FILTER_FD}`,
     ...system.mounts.flatMap(bound),

@@ -16,8 +16,13 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EgressClosing, EgressOpening, EgressRefusal } from '../../../adapters/sandbox/ports.ts';
 import { Sandboxes, type StatedSandbox, whatIsLacking } from '../../../adapters/sandbox/sandboxes.ts';
+import { INHERITED } from '../../../adapters/upstream/stdio/environment.ts';
 import { findMachineMeans } from '../../../adapters/upstream/stdio/machine-means.ts';
-import { type StdioToolServer, stdioToolServer } from '../../../adapters/upstream/stdio/stdio-tool-server.ts';
+import {
+  type StdioServerSurroundings,
+  type StdioToolServer,
+  stdioToolServer,
+} from '../../../adapters/upstream/stdio/stdio-tool-server.ts';
 import { callOf, textOf } from '../../contract/tool-server.contract.ts';
 import { fixtureServer, referenceServer } from '../../fixtures/servers/paths.ts';
 import { proves } from '../../guarantees.ts';
@@ -48,13 +53,19 @@ function stated(more: Partial<StatedSandbox> = {}): StatedSandbox {
   return { read: [place('library')], write: [place('workspace')], net: 'none', limits: {}, ...more };
 }
 
-async function started(name: string, sandbox: StatedSandbox, args = [PRISONER]): Promise<StdioToolServer> {
+async function started(
+  name: string,
+  sandbox: StatedSandbox,
+  args = [PRISONER],
+  adopt?: StdioServerSurroundings['adopt'],
+): Promise<StdioToolServer> {
   const server = stdioToolServer(
     { name, command: process.execPath, args, env: { MINE: 'yes' } },
     {
       clientInfo: { name: 'portcullis', version: '0' },
       means: async () => MEANS,
       sandbox: sandboxes.maker(name, sandbox),
+      adopt,
       processLimits: { closeGraceMs: 1_000 },
     },
   );
@@ -173,7 +184,10 @@ describe.skipIf(!FOUND.ok)(`a server in a sandbox${SKIPPED}`, () => {
       expect(ok.dev).not.toContain('sda');
       expect(ok.home).toBe('/tmp');
       expect(ok.env?.filter((name) => /SOCK|DBUS|DISPLAY|XDG|OLDPWD/.test(name))).toEqual([]);
-      expect(ok.env).toContain('MINE');
+      // PWD is of bubblewrap's making.
+      const given = ['HOME', 'MINE', 'PATH', 'PWD', 'TMPDIR', ...INHERITED.filter((name) => name in process.env)];
+      const locale = Object.keys(process.env).filter((name) => name.startsWith('LC_'));
+      expect(ok.env).toEqual([...new Set([...given, ...locale])].sort());
       expect(Number(ok.processes)).toBeLessThanOrEqual(4);
       expect(ok.open).toEqual([]);
       expect(ok.links).toEqual(['lo']);
@@ -409,6 +423,26 @@ describe.skipIf(!FOUND.ok)(`a server in a sandbox${SKIPPED}`, () => {
       await strict.close();
     },
   );
+
+  it.each(['none', 'allow'])('an agent has its own connection to the gate (net: %s)', async (net) => {
+    let heard = '';
+    const allow = { allow: ['public.example'] };
+    const server = await started(
+      `agent-${net}`,
+      stated({ net: net === 'none' ? 'none' : allow }),
+      [PRISONER],
+      (connection) => {
+        connection.on('data', (chunk) => {
+          heard += chunk;
+        });
+        return {} as never;
+      },
+    );
+    const speak = `return new Promise((resolve) => {
+      const line = new net.Socket({ fd: Number(process.env.PORTCULLIS_FD) }); line.write('from inside', () => resolve('said')) })`;
+    expect((await told(server, speak)).ok).toBe('said');
+    await expect.poll(() => heard).toBe('from inside');
+  });
 
   it('works, where it does only what it may: the file server in its workspace', async () => {
     const server = await started('fs', stated(), [referenceServer('filesystem'), at('workspace'), at('library')]);
