@@ -1,13 +1,18 @@
 // Whether a process is still the one that was started, and still runs the file that was measured. Looked up where Linux keeps it; on other systems nothing
 // of a running process is known, and nothing is claimed.
 
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
+import { statField } from '../upstream/stdio/process-tree.ts';
 
 export interface RunningProcess {
   readonly pid: number;
   /** When it was started, in ticks since the machine was: with the number, it names one process. */
   readonly start: string;
 }
+
+/** Fields of /proc/PID/stat after the name. */
+const START = 19;
+const VIRTUAL_BYTES = 20;
 
 /** Whether anything of a running process can be known here. */
 export const CAN_SEE_PROCESSES = process.platform === 'linux';
@@ -28,16 +33,11 @@ export function stateOfProcess(
     const { dev, ino } = statSync(`/proc/${pid}/exe`, { bigint: true });
     return String(dev) === program.dev && String(ino) === program.ino ? 'same' : 'other';
   } catch {
-    return startOf(pid) === start ? 'other' : 'ended';
+    // What is ending has no memory any more, and so no file that it runs: that is no other file. Until it is waited for it has its number.
+    return startOf(pid) !== start || statField(pid, VIRTUAL_BYTES) === '0' ? 'ended' : 'other';
   }
 }
 
 function startOf(pid: number): string | undefined {
-  try {
-    // The name of the program stands in brackets and may hold anything; what follows the last of them are numbers.
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
+  return statField(pid, START);
 }
