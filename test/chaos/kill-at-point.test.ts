@@ -136,7 +136,8 @@ async function killAtEach(way: Way, points: readonly Point[]): Promise<number> {
     const gate = await way.start({ env });
     const answer = await gate?.call(tool, args);
     const answered = answer !== undefined;
-    expect((await gate?.died)?.signal, point.at).toBe('SIGKILL');
+    const alive = new Promise<undefined>((resolve) => setTimeout(resolve, 30_000, undefined).unref());
+    expect((await Promise.race([gate?.died, alive]))?.signal, point.at).toBe('SIGKILL');
     killed += 1;
     expect(answered, point.at).toBe(point.at === 'when the client has its answer');
     if (way.counter.line.length > 0 && !point.at.includes('denial'))

@@ -1,6 +1,6 @@
 // The same call again, when nobody knows whether the first one ran: after a deadline, a server that died, a gate that was killed.
 
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect } from 'vitest';
 import { proves } from '../guarantees.ts';
 import { closeInstallations } from '../support/cli.ts';
 import { counterGate } from '../support/counter-gate.ts';
@@ -92,21 +92,40 @@ describe('a call that may have run', () => {
     60_000,
   );
 
-  it('is kept by the gate beside, whose own calls go on', async () => {
-    const counter = counterGate({ limits: { timeoutMs: 400 } });
-    const [one, two] = [await counter.wrapped(), await counter.wrapped()];
-    expect(denialOf(await one.call('sleep', { ms: 60_000 }))).toBe('DEADLINE_EXCEEDED');
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(denialOf(await two.call('sleep', { ms: 60_000 }))).toBe('RETRY_OF_UNKNOWN');
-    expect((await two.call('sleep', { ms: 2 }))?.result).toBeDefined();
-    for (const client of [one, two]) await client.running.kill();
-  }, 60_000);
+  proves(
+    'G3',
+    'is kept by the gate beside, also when that died with it and nobody has started it again',
+    async () => {
+      const counter = counterGate({ limits: { timeoutMs: 2_000 } });
+      const [one, two] = [await counter.wrapped(), await counter.wrapped()];
+      expect(denialOf(await one.call('sleep', { ms: 60_000 }))).toBe('DEADLINE_EXCEEDED');
+      // As old as what a gate knows of those beside it.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(denialOf(await two.call('sleep', { ms: 60_000 }))).toBe('RETRY_OF_UNKNOWN');
+      expect((await two.call('sleep', { ms: 2 }))?.result).toBeDefined();
+      const cut = two.call('sleep', { ms: 50_000 });
+      await intended(counter, 'sleep', 2, 'counter.2');
+      for (const client of [one, two]) await client.running.kill();
+      await cut;
+      const next = await counter.wrapped();
+      expect(denialOf(await next.call('sleep', { ms: 50_000 }))).toBe('RETRY_OF_UNKNOWN');
+      const ended = (await callsOf(counter.at, 'counter.2')).filter(({ status }) => status === 'unknown');
+      expect(ended.map(({ code }) => code)).toEqual(['CRASH_INDETERMINATE']);
+      await next.running.kill();
+    },
+    60_000,
+  );
 });
 
 /** Waits until so many calls of a tool were intended. */
-async function intended(counter: ReturnType<typeof counterGate>, tool: string, many: number): Promise<void> {
+async function intended(
+  counter: ReturnType<typeof counterGate>,
+  tool: string,
+  many: number,
+  gate = 'counter',
+): Promise<void> {
   for (let turn = 0; turn < 200; turn++) {
-    const calls = await callsOf(counter.at, 'counter');
+    const calls = await callsOf(counter.at, gate);
     if (calls.filter((call) => call.tool === tool && call.intent !== undefined).length >= many) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
