@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { DenialCode } from '../../../domain/denial.ts';
+import type { JsonObject } from '../../../domain/json.ts';
 import type { PermitClaims } from '../../../domain/permit.ts';
 import { Gate } from '../../../proxy/gate.ts';
 import { Liveness, PROGRESS_SIGNS_PER_SECOND_MAX } from '../../../proxy/guards/liveness.ts';
@@ -9,6 +10,7 @@ import { STALL_MS } from '../../../proxy/guards/watchdog.ts';
 import { type GuardedCall, type GuardedWorld, whyNot } from '../../../proxy/guards/why-not.ts';
 import { proves } from '../../guarantees.ts';
 import { PRINCIPAL, resultOf, settled, World, type WorldOptions } from '../../support/gate-world.ts';
+import { hooks, NO_QUESTIONS } from '../../support/hooks.ts';
 
 /** A call that is with its tool. */
 async function running(options: WorldOptions = {}) {
@@ -225,6 +227,34 @@ describe('a tool that shows no progress', () => {
     expect(world.verdictOf(captured.call).verdict).toBe('match');
   });
 
+  it('owes nothing while the client is asked something', async () => {
+    const world = await World.open({ idleTimeoutMs: 2_000 });
+    world.server.respond = () => undefined;
+    let answer: () => void = () => {};
+    const answered = new Promise<{ kind: 'result'; result: JsonObject }>((resolve) => {
+      answer = () => resolve({ kind: 'result', result: {} });
+    });
+    const captured = world.capture();
+    const call = world.enforcement.start(
+      captured,
+      {
+        limits: world.enforcement.limits(captured),
+        hooks: hooks({ ask: () => ({ answer: answered, cancel: () => {} }) }),
+        ...NO_QUESTIONS,
+      },
+      {},
+    );
+    await settled();
+    world.server.heard[0]?.hooks.ask({ method: 'roots/list', params: {} });
+    world.clock.advance(8_000);
+    await settled();
+    expect(world.entriesOf(captured.call)).toHaveLength(1);
+    answer();
+    await settled();
+    world.clock.advance(3_100);
+    expect(await call.end).toMatchObject({ code: 'TOOL_SILENT' });
+  });
+
   it('never lasts longer than its deadline, however alive it is', async () => {
     const { world, call, heard } = await running({ idleTimeoutMs: 2_000 });
     for (let n = 0; n < 25; n++) {
@@ -328,6 +358,26 @@ describe('a gate that stood still', () => {
     world.clock.advance(50);
     await settled();
     verifying[1]?.();
+    expect(await call.end).toMatchObject({ kind: 'result' });
+  });
+
+  it('sends nothing whose intent became durable meanwhile, before it runs smoothly', async () => {
+    const written: (() => void)[] = [];
+    class Slow extends Gate {
+      override async record(...of: Parameters<Gate['record']>): ReturnType<Gate['record']> {
+        const recorded = await super.record(...of);
+        await new Promise<void>((go) => written.push(go));
+        return recorded;
+      }
+    }
+    const world = await World.open({ makeGate: (ports) => new Slow(ports) });
+    const call = world.start(world.capture());
+    await settled();
+    world.clock.stall(STALL_MS + 200);
+    written[0]?.();
+    await settled();
+    expect(world.server.heard).toHaveLength(0);
+    world.clock.advance(50);
     expect(await call.end).toMatchObject({ kind: 'result' });
   });
 

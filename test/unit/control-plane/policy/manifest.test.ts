@@ -57,6 +57,11 @@ describe('a manifest', () => {
       ['p.yaml:3:55: "concurrency": at least 1'],
     ],
     [
+      'a silence that is too short to be told',
+      `${BASE}servers:\n  fs: { stdio: { command: a }, limits: { idleTimeoutMs: 999 } }\n`,
+      ['p.yaml:3:57: "idleTimeoutMs": at least 1000'],
+    ],
+    [
       'a server that is shared by some',
       `${BASE}servers:\n  fs: { stdio: { command: a }, isolation: per-call }\n`,
       ['p.yaml:3:43: "isolation": must be one of shared, per-session, per-root'],
