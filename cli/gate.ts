@@ -195,7 +195,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     recorder: keeper,
     clock,
     mayGoOut: (server) =>
-      !(['operator', 'halt', 'ledger', 'stall'] as const).some((guard) => governance.isShutBy(guard)) &&
+      !(['operator', 'halt', 'ledger'] as const).some((guard) => governance.isShutBy(guard)) &&
       // One that nobody has approved yet has to start to say what it offers.
       quarantine
         .all()
