@@ -41,6 +41,7 @@ describe('the documents', () => {
     'docs/architecture.md',
     'docs/cli.md',
     'docs/denials.md',
+    'docs/processes.md',
     'docs/reliability.md',
     'docs/threat-catalogue.md',
     'docs/threat-model.md',

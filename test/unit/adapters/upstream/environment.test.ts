@@ -16,6 +16,8 @@ describe('a variable that makes programs load other code', () => {
     'DYLD_INSERT_LIBRARIES',
     'PYTHONPATH',
     'PYTHONSTARTUP',
+    'PYTHONWARNINGS',
+    'DOTNET_STARTUP_HOOKS',
     'BASH_ENV',
     'ENV',
     'PERL5OPT',
