@@ -18,16 +18,16 @@ export interface AnomalyLimits {
 }
 
 /**
- * Found only by what runs away: a model that tries, is denied and tries again makes a few calls a second at most. Calls in flight, of which a
- * thousand can be lost at once, are not more than one of these.
+ * Found only by what runs away: a model that tries, is denied and tries again makes a few calls a second at most, a program with a fault hundreds.
+ * Of calls in flight a thousand can be lost at once.
  */
 export const ANOMALY_DEFAULTS = {
-  agents: { windowMs: 60_000, denials: 2_000, errors: 2_000, timeouts: 1_500 },
-  servers: { windowMs: 60_000, denials: 2_000, errors: 2_000, timeouts: 1_500, restarts: 60 },
+  agents: { windowMs: 60_000, denials: 10_000, errors: 10_000, timeouts: 5_000 },
+  servers: { windowMs: 60_000, denials: 10_000, errors: 10_000, timeouts: 5_000, restarts: 300 },
 } as const satisfies Record<string, Counts>;
 
-/** As often as this every millisecond of an hour could not be; each is a number that is kept. */
-export const COUNT_MAX = 10_000;
+/** Each is a number that is kept. */
+export const COUNT_MAX = 100_000;
 /** One is no pattern, and of two shares neither is the whole. */
 export const COUNT_MIN = 2;
 export const WINDOW_MS_MIN = 1_000;

@@ -100,7 +100,7 @@ describe('a manifest', () => {
     ['history: { first: true }', 'unknown key "first"'],
     ['anomalies: { agents: { restarts: 5 } }', 'unknown key "restarts"'],
     ['anomalies: { agents: { denials: 1 } }', 'denials'],
-    ['anomalies: { servers: { errors: 10001 } }', 'errors'],
+    ['anomalies: { servers: { errors: 100001 } }', 'errors'],
     ['anomalies: { servers: { windowMs: 3600001 } }', 'windowMs'],
     ['anomalies: false', 'anomalies'],
   ])('that says %s is refused', (said, why) => {
