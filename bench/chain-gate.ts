@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateApiKey } from '../adapters/identity/api-key.ts';
+import { approveServers } from './approved-servers.ts';
 import { Holder, TOKEN } from './holder.ts';
 import { type LoadClient, openHttp } from './load-client.ts';
 import { ECHO_SERVER, PORTCULLIS, ROOT } from './places.ts';
@@ -83,6 +84,7 @@ export class ChainGate {
     writeFileSync(join(folder, 'portcullis.yaml'), JSON.stringify(manifest));
     writeFileSync(join(folder, 'policy', 'all.cedar'), RULES);
     const env = { ...process.env, PORTCULLIS_HOME: folder };
+    await approveServers(join(folder, 'portcullis.yaml'), env);
     const gate = start(process.execPath, [PORTCULLIS, 'serve', '--http', `127.0.0.1:${port}`], { cwd: ROOT, env });
     gate.process.stdout?.resume();
     try {

@@ -27,16 +27,7 @@ function worldOf(): { readonly world: GuardedWorld; readonly registry: LineageRe
   const quarantine = new Quarantine();
   const catalogue = new Catalogue(sha256);
   const raw = { name: 't', inputSchema: { type: 'object' } };
-  catalogue.observe(
-    {
-      name: 's',
-      protocolVersion: '2025-11-25',
-      serverInfo: {},
-      capabilities: {},
-      tools: [{ name: 't', raw }],
-    },
-    {},
-  );
+  catalogue.pin('s', { launch: {}, instructions: null, tools: [raw], prompts: [], resourceTemplates: [] });
   const registry = new LineageRegistry({ revocations, peers: { state: () => 'unknown' } });
   const ledger = {};
   const world: GuardedWorld = {

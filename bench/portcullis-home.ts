@@ -5,7 +5,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ECHO_SERVER, PORTCULLIS } from './places.ts';
+import { approveServersNow } from './approved-servers.ts';
+import { ECHO_SERVER, PORTCULLIS, ROOT } from './places.ts';
 
 const MANIFEST = `apiVersion: portcullis/v1
 namespace: Bench
@@ -13,7 +14,7 @@ agents:
   bench: { roles: [dev], root: true, auth: local }
 servers:
   bench:
-    stdio: { command: ${JSON.stringify(process.execPath)}, args: [${JSON.stringify(ECHO_SERVER)}] }
+    stdio: { command: ${JSON.stringify(process.execPath)}, args: [${JSON.stringify(ECHO_SERVER)}], cwd: ${JSON.stringify(ROOT)} }
 facts:
   bench:
     echo: { text: { kind: bytes, from: [/text] } }
@@ -50,6 +51,7 @@ export class PortcullisHome {
     mkdirSync(join(this.#folder, 'policy'));
     writeFileSync(this.config, MANIFEST);
     writeFileSync(join(this.#folder, 'policy', 'bench.cedar'), POLICY);
+    approveServersNow(this.config, this.env);
   }
 
   /** Verifies every ledger of this home with the command a user would type, and counts the calls in them. Call it after the gate has ended. */

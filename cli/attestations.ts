@@ -106,7 +106,7 @@ export function attestServers(ports: AttestationPorts): ServerAttestations {
       id: server,
       code: 'SERVER_QUARANTINED',
       reason: said,
-      cause: 'drift',
+      cause: 'environment',
     });
     ports.note(
       `server ${server} is set aside: ${visibleText(said, 400)}. See it: portcullis integrity ${server}; where it is as it should be: portcullis tools approve ${server}`,

@@ -1,20 +1,25 @@
-// Facts of the gate itself in the ledger: which tools were pinned, which policy came into force. An entry is small and a server may have
+// Facts of the gate itself in the ledger: as what a server was offered, that it was something else, which policy came into force. An entry is small and a server may have
 // thousands of tools, so the text lies in the vault and the entry commits to it.
 
 import { randomBytes, sha256 } from '../adapters/crypto/node-crypto.ts';
 import type { EndedProcess } from '../adapters/upstream/stdio/process-pipe.ts';
 import { type AnomalyLimits, limitsJson } from '../control-plane/anomaly/limits.ts';
+import {
+  changesBetween,
+  DEFINED_LISTS,
+  type DefinitionChanges,
+  definitionDigest,
+  type ServerDefinition,
+} from '../control-plane/integrity/definition.ts';
 import type { PolicySource } from '../control-plane/policy/source.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import type { Digest } from '../domain/digest.ts';
 import type { Json, JsonObject } from '../domain/json.ts';
-import { visibleText } from '../domain/visible-text.ts';
 import { commit } from '../ledger/vault.ts';
-import type { PinnedServer } from '../proxy/catalogue.ts';
+import { digestOf } from '../proxy/catalogue.ts';
 import type { Recorder } from '../proxy/ports.ts';
 import { recordedText } from '../proxy/recorded-text.ts';
-import type { PinChanges, Pins } from './pins.ts';
-import type { ServerLaunch } from './servers.ts';
+import type { Approval } from './approvals.ts';
 
 /** As much of a server's standard error as explains an end. */
 const STDERR_BYTES_MAX = 16 * 1024;
@@ -23,30 +28,53 @@ const REASON_CHARACTERS_MAX = 500;
 
 export class GateFacts {
   readonly #recorder: Recorder;
-  readonly #pins: Pins;
   readonly #note: (text: string) => void;
-  readonly #pinned = new Set<string>();
 
-  constructor(recorder: Recorder, pins: Pins, note: (text: string) => void) {
+  constructor(recorder: Recorder, note: (text: string) => void) {
     this.#recorder = recorder;
-    this.#pins = pins;
     this.#note = note;
   }
 
-  /** Records a server's tools once in a run, and tells the operator where they are not those of the last run. Rejects when it could not. */
-  async toolsPinned(launch: ServerLaunch, pinned: PinnedServer): Promise<void> {
-    if (this.#pinned.has(launch.name)) return;
-    const tools = Object.fromEntries([...pinned.tools.values()].map(({ name, digest }) => [name, digest]));
-    const changes = await this.#pins.observe(launch.name, tools);
-    this.#tell(launch.name, changes);
-    const { known, added, changed, removed } = changes;
-    const text = { launch: launch.description, tools, since: known ? { added, changed, removed } : null };
-    const { attestation } = pinned;
+  /** A server is offered as it was approved; `before`: what was offered of it until now. Rejects when it could not be recorded. */
+  async serverPinned(
+    server: string,
+    { definition: attestation, number, at, by }: Approval,
+    definition: ServerDefinition,
+    before: ServerDefinition | undefined,
+  ): Promise<void> {
+    const { launch, tools, prompts, resourceTemplates } = definition;
+    const since = before === undefined ? undefined : changesBetween(before, definition);
+    const text = {
+      launch,
+      tools: Object.fromEntries(tools.map((tool) => [String(tool.name), digestOf(sha256, tool)])),
+      prompts: prompts.length,
+      resourceTemplates: resourceTemplates.length,
+      approval: { number, at, by },
+      since: since === undefined ? null : changesJson(since),
+    };
+    const changed = since?.tools.changed.length ?? 0;
+    await this.#append({ type: 'tools.pinned', server, attestation, count: tools.length, changed }, text);
+  }
+
+  /** A server said that it is something else than what was approved, and was set aside. */
+  async serverDrifted(
+    server: string,
+    { definition: approved }: Approval,
+    seen: ServerDefinition,
+    changes: DefinitionChanges,
+  ): Promise<void> {
     await this.#append(
-      { type: 'tools.pinned', server: launch.name, attestation, count: pinned.tools.size, changed: changed.length },
-      text,
+      { type: 'tools.drifted', server, approved, seen: definitionDigest(sha256, seen) },
+      { changes: changesJson(changes) },
     );
-    this.#pinned.add(launch.name);
+  }
+
+  /** The approval of a server was taken back. */
+  async serverWithdrawn(server: string, definition: ServerDefinition): Promise<void> {
+    await this.#recorder.append(
+      { type: 'tools.withdrawn', server, attestation: definitionDigest(sha256, definition) },
+      [],
+    );
   }
 
   /** Records the policy with everything that replay needs to assemble it again, and what is too much from now on. Rejects when it could not. */
@@ -88,14 +116,19 @@ export class GateFacts {
     const { source, payload } = committed(new TextEncoder().encode(canonicalJson(text)));
     await this.#recorder.append({ ...fields, source }, [payload]);
   }
+}
 
-  #tell(server: string, { changed, added, removed }: PinChanges): void {
-    if (changed.length + added.length + removed.length === 0) return;
-    const names = (list: readonly string[]): string => list.map((tool) => visibleText(tool, 80)).join(', ') || 'none';
-    this.#note(
-      `${server}: the tools are not those of the last run. changed: ${names(changed)}; added: ${names(added)}; gone: ${names(removed)}`,
-    );
-  }
+function changesJson({ launch, instructions, ...lists }: DefinitionChanges): JsonObject {
+  return {
+    launch,
+    instructions,
+    ...Object.fromEntries(
+      DEFINED_LISTS.map((list) => {
+        const { added, changed, removed } = lists[list];
+        return [list, { added: [...added], changed: [...changed], removed: [...removed] }];
+      }),
+    ),
+  };
 }
 
 function committed(bytes: Uint8Array) {

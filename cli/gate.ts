@@ -12,6 +12,7 @@ import { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts'
 import { StartedProcesses } from '../adapters/upstream/stdio/left-processes.ts';
 import { anomalyLimits } from '../control-plane/anomaly/limits.ts';
 import type { CallLimits } from '../control-plane/authorization.ts';
+import type { DefinedList } from '../control-plane/integrity/definition.ts';
 import { Revocations } from '../control-plane/permits/revocations.ts';
 import { deny } from '../domain/denial.ts';
 import type { Digest } from '../domain/digest.ts';
@@ -40,6 +41,8 @@ import { ServerPool } from '../proxy/server-pool.ts';
 import { SpentPermits } from '../proxy/spent-permits.ts';
 import type { Notice, OfferKind } from '../proxy/tool-server.ts';
 import { saysRepeatable, type UnknownCall } from '../proxy/unknown-calls.ts';
+import { Approvals } from './approvals.ts';
+import { ApprovedServers } from './approved-servers.ts';
 import { attestServers } from './attestations.ts';
 import { openBehaviour } from './behaviour.ts';
 import { openChains } from './call-tree.ts';
@@ -49,10 +52,10 @@ import { GateFacts } from './gate-facts.ts';
 import { credentialsFile, type GateFolder, processesFile } from './home.ts';
 import { type GateKeys, openGeneration } from './ledger.ts';
 import { reasonOf } from './output.ts';
-import { openPins } from './pins.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { ProcessAgents } from './process-agents.ts';
 import type { Quarantines } from './quarantines.ts';
+import { reviewCommand } from './review-command.ts';
 import { openSandboxing, type SandboxingPorts } from './sandboxing.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { SupervisedServers } from './supervised-servers.ts';
@@ -104,6 +107,8 @@ export interface RunningGate extends Withdrawals {
   unknownCalls(): readonly UnknownCall[];
   /** A person has. Rejects, and changes nothing, when it cannot be recorded. */
   settle(call: string, as: Settlement, by?: string): Promise<void>;
+  /** Has what was approved or taken back since then count now. Never rejects. */
+  takeApprovals(): Promise<void>;
   /** Shuts the gate for a defect that was found outside of it. */
   halt(defect: unknown): void;
   close(): Promise<void>;
@@ -182,9 +187,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     launches,
     catalogue,
     recorder: keeper,
-    approved: () => undefined,
+    approved: (server) => approved.standing(server),
     setAside: (quarantined) => enforcement.setAside(quarantined),
-    lift: (server) => quarantine.lift('server', server, 'drift'),
+    lift: (server) => quarantine.lift('server', server, 'environment'),
     note,
   });
   const channels = new Channels();
@@ -216,11 +221,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     credentials: new CredentialStore(credentialsFile(folder), keys.vault),
     consent: options.consent,
     onProcess: (pid) => started.note(pid),
-    onDescribed: async (launch, description) => {
-      const pinned = catalogue.observe(description, launch.description);
-      await facts.toolsPinned(launch, pinned);
+    onDescribed: async (launch, live) => {
+      await approved.described(launch, live);
       await unknown.calls.forgetRepeatable(launch.name);
-      policy.arrived(launch.name);
       if (policy.served.includes(launch.name)) announce(launch.name);
     },
     onUnavailable: (server, reason) => {
@@ -230,12 +233,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
     lacks: (server) => sandboxing.lacks(server),
     sandbox: (server) => sandboxing.maker(server),
-    compare: (description) => catalogue.likeness(description),
+    compare: (launch, description) => approved.likeness(launch, description),
     onNotice: (server, notice) => noticed(server, notice),
     onQuestion: (server, question) =>
-      options.oneClient === true ? enforcement.notices.ask(server, question) : undefined,
+      options.oneClient === true && enforcement.isOffered(server)
+        ? enforcement.notices.ask(server, question)
+        : undefined,
     onReady: (server) => {
-      if (options.oneClient === true) enforcement.notices.ready(server);
+      if (options.oneClient === true && enforcement.isOffered(server)) enforcement.notices.ready(server);
     },
     onEnded: connectionEnded,
     adopt: (server) => processAgents.of(server),
@@ -263,6 +268,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
   /** `only`: the server belongs to this conversation alone. */
   const noticed = (server: string, notice: Notice, only?: object): void => {
+    // Nothing is heard of a server that is not offered, or not any more.
+    if (!enforcement.isOffered(server) || catalogue.server(server) === undefined) return;
     for (const kind of CHANGED_BY[notice.method] ?? []) enforcement.offers.changed(server, kind, only);
     enforcement.notices.tell(server, notice, only);
   };
@@ -337,6 +344,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   };
   const announce = (server: string): void =>
     enforcement.notices.tell(server, { method: 'notifications/tools/list_changed', params: {} });
+  const announceLists = (server: string, lists: readonly DefinedList[]): void => {
+    for (const list of lists) {
+      const called = list === 'resourceTemplates' ? 'resources' : list;
+      enforcement.notices.tell(server, { method: `notifications/${called}/list_changed`, params: {} });
+    }
+  };
   const enforcement: Enforcement = new Enforcement({
     clock,
     crypto,
@@ -377,6 +390,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const policy = new PolicyInForce({
     configuration: options.configuration,
     servers: launches.map(({ name }) => name),
+    setAside: (server) => quarantine.of('server', server)?.code,
     authority: asked,
     catalogue,
     facts: { policyInstalled: (...fact) => facts.policyInstalled(...fact, anomalies) },
@@ -388,7 +402,28 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       if (governance.reason?.code === 'GOV_POLICY_MISSING') void options.deciding?.close();
       for (const name of names) announce(name);
     },
-    onJudged: options.onJudged,
+    onJudged: (names) => {
+      approved.judged(names);
+      options.onJudged?.(names);
+    },
+  });
+  const approved = new ApprovedServers({
+    approvals: new Approvals(dirname(folder.keys), keys.vault),
+    launches,
+    catalogue,
+    facts: {
+      serverPinned: (...fact) => facts.serverPinned(...fact),
+      serverDrifted: (...fact) => facts.serverDrifted(...fact),
+      serverWithdrawn: (...fact) => facts.serverWithdrawn(...fact),
+    },
+    setAside: (quarantined) => enforcement.setAside(quarantined),
+    lift: (server, cause) => quarantine.lift('server', server, cause),
+    begin: (server) => servers.begin(server),
+    end: (server) => servers.end(server),
+    arrived: (server, anew) => policy.arrived(server, anew),
+    command: (verb, launch) => reviewCommand(verb, launch, options.configuration),
+    announce: (server, lists) => announceLists(server, lists),
+    note,
   });
 
   const sessions: ClientSessions = {
@@ -409,7 +444,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   };
   const processAgents = new ProcessAgents(options.configuration?.manifest, sessions);
 
-  const facts = new GateFacts(keeper, await openPins(folder.folder, keys.vault), note);
+  const facts = new GateFacts(keeper, note);
   await keeper.start((fault) => fault instanceof LedgerRefused || fault instanceof StateDocumentRefused);
   const withdrawals = await openWithdrawals({
     folder,
@@ -426,6 +461,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
   await afterCrash({ folder, keys, unknown, governance, revoke: withdrawals.revoke, note });
   servers.start();
+  await approved.open().catch(async (refused: unknown) => {
+    await Promise.all([keeper.close(), authority.close()]);
+    throw refused;
+  });
   peers.start();
 
   return {
@@ -441,11 +480,13 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     quarantined: () => quarantine.all(),
     unknownCalls: () => unknown.calls.all(),
     settle: (call, as, by) => unknown.settle(call, as, by, keeper),
+    takeApprovals: () => approved.look(),
     halt,
     sessions,
     close: async () => {
       breaker.close();
       policy.close();
+      approved.close();
       await processAgents.close();
       await enforcement.stopAll({ type: 'call.cancelled', by: 'shutdown' });
       peers.close();

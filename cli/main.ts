@@ -15,6 +15,7 @@ import type { QuarantineOptions } from './commands/quarantine.ts';
 import type { ReplayOptions } from './commands/replay.ts';
 import type { RevokeOptions } from './commands/revoke.ts';
 import type { ServeOptions } from './commands/serve.ts';
+import type { ApproveOptions, ToolsOptions } from './commands/tools.ts';
 import type { VerifyOptions } from './commands/verify.ts';
 import type { WrapOptions } from './commands/wrap.ts';
 import { decidingThread } from './deciding-ahead.ts';
@@ -282,6 +283,58 @@ policy
   .option(...JSON_OPTION)
   .action((table: string, options: Json & PolicyOptions) =>
     run(options.json, async (out) => (await import('./commands/policy.ts')).policyTest(table, options, out)),
+  );
+
+const tools = program
+  .command('tools')
+  .summary('look at what servers offer, approve it, take that back')
+  .enablePositionalOptions();
+
+const CWD_OPTION = ['--cwd <dir>', 'where servers are started that the manifest starts nowhere in particular'] as const;
+
+tools
+  .command('review')
+  .description('Shows everything that servers say of themselves, with every character that deceives or cannot be seen.')
+  .argument('[servers...]', 'servers of the manifest; otherwise all')
+  .option('--config <file>', 'the manifest')
+  .option(...CWD_OPTION)
+  .option(...JSON_OPTION)
+  .action((servers: string[], options: Json & ToolsOptions) =>
+    run(options.json, async (out) => (await import('./commands/tools.ts')).toolsReview(servers, options, out)),
+  );
+
+tools
+  .command('approve')
+  .description('Shows what is not approved and asks, server by server; with --digest it approves exactly that.')
+  .argument('[servers...]', 'servers of the manifest; otherwise all that are not approved')
+  .option('--digest <digest>', 'approve what has this digest, without asking; may be given several times', repeated)
+  .option('--config <file>', 'the manifest')
+  .option(...CWD_OPTION)
+  .option(...JSON_OPTION)
+  .action((servers: string[], options: Json & ApproveOptions) =>
+    run(options.json, async (out) => (await import('./commands/tools.ts')).toolsApprove(servers, options, out)),
+  );
+
+tools
+  .command('diff')
+  .description('Shows word by word what differs between what was approved and what servers say now.')
+  .argument('[servers...]', 'servers of the manifest; otherwise all')
+  .option('--config <file>', 'the manifest')
+  .option(...CWD_OPTION)
+  .option(...JSON_OPTION)
+  .action((servers: string[], options: Json & ToolsOptions) =>
+    run(options.json, async (out) => (await import('./commands/tools.ts')).toolsDiff(servers, options, out)),
+  );
+
+tools
+  .command('revoke')
+  .description(
+    'Takes approvals back: nothing of these servers is offered any more, and what runs with them is stopped.',
+  )
+  .argument('<servers...>', 'names of servers')
+  .option(...JSON_OPTION)
+  .action((servers: string[], options: Json) =>
+    run(options.json, async (out) => (await import('./commands/tools.ts')).toolsRevoke(servers, out)),
   );
 
 program

@@ -109,9 +109,13 @@ async function operable(
       throw error;
     },
   );
+  const take = async (): ReturnType<typeof orders.take> => {
+    await gate.takeApprovals();
+    return orders.take();
+  };
   const control = await openControl(
     folder.folder,
-    orders.take,
+    take,
     () => healthOf(gate),
     (text) => out.note(text),
   );

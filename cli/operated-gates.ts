@@ -72,6 +72,19 @@ export async function operate(
   return ordered.failed.length === 0 ? EXIT.ok : EXIT.error;
 }
 
+/** Has every gate that runs take what was ordered or approved; one that cannot be told sees it by itself. */
+export async function tellGates(home: Home, note: (text: string) => void): Promise<void> {
+  await Promise.all(
+    gateNames(home).map(async (gate) => {
+      try {
+        await stoppedAt(gateFolder(home, gate).folder);
+      } catch (error) {
+        note(`${gate}: ${visibleText(reasonOf(error), 300)}`);
+      }
+    }),
+  );
+}
+
 /** Undefined where no gate runs. One that is just starting takes the order before it serves anybody. */
 async function stoppedAt(folder: string): Promise<number | undefined> {
   try {
@@ -84,9 +97,13 @@ async function stoppedAt(folder: string): Promise<number | undefined> {
   }
 }
 
-function gatesOf(home: Home, name: string | undefined): readonly string[] {
+function gateNames(home: Home): readonly string[] {
   const folder = join(home.state, 'gates');
-  const names = existsSync(folder) ? readdirSync(folder).filter((one) => existsSync(gateFolder(home, one).heads)) : [];
+  return existsSync(folder) ? readdirSync(folder).filter((one) => existsSync(gateFolder(home, one).heads)) : [];
+}
+
+function gatesOf(home: Home, name: string | undefined): readonly string[] {
+  const names = [...gateNames(home)];
   if (names.length === 0)
     throw new CommandError('no gate has run yet, so nothing was ever allowed', EXIT.usage, [
       'what may be called is said by the rules: portcullis policy check',

@@ -28,6 +28,8 @@ export interface PolicyPorts {
   readonly turnover: PolicyTurnover;
   readonly clock: Clock;
   readonly note: (text: string) => void;
+  /** What calls of a server are denied with that was set aside. */
+  readonly setAside?: (server: string) => DenialCode | undefined;
   /** These servers were not there before; now calls of them can be decided. */
   readonly onServed: (servers: readonly string[]) => void;
   /** Of these servers it is known whether the policy fits them: they are served, or left out. */
@@ -82,9 +84,9 @@ export class PolicyInForce {
     return this.#served;
   }
 
-  /** A server is pinned. One that was there before needs no other policy: what it offers is what was pinned. */
-  arrived(server: string): void {
-    if (this.#there.has(server)) return;
+  /** It is known what a server offers, or that it is nothing. One that was there before needs no other policy, unless it is another one now. */
+  arrived(server: string, anew = false): void {
+    if (this.#there.has(server) && !anew) return;
     this.#there.add(server);
     this.#after(this.#there.size === this.#ports.servers.length ? 0 : GRACE_MS);
   }
@@ -109,7 +111,7 @@ export class PolicyInForce {
     this.#working = true;
     try {
       const there = this.#ports.servers.filter((server) => this.#there.has(server));
-      const fault = await this.#install(there);
+      const fault = await this.#install(there.filter((server) => this.#ports.catalogue.server(server) !== undefined));
       if (fault === undefined) {
         this.#failures = 0;
         this.#ports.onJudged?.(there);
@@ -142,6 +144,13 @@ export class PolicyInForce {
       governance.open('servers');
       this.#served = there;
       onServed(there);
+      return undefined;
+    }
+    if (there.length === 0 && servers.length > 0) {
+      // Rules about nothing cannot be checked. What is in force stays, and nothing is offered that it could be asked about.
+      const code = servers.map((server) => this.#ports.setAside?.(server)).find((one) => one !== undefined);
+      governance.shut('servers', code ?? 'SERVER_UNAVAILABLE', 'no server is offered');
+      this.#served = there;
       return undefined;
     }
     const before = this.#served;

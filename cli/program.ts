@@ -59,7 +59,7 @@ export async function openGate(options: OpenOptions): Promise<ProgramGate> {
   const home = findHome(options.home === undefined ? process.env : { PORTCULLIS_HOME: options.home });
   const configuration = configurationOf(options.configuration);
   const { manifest, file } = configuration;
-  const tools = new Tools(manifest);
+  const tools = new Tools(manifest, name);
   const launches = await Promise.all(
     Object.entries(manifest.servers).map(([server, stated]) => {
       const functions = tools.servers.get(server);
@@ -116,12 +116,14 @@ class Tools implements ToolGate {
   readonly hints: OperatorHints = { missingPolicy: 'No rules are installed, so every call is denied.' };
   readonly arrivals: Arrivals;
   readonly #manifest: Manifest;
+  readonly #name: string;
   readonly #conversations = new Map<string, Conversation>();
   #gate: RunningGate | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(manifest: Manifest) {
+  constructor(manifest: Manifest, name: string) {
     this.#manifest = manifest;
+    this.#name = name;
     const names = Object.entries(manifest.servers).flatMap(([name, { inProcess }]) =>
       inProcess === undefined ? [] : [name],
     );
@@ -170,7 +172,8 @@ class Tools implements ToolGate {
       idleTimeoutMs,
       onPolicyChange,
       retryAfterUnknown,
-      description: { inProcess: true },
+      description: { inProcess: true, program: this.#name },
+      ownProgram: true,
       start: () => server,
       callee: () => {
         const { agent } = server;

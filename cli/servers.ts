@@ -45,6 +45,12 @@ export interface ServerLaunch {
   readonly start: (surroundings: ServerSurroundings) => ToolServer;
   /** Of a process: what is started, with our environment as it is. Throws an Error with a plain explanation where nothing can be. */
   readonly line?: () => StartLine;
+  /** The folder it is started in, where that is not said but is ours. */
+  readonly ranIn?: string;
+  /** It is a process that may be an agent too, and calls back over a connection of its own. */
+  readonly callsBack?: boolean;
+  /** Its tools are functions of the program that opens the gate: that program says what they are, and nobody else has to. */
+  readonly ownProgram?: boolean;
   /** Whom its tokens are for, where it is part of this process; for every other server the manifest says that. */
   readonly callee?: () => Callee | undefined;
 }
@@ -91,7 +97,12 @@ const APART: Readonly<Record<ManifestServer['isolation'], ServerLaunch['apart']>
 };
 
 /** How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. */
-export async function launchOf(name: string, server: ManifestServer, baseFolder: string): Promise<ServerLaunch> {
+export async function launchOf(
+  name: string,
+  server: ManifestServer,
+  baseFolder: string,
+  workingFolder = process.cwd(),
+): Promise<ServerLaunch> {
   const { concurrency, idleTimeoutMs, cancelGraceMs, timeoutMs, outputBytes } = server.limits;
   const { onPolicyChange } = server;
   if (server.inProcess !== undefined) {
@@ -117,11 +128,13 @@ export async function launchOf(name: string, server: ManifestServer, baseFolder:
     const { command, args, cwd, env, resources, era: chosen = 'auto' } = server.stdio;
     const limited = resources === undefined ? {} : { resources: definedOf(resources) };
     const sandbox = server.sandbox === undefined ? undefined : statedSandbox(server.sandbox, baseFolder);
-    const folder = cwd === undefined ? process.cwd() : resolve(baseFolder, cwd);
+    const folder = cwd === undefined ? workingFolder : resolve(baseFolder, cwd);
     const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow, ...limited };
     return {
       ...common,
       line: () => startLine(config),
+      ...(cwd === undefined ? { ranIn: folder } : {}),
+      ...(server.agent === undefined ? {} : { callsBack: true }),
       ...(sandbox === undefined ? {} : { sandbox }),
       description: {
         stdio: { command, args, cwd: folder, inherit: env.allow, set: Object.keys(env.set).sort(), ...limited },

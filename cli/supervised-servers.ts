@@ -5,8 +5,10 @@ import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
 import { findMachineMeans } from '../adapters/upstream/stdio/machine-means.ts';
 import type { EndedProcess } from '../adapters/upstream/stdio/process-pipe.ts';
 import { killMarked } from '../adapters/upstream/stdio/stray-processes.ts';
+import type { Likeness } from '../proxy/catalogue.ts';
 import type { ApartServer } from '../proxy/server-pool.ts';
 import type { Asking, Notice, Question, ServerDescription, ToolServer } from '../proxy/tool-server.ts';
+import { type LiveDefinition, readLive } from './live-definition.ts';
 import { reasonOf } from './output.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { StderrNotes } from './stderr-notes.ts';
@@ -17,9 +19,9 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   readonly gate: string;
   readonly note: (text: string) => void;
   /** A server said what it offers. Rejects when that could not be recorded; it is then told again. */
-  readonly onDescribed: (launch: ServerLaunch, description: ServerDescription) => Promise<void>;
+  readonly onDescribed: (launch: ServerLaunch, live: LiveDefinition) => Promise<void>;
   /** How a server of which every conversation gets its own compares with what was pinned. */
-  readonly compare: ApartServer['compare'];
+  readonly compare: (launch: ServerLaunch, description: ServerDescription) => Likeness;
   readonly onUnavailable: (server: string, reason: string) => void;
   /** Why a server is not started at all: this machine lacks what it demands. */
   readonly lacks?: (server: string) => string | undefined;
@@ -47,6 +49,11 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
 const DESCRIBED_WITHIN_MS = 15_000;
 /** A start takes so long at most where nothing is downloaded first; a call that waits for it has a deadline of its own. */
 const RETURNED_WITHIN_MS = 5_000;
+/** With these a server says that what it offers besides tools is another. */
+const OFFERS_CHANGED: ReadonlySet<string> = new Set([
+  'notifications/prompts/list_changed',
+  'notifications/resources/list_changed',
+]);
 const RESTART_FIRST_MS = 500;
 const RESTART_MAX_MS = 30_000;
 
@@ -56,7 +63,9 @@ export class SupervisedServers {
   readonly #servers = new Map<string, ToolServer>();
   /** Those of which every conversation gets its own. The first of each is asked what it offers, and stopped: no client speaks with it. */
   readonly #apart = new Map<string, ApartServer>();
-  readonly #asked = new Map<string, ServerDescription>();
+  readonly #asked = new Map<string, { readonly live: LiveDefinition; readonly description: ServerDescription }>();
+  /** Those that may run. */
+  readonly #begun = new Set<string>();
   readonly #described = new Set<string>();
   /** Shared servers that we ended and start again. */
   readonly #returning = new Map<string, { readonly promise: Promise<void>; readonly resolve: () => void }>();
@@ -93,30 +102,58 @@ export class SupervisedServers {
         resolve();
       }, DESCRIBED_WITHIN_MS).unref();
     });
-    for (const launch of this.#launches) {
-      const lacking = this.#hooks.lacks?.(launch.name);
-      if (lacking !== undefined) {
-        this.#hooks.note(`server ${launch.name} stays shut: ${lacking}`);
-        this.#hooks.onUnavailable(launch.name, lacking);
-        continue;
-      }
-      const server = this.#make(launch);
-      this.#servers.set(launch.name, server);
-      if (launch.apart !== undefined) {
-        this.#apart.set(launch.name, this.#apartOf(launch, server, launch.apart));
-        void this.#ask(launch, server, RESTART_FIRST_MS);
-        continue;
-      }
-      server.onNotice((notice) => this.#hooks.onNotice(launch.name, notice));
-      server.onQuestion?.((question) => this.#hooks.onQuestion(launch.name, question));
+  }
+
+  /** Starts a server; one that runs is started anew, and says again what it is. */
+  begin(name: string): void {
+    const launch = this.#launches.find((one) => one.name === name);
+    if (launch === undefined || this.#stopped) return;
+    const lacking = this.#hooks.lacks?.(name);
+    if (lacking !== undefined) {
+      this.#hooks.note(`server ${name} stays shut: ${lacking}`);
+      return this.#hooks.onUnavailable(name, lacking);
+    }
+    const known = this.#servers.get(name);
+    this.#begun.add(name);
+    this.#described.delete(name);
+    this.#asked.delete(name);
+    if (known === undefined) return this.#first(launch, this.#make(launch));
+    void known.stop().then(() => this.#bringOrAsk(launch, known));
+  }
+
+  /** Stops a server, which is not started again before it is to begin. */
+  end(name: string): void {
+    this.#begun.delete(name);
+    this.#described.delete(name);
+    this.#asked.delete(name);
+    void this.#servers.get(name)?.stop();
+  }
+
+  #first(launch: ServerLaunch, server: ToolServer): void {
+    const { name } = launch;
+    this.#servers.set(name, server);
+    if (launch.apart !== undefined) this.#apart.set(name, this.#apartOf(launch, server, launch.apart));
+    else {
+      server.onNotice((notice) => {
+        if (OFFERS_CHANGED.has(notice.method)) void this.#bring(launch, server, RESTART_FIRST_MS);
+        this.#hooks.onNotice(name, notice);
+      });
+      server.onQuestion?.((question) => this.#hooks.onQuestion(name, question));
       server.onChange((change) => {
-        if (change === 'up') this.#hooks.onReady(launch.name);
-        if (this.#stopped || change === 'up') return;
-        if (change === 'down') this.#hooks.onEnded?.(launch.name);
+        if (change === 'up') this.#hooks.onReady(name);
+        if (this.#stopped || !this.#begun.has(name) || change === 'up') return;
+        if (change === 'down') this.#hooks.onEnded?.(name);
         void this.#bring(launch, server, RESTART_FIRST_MS);
       });
-      void this.#bring(launch, server, RESTART_FIRST_MS);
     }
+    this.#bringOrAsk(launch, server);
+  }
+
+  #bringOrAsk(launch: ServerLaunch, server: ToolServer): void {
+    if (!this.#begun.has(launch.name)) return;
+    void (launch.apart === undefined
+      ? this.#bring(launch, server, RESTART_FIRST_MS)
+      : this.#ask(launch, server, RESTART_FIRST_MS));
   }
 
   /** Resolves when the gate is open, or when a client should not be kept waiting any longer. */
@@ -188,7 +225,7 @@ export class SupervisedServers {
   }
 
   #apartOf(launch: ServerLaunch, first: ToolServer, by: 'conversation' | 'chain'): ApartServer {
-    const described = () => (this.#described.has(launch.name) ? this.#asked.get(launch.name) : undefined);
+    const described = () => (this.#described.has(launch.name) ? this.#asked.get(launch.name)?.description : undefined);
     return {
       by,
       get description() {
@@ -198,7 +235,7 @@ export class SupervisedServers {
         return first.fault;
       },
       make: (agent) => this.#make(launch, agent),
-      compare: this.#hooks.compare,
+      compare: (description) => this.#hooks.compare(launch, description),
     };
   }
 
@@ -206,20 +243,28 @@ export class SupervisedServers {
   async #ask(launch: ServerLaunch, server: ToolServer, retryMs: number): Promise<void> {
     const { name } = launch;
     try {
-      const description = this.#asked.get(name) ?? (await server.start());
-      this.#asked.set(name, description);
+      const asked = this.#asked.get(name) ?? (await this.#askOnce(launch, server));
       await server.stop();
-      await this.#hooks.onDescribed(launch, description);
+      if (!this.#begun.has(name)) return;
+      this.#asked.set(name, asked);
       this.#described.add(name);
+      await this.#hooks.onDescribed(launch, asked.live);
     } catch (fault) {
       this.#failed(launch, fault, retryMs, (nextMs) => this.#ask(launch, server, nextMs));
     }
   }
 
+  async #askOnce(launch: ServerLaunch, server: ToolServer) {
+    const live = await readLive(server, launch.description);
+    return { live, description: server.description ?? (await server.start()) };
+  }
+
   /** Starts a server, or reads again what it offers when it runs, until that is known and recorded. */
   async #bring(launch: ServerLaunch, server: ToolServer, retryMs: number): Promise<void> {
     try {
-      await this.#hooks.onDescribed(launch, server.description ?? (await server.start()));
+      const live = await readLive(server, launch.description);
+      if (!this.#begun.has(launch.name)) return;
+      await this.#hooks.onDescribed(launch, live);
       this.#described.add(launch.name);
       this.#returned(launch.name);
     } catch (fault) {
@@ -228,11 +273,11 @@ export class SupervisedServers {
   }
 
   #failed({ name }: ServerLaunch, fault: unknown, retryMs: number, again: (retryMs: number) => Promise<void>): void {
-    if (this.#stopped) return;
+    if (this.#stopped || !this.#begun.has(name)) return;
     this.#hooks.note(`server ${name}: ${reasonOf(fault)}`);
     if (!this.#described.has(name)) this.#hooks.onUnavailable(name, reasonOf(fault));
     setTimeout(() => {
-      if (!this.#stopped) void again(Math.min(retryMs * 2, RESTART_MAX_MS));
+      if (!this.#stopped && this.#begun.has(name)) void again(Math.min(retryMs * 2, RESTART_MAX_MS));
     }, retryMs).unref();
   }
 
@@ -240,7 +285,7 @@ export class SupervisedServers {
   #tellLate(): void {
     if (this.#stopped) return;
     for (const { name } of this.#launches) {
-      if (this.#described.has(name) || this.#hooks.lacks?.(name) !== undefined) continue;
+      if (this.#described.has(name) || !this.#begun.has(name)) continue;
       this.#hooks.note(`server ${name}: it has not said yet what it offers`);
       this.#hooks.onUnavailable(name, 'it has not said yet what it offers');
     }

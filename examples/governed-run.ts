@@ -18,6 +18,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { listenHttp } from '../adapters/downstream/http/http-front.ts';
+import { Approvals } from '../cli/approvals.ts';
 import { replayLedger } from '../cli/commands/replay.ts';
 import { verify } from '../cli/commands/verify.ts';
 import { readConfiguration } from '../cli/configuration.ts';
@@ -26,7 +27,9 @@ import { startGate } from '../cli/gate.ts';
 import { findHome, gateFolder } from '../cli/home.ts';
 import { httpAccess } from '../cli/http-access.ts';
 import { openKeys } from '../cli/ledger.ts';
+import { readDefinition } from '../cli/live-definition.ts';
 import { output } from '../cli/output.ts';
+import { marksOf } from '../cli/review-text.ts';
 import { launchOf } from '../cli/servers.ts';
 import { packageVersion } from '../cli/version.ts';
 import type { Authority } from '../proxy/ports.ts';
@@ -138,15 +141,30 @@ async function main(): Promise<void> {
   const gateFiles = gateFolder(home, 'demo');
   const interposer = new Interposer();
   out.line(`A governed run in ${folder}`);
-  out.line('Starting server-filesystem and server-everything behind the gate ...');
+  const keys = openKeys(gateFiles.keys);
+  const launches = await Promise.all(
+    Object.entries(configuration.manifest.servers).map(([name, server]) => launchOf(name, server, folder)),
+  );
+  show('What nobody approved is not offered: the servers are looked at first');
+  const approvals = new Approvals(home.state, keys.vault);
+  for (const launch of launches) {
+    const definition = await readDefinition(launch);
+    const { tools, prompts, resourceTemplates } = definition;
+    out.line(
+      `   ${launch.name}: ${tools.length} tools, ${prompts.length} prompts, ${resourceTemplates.length} templates`,
+    );
+    must(marksOf(definition).length === 0, 'no character in them is hidden or passes for another one');
+    // Here the example says yes to what it has just looked at; a person runs `portcullis tools approve` and is shown every word.
+    const { definition: digest } = await approvals.approve(launch.name, definition, { by: 'the example' });
+    out.line(`   approved as ${digest}`);
+  }
+  out.line('\nStarting server-filesystem and server-everything behind the gate ...');
   const gate = await startGate({
     folder: gateFiles,
-    keys: openKeys(gateFiles.keys),
+    keys,
     version: packageVersion(),
     configuration,
-    launches: await Promise.all(
-      Object.entries(configuration.manifest.servers).map(([name, server]) => launchOf(name, server, folder)),
-    ),
+    launches,
     missingPolicyHint: '',
     note: () => {},
     interpose: (authority) => interposer.around(authority),

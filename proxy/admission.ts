@@ -1,5 +1,5 @@
-// The way from a captured call to a decision, on the enforcing side: is the gate open, is the tool one that this principal may know of, is it
-// still what was pinned. Then the deciding side is asked. Every refusal is a value.
+// The way from a captured call to a decision, on the enforcing side: is the gate open, is the tool one that this principal may know of, is its
+// server approved and not set aside. Then the deciding side is asked. Every refusal is a value.
 
 import type { Authorization, CallLimits, HistoryFacts } from '../control-plane/authorization.ts';
 import { actionId, TOOL_METHOD, toolsOf } from '../domain/action.ts';
@@ -102,19 +102,20 @@ async function actionRefusal(ports: AdmissionPorts & Visibility, call: CapturedC
   const { catalogue } = ports;
   const { method, server, tool, lineage, unplaced } = call;
   const visible = await ports.visible(call.principal);
+  const setAside = ports.quarantine.refusal(server, call.principal.agent);
   // The rules in force do not know its tools, and they speak of it to this principal.
-  if (visible.has(toolsOf(server))) return ports.servers.absence(server);
-  if (catalogue.server(server) === undefined) return unknown('no such server');
+  if (visible.has(toolsOf(server))) return setAside ?? ports.servers.absence(server);
+  if (catalogue.server(server) === undefined) {
+    // The rules are those from before: whoever they speak to knows of it.
+    return setAside !== undefined && visible.has(actionId(method, server, tool)) ? setAside : unknown('no such server');
+  }
   if (method === TOOL_METHOD && catalogue.tool(server, tool) === undefined) return unknown('no such tool');
   if (!visible.has(actionId(method, server, tool))) {
     return unknown('no rule could ever allow this to this agent');
   }
-  const setAside = ports.quarantine.refusal(server, call.principal.agent);
   if (setAside !== undefined) return setAside;
   if (unplaced !== undefined) return unplaced;
   if (lineage.parent === null && !call.principal.root) return deny('LINEAGE_NOT_ROOT', call.principal.agent);
-  if (catalogue.definition(call) === undefined)
-    return deny('ENV_TOOL_DEFINITION', 'the definition differs from the pinned one');
   if (ports.servers.description(server) === undefined) return ports.servers.absence(server);
   return undefined;
 }

@@ -1,20 +1,20 @@
-// The tools as they were pinned: what clients are shown, what the policy knows and what a permit binds. Pinned on the first sight of a server
-// in this run of the gate; a definition that differs later is never served and never called.
+// The servers as they were pinned: what clients are shown, what the policy knows and what a permit binds. It is what a person approved; what a running
+// server says of itself is compared with it elsewhere, and never gets here.
 
+import { definitionDigest, type ServerDefinition } from '../control-plane/integrity/definition.ts';
 import { TOOL_METHOD } from '../domain/action.ts';
 import { encodeBase64url } from '../domain/base64url.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import type { Digest, Sha256 } from '../domain/digest.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { NAME_CHARACTERS_MAX } from './limits.ts';
-import type { ServerDescription } from './tool-server.ts';
 
 const UTF8 = new TextEncoder();
 
 export interface PinnedTool {
   readonly server: string;
   readonly name: string;
-  /** The whole definition as the server gave it. Hostile text. */
+  /** The whole definition as it was approved. Hostile text all the same. */
   readonly definition: JsonObject;
   readonly digest: Digest;
 }
@@ -22,13 +22,15 @@ export interface PinnedTool {
 export interface PinnedServer {
   readonly name: string;
   readonly tools: ReadonlyMap<string, PinnedTool>;
-  /** Digest of how the server is reached and of all its definitions. */
+  readonly prompts: readonly JsonObject[];
+  readonly resourceTemplates: readonly JsonObject[];
+  /** Digest of how the server is reached and of everything that it offers. */
   readonly attestation: Digest;
   readonly instructions: string | undefined;
 }
 
-/** How what a server says that it offers compares with what was pinned. `more`: all of that is there as it was, and something else too. */
-export type Likeness = 'same' | 'more' | 'different';
+/** How what a server says that it is compares with what was pinned. */
+export type Likeness = 'same' | 'different';
 
 /** SHA-256 of the canonical form: the order of keys in a definition is no difference. */
 export function digestOf(sha256: Sha256, value: JsonObject): Digest {
@@ -38,8 +40,6 @@ export function digestOf(sha256: Sha256, value: JsonObject): Digest {
 export class Catalogue {
   readonly #sha256: Sha256;
   readonly #servers = new Map<string, PinnedServer>();
-  /** Tools whose live definition is not the pinned one, as `server/tool`. */
-  readonly #drifted = new Set<string>();
   /** Digests of governed methods that are no tools. The list of them is closed, and so is this. */
   readonly #methods = new Map<string, Digest>();
 
@@ -51,32 +51,24 @@ export class Catalogue {
     this.#order = order;
   }
 
-  /** Pins what a server offers. `launch` is how it is reached, without secrets. A server that is pinned already is compared instead. */
-  observe(description: ServerDescription, launch: JsonObject): PinnedServer {
-    const tools = this.#toolsOf(description);
-    const known = this.#servers.get(description.name);
-    if (known !== undefined) {
-      this.#compare(known, tools);
-      return known;
-    }
-    const digests = Object.fromEntries([...tools].map(([name, tool]) => [name, tool.digest]));
+  /** Offers this of a server from now on, in the place of what was offered before. What a server says of itself is never offered. */
+  pin(name: string, definition: ServerDefinition): PinnedServer {
+    const { instructions, prompts, resourceTemplates } = definition;
     const pinned: PinnedServer = {
-      name: description.name,
-      tools,
-      attestation: digestOf(this.#sha256, { launch, tools: digests }),
-      instructions: description.instructions,
+      name,
+      tools: this.#toolsOf(name, definition.tools),
+      prompts,
+      resourceTemplates,
+      attestation: definitionDigest(this.#sha256, definition),
+      instructions: instructions ?? undefined,
     };
-    this.#servers.set(description.name, pinned);
+    this.#servers.set(name, pinned);
     return pinned;
   }
 
-  /** Compares another server of that name, and remembers nothing. One of which nothing is pinned is like none. */
-  likeness(description: ServerDescription): Likeness {
-    const pinned = this.#servers.get(description.name)?.tools;
-    const tools = this.#toolsOf(description);
-    if (pinned === undefined || [...pinned.values()].some(({ name, digest }) => tools.get(name)?.digest !== digest))
-      return 'different';
-    return tools.size === pinned.size ? 'same' : 'more';
+  /** Offers nothing of a server any more. */
+  withdraw(name: string): void {
+    this.#servers.delete(name);
   }
 
   servers(): readonly PinnedServer[] {
@@ -98,20 +90,16 @@ export class Catalogue {
   /** Digest of what a call does: the pinned definition of its tool, or its method where that is no tool. Undefined: not known, or changed. */
   definition(call: { readonly method: string; readonly server: string; readonly tool: string }): Digest | undefined {
     if (call.method !== TOOL_METHOD) return this.#methodDigest(call.method);
-    return this.drifted(call.server, call.tool) ? undefined : this.tool(call.server, call.tool)?.digest;
+    return this.tool(call.server, call.tool)?.digest;
   }
 
-  /** Whether the live definition is still the pinned one. */
-  drifted(server: string, name: string): boolean {
-    return this.#drifted.has(`${server}/${name}`);
-  }
-
-  #toolsOf(description: ServerDescription): ReadonlyMap<string, PinnedTool> {
+  #toolsOf(server: string, definitions: ServerDefinition['tools']): ReadonlyMap<string, PinnedTool> {
     const tools = new Map<string, PinnedTool>();
-    for (const { name, raw } of description.tools) {
+    for (const definition of definitions) {
+      const { name } = definition;
       // Neither offered nor called: the record of a call could not hold its name.
-      if (name.length > NAME_CHARACTERS_MAX) continue;
-      tools.set(name, { server: description.name, name, definition: raw, digest: digestOf(this.#sha256, raw) });
+      if (typeof name !== 'string' || name.length > NAME_CHARACTERS_MAX) continue;
+      tools.set(name, { server, name, definition, digest: digestOf(this.#sha256, definition) });
     }
     return tools;
   }
@@ -122,14 +110,5 @@ export class Catalogue {
     const digest = digestOf(this.#sha256, { method });
     this.#methods.set(method, digest);
     return digest;
-  }
-
-  /** A definition that went back to what was pinned is no drift any more: nothing else was ever served. */
-  #compare(known: PinnedServer, live: ReadonlyMap<string, PinnedTool>): void {
-    for (const [name, pinned] of known.tools) {
-      const key = `${known.name}/${name}`;
-      if (live.get(name)?.digest === pinned.digest) this.#drifted.delete(key);
-      else this.#drifted.add(key);
-    }
   }
 }

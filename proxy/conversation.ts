@@ -173,7 +173,7 @@ export class Conversation implements Listener {
   async servers(): Promise<readonly string[]> {
     await this.gate.described();
     const names = this.gate.catalogue.servers().map(({ name }) => name);
-    return names.filter((name) => this.sees(name));
+    return names.filter((name) => this.sees(name) && this.gate.isOffered(name));
   }
 
   /** Has the servers in the view make ready for a client of this era. */
@@ -210,6 +210,7 @@ export class Conversation implements Listener {
   /** A server's own words to the model, where the view is of one server. */
   async instructions(): Promise<string | undefined> {
     if (this.view.kind !== 'server' || !(await this.gate.knows(this.principal, this.view.server))) return undefined;
+    if (!this.gate.isOffered(this.view.server)) return undefined;
     return this.gate.catalogue.server(this.view.server)?.instructions;
   }
 
@@ -219,7 +220,7 @@ export class Conversation implements Listener {
     const { catalogue } = this.gate;
     const visible = await this.gate.visible(this.principal);
     return toolsOf(this.view, catalogue)
-      .filter(({ server, name }) => visible.has(`${server}/${name}`) && !catalogue.drifted(server, name))
+      .filter(({ server, name }) => visible.has(`${server}/${name}`) && this.gate.isOffered(server))
       .map(({ server, name, definition }) => ({
         ...notInOurName(definition),
         name: exposedName(this.view, server, name),

@@ -80,7 +80,7 @@ export class Enforcement {
     this.#watchdog = new Watchdog({ clock, governance, calls: () => this.#inFlight });
     this.#runner = { ...ports.runner, watchdog: this.#watchdog, decide: (call) => this.#admit(call) };
     this.#turns = new ServerTurns(ports.concurrency);
-    this.offers = new Offers(ports.clock, ports.admission.servers);
+    this.offers = new Offers(ports.clock, ports.admission.servers, ports.admission.catalogue);
   }
 
   get channels(): Channels {
@@ -107,6 +107,11 @@ export class Enforcement {
   async #admit(call: CapturedCall): Promise<Authorization> {
     await this.#watchdog.smooth();
     return admit(this.#admission, call);
+  }
+
+  /** Whether anything of a server is offered now: nothing is of one that was set aside. */
+  isOffered(server: string): boolean {
+    return this.#ports.admission.quarantine.of('server', server) === undefined;
   }
 
   /** What a server said of itself, or undefined while it is not there. */

@@ -1,7 +1,8 @@
-// What servers offer besides tools: prompts, resources and templates. Such lists change while a server runs, so they are read when a client
-// asks and kept for a moment. A server that is slow or gone delays nobody for long: then the last list known stands in, or none.
+// What servers offer besides tools. Prompts and templates are those that were approved. Resources are data and change while a server runs: their list
+// is read when a client asks and kept for a moment. A server that is slow or gone delays nobody for long: then the last list known stands in, or none.
 
 import type { JsonObject } from '../domain/json.ts';
+import type { Catalogue } from './catalogue.ts';
 import { LIST_FRESH_MS, LIST_WAIT_MS } from './limits.ts';
 import type { Clock } from './ports.ts';
 import type { Customer, ServerPool } from './server-pool.ts';
@@ -33,16 +34,19 @@ const CAPABILITY: Record<OfferKind, 'prompts' | 'resources'> = {
 export class Offers {
   readonly #clock: Clock;
   readonly #servers: ServerPool;
+  readonly #catalogue: Catalogue;
   /** By whose server it is: everybody's, which is this, or one client's own. */
   readonly #kept = new WeakMap<object, Map<string, Kept>>();
 
-  constructor(clock: Clock, servers: ServerPool) {
+  constructor(clock: Clock, servers: ServerPool, catalogue: Catalogue) {
     this.#clock = clock;
     this.#servers = servers;
+    this.#catalogue = catalogue;
   }
 
   /** The items of one server's list, as it gives them to this customer. Hostile text. Never rejects. */
   async of(server: string, kind: OfferKind, customer: Customer): Promise<readonly JsonObject[]> {
+    if (kind !== 'resources') return this.#catalogue.server(server)?.[kind] ?? [];
     if (this.#servers.description(server)?.capabilities[CAPABILITY[kind]] === undefined) return [];
     const { conversation } = customer;
     const scope = (conversation === undefined ? undefined : this.#servers.scope(server, conversation)) ?? this;

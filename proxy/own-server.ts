@@ -82,20 +82,16 @@ export class OwnServer {
     return undefined;
   }
 
-  /** A fresh one offers exactly what was pinned. Later it may offer more: nobody is shown that, and nobody can call it. */
+  /** It offers exactly what was pinned, when it starts and later. */
   #compare(): void {
     const { description, name } = this.#server;
     if (description === undefined || description === this.#compared || this.#refused !== undefined) return;
-    const isFirst = this.#compared === undefined;
-    const likeness = this.#ports.compare(description);
-    if (likeness === 'same' || (likeness === 'more' && !isFirst)) {
+    if (this.#ports.compare(description) === 'same') {
       this.#compared = description;
       return;
     }
-    this.#refused = deny('ENV_ATTESTATION', 'its tools are not those that were pinned');
-    this.#ports.note(
-      `server ${name} of a session of ${this.agent}: its tools are not those that were pinned; it is stopped`,
-    );
+    this.#refused = deny('ENV_ATTESTATION', 'it is not what was approved');
+    this.#ports.note(`server ${name} of a session of ${this.agent}: it is not what was approved; it is stopped`);
     void this.#server.stop();
   }
 }

@@ -16,7 +16,7 @@ export interface Quarantined {
 }
 
 /** Who sets something aside lifts what he said, and nothing that was said for another cause. */
-export type QuarantineCause = 'approval' | 'drift' | 'counts';
+export type QuarantineCause = 'approval' | 'drift' | 'environment' | 'counts';
 
 export class Quarantine {
   readonly #byKey = new Map<string, Map<QuarantineCause, Quarantined>>();

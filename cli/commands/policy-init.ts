@@ -13,6 +13,7 @@ import { findHome, MANIFEST_NAME } from '../home.ts';
 import { CommandError, type Output } from '../output.ts';
 import { type CommandLine, launchOf, unlistedServer } from '../servers.ts';
 import { readTools } from '../tool-definitions.ts';
+import { mayAsk, toolsApprove } from './tools.ts';
 import { serverName } from './wrap.ts';
 
 export interface PolicyInitOptions {
@@ -60,6 +61,7 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
   const starter = starterPolicy({
     server: name,
     ...line,
+    cwd: process.cwd(),
     tools,
     allow,
     ...(workspace === undefined ? {} : { workspace }),
@@ -82,12 +84,15 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
     `wrote ${policyFile}: ${tools.length} tools listed, ${allow.length === 0 ? 'none allowed yet' : `${allow.length} allowed`}`,
   );
   out.line('');
+  if (mayAsk(out)) await toolsApprove([name], { config: file }, out);
   out.line(
     allow.length === 0
       ? `next: open ${policyFile} and take the comment signs away from what you want to allow`
       : 'next:',
   );
-  out.line(`  portcullis policy check`);
+  const named = options.config === undefined ? '' : ` --config ${file}`;
+  if (!mayAsk(out)) out.line(`  portcullis tools approve ${name}${named}`);
+  out.line(`  portcullis policy check${named}`);
   out.line(`  portcullis wrap --name ${name} -- ${[line.command, ...line.args].join(' ')}`);
   return EXIT.ok;
 }

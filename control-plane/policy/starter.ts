@@ -18,6 +18,8 @@ export interface StarterOptions {
   readonly allow: readonly string[];
   /** Where allowed tools may work, if they take paths: an absolute path. */
   readonly workspace?: string;
+  /** Where the server is to be started. */
+  readonly cwd?: string;
   /** Of the manifest that the server is added to; a new one has its own. */
   readonly namespace?: string;
   readonly role?: string;
@@ -48,7 +50,7 @@ export function starterPolicy(options: StarterOptions): Starter {
   };
 }
 
-function manifestText({ server, command, args, workspace }: StarterOptions, pointers: readonly string[]): string {
+function manifestText({ server, command, args, cwd, workspace }: StarterOptions, pointers: readonly string[]): string {
   const lines = [
     '# What this gate knows: who may call, which servers there are, and which facts the rules can use.',
     '# The rules themselves are in policy/*.cedar. Whatever no rule permits is denied.',
@@ -63,6 +65,12 @@ function manifestText({ server, command, args, workspace }: StarterOptions, poin
     '    stdio:',
     `      command: ${quoted(command)}`,
     `      args: [${args.map(quoted).join(', ')}]`,
+    ...(cwd === undefined
+      ? []
+      : [
+          '      # Started here, wherever the client is: what is approved is approved for this.',
+          `      cwd: ${quoted(cwd)}`,
+        ]),
     '      # The server gets no other variables of the environment than these. Secrets are passed on, never written here.',
     '      env: { allow: [] }',
     '    # "shared": one process for every client. "per-session": each session gets a process of its own, which ends with it.',

@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { compiled } from './agent-at-work.ts';
 
 const ROOT = new URL('../../../', compiled(import.meta.url));
@@ -63,6 +64,7 @@ export class GateProcess {
     // JSON is YAML.
     const text = JSON.stringify({ apiVersion: 'portcullis/v1', ...manifest }, undefined, 2);
     writeFileSync(join(home, 'portcullis.yaml'), `${text}\n`);
+    await approveServers(home);
     const child = spawn(process.execPath, [PORTCULLIS, 'serve', '--name', name, '--http', '127.0.0.1:0', '--json'], {
       env: environment(home),
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -100,6 +102,16 @@ export class GateProcess {
   stop(): Promise<void> {
     return ended(this.#child);
   }
+}
+
+/** What the example wrote itself a moment ago needs no second look; a person runs `portcullis tools approve` and is shown every word. */
+async function approveServers(home: string): Promise<void> {
+  const portcullis = async (...args: string[]): Promise<string> =>
+    (await promisify(execFile)(process.execPath, [PORTCULLIS, 'tools', ...args, '--json'], { env: environment(home) }))
+      .stdout;
+  const { servers } = JSON.parse(await portcullis('review')) as { servers: { server: string; digest: string }[] };
+  const digests = servers.flatMap(({ digest }) => ['--digest', digest]);
+  if (servers.length > 0) await portcullis('approve', ...servers.map(({ server }) => server), ...digests);
 }
 
 function environment(home: string): NodeJS.ProcessEnv {

@@ -84,14 +84,14 @@ describe('the keys of an installation', () => {
     expect((await again.running.ended).code).toBe(0);
   }, 120_000);
 
-  it('that cannot be read keep the gate shut too, and so do pins and heads that were altered', async () => {
+  it('that cannot be read keep the gate shut too, and so do approvals and heads that were altered', async () => {
     const counter = counterGate();
     const client = await counter.wrapped();
     client.running.child.stdin.end();
     await client.running.ended;
-    const gate = join(counter.at.home, 'state', 'gates', 'counter');
-    for (const file of ['pins.json', 'heads.json']) {
-      const path = join(gate, file);
+    const state = join(counter.at.home, 'state');
+    for (const file of ['approvals.json', 'gates/counter/heads.json']) {
+      const path = join(state, file);
       const whole = readFileSync(path, 'utf8');
       writeFileSync(path, whole.slice(0, -9));
       const shut = counter.wrap();

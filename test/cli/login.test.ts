@@ -5,7 +5,7 @@ import { generateApiKey } from '../../adapters/identity/api-key.ts';
 import { closeInstallations, type Installation, installation } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
 import { logIn, logInWhenAsked } from '../support/operator.ts';
-import { browse, ProtectedWorld } from '../support/protected-server.ts';
+import { browse, PROTECTED_TOOLS, ProtectedWorld } from '../support/protected-server.ts';
 import { protectedWs } from '../support/protected-streams.ts';
 import { denialOf, RawHttp, textOf } from '../support/raw-mcp.ts';
 import { play } from './session.ts';
@@ -41,6 +41,7 @@ it('a gate whose server is protected says what to do, and opens when somebody ha
     { agents: { me: { roles: [], auth: 'local' } }, servers: { vault: { http: { url: world.url, oauth: {} } } } },
     ALLOW_ALL,
   );
+  await at.approveAs('vault', PROTECTED_TOOLS);
   const gate = at.start(['serve', '--http', '127.0.0.1:0']);
   await gate.says('server vault: it needs a login: run portcullis login vault');
   const client = new RawHttp(await urlOf(gate, 'vault'));
@@ -77,6 +78,7 @@ it('a server on a WebSocket is logged in to as well', async () => {
     const agents = { me: { roles: [], auth: 'local' } };
     at.configure({ agents, servers: { vault: { ws: { url: stream.url } } } }, ALLOW_ALL);
     world.server.challengedScope = 'read';
+    await at.approveAs('vault', PROTECTED_TOOLS);
     const gate = at.start(['serve', '--http', '127.0.0.1:0']);
     await gate.says('run portcullis login vault');
     const client = new RawHttp(await urlOf(gate, 'vault'));
@@ -130,6 +132,7 @@ it('a call that needs a wider scope says so, and passes once somebody has consen
     { agents: { me: { roles: [], auth: 'local' } }, servers: { vault: { http: { url: world.url } } } },
     ALLOW_ALL,
   );
+  await at.approveAs('vault', PROTECTED_TOOLS);
   const gate = at.start(['serve', '--http', '127.0.0.1:0']);
   const done = logInWhenAsked(gate, at, 'vault');
   await gate.says('open: 1 server(s)');

@@ -223,7 +223,7 @@ proves(
 
 proves(
   'G2',
-  'a tool that a server came back with in another form is told of, offered to nobody any more, and not called',
+  'a server that came back as another one is told of, offered to nobody any more, and not called',
   async () => {
     const folder = mkdtempSync(join(tmpdir(), 'portcullis-'));
     const at = neighbours({
@@ -240,10 +240,10 @@ proves(
     await listen.until((heard) => heard.length === 1);
     await ada.call('turns__die', {});
     await listen.until((heard) => heard.some(({ method }) => method === 'notifications/tools/list_changed'));
-    expect(await names()).not.toContain('turns__echo');
-    expect(await names()).toEqual(expect.arrayContaining(['turns__count', 'well__echo']));
-    expect(denialOf(await ada.call('turns__echo', {}))).toBe('ENV_TOOL_DEFINITION');
-    expect(textOf(await ada.call('turns__count', {}))).toMatch(/^turns: 1 /);
+    await other.says(/server turns is set aside, because it is not what was approved: tools changed: echo/);
+    expect((await names())?.filter((name) => name.startsWith('turns'))).toEqual([]);
+    expect(denialOf(await ada.call('turns__echo', {}))).toBe('SERVER_QUARANTINED');
+    expect(denialOf(await ada.call('turns__count', {}))).toBe('SERVER_QUARANTINED');
     expect(textOf(await ada.call('well__echo', { text: 'on' }))).toBe('well: on');
     listen.close();
     await other.stop();

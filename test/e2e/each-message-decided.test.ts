@@ -6,6 +6,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import { referenceServer } from '../fixtures/servers/paths.ts';
 import { proves } from '../guarantees.ts';
 import {
+  APPROVING,
   closeInstallations,
   type Installation,
   installation,
@@ -292,7 +293,7 @@ it('a client of the newer library on standard input is asked and answered too', 
   const alone = installation();
   const stdio = { stdio: { command: process.execPath, args: [referenceServer('everything'), 'stdio'] } };
   alone.configure({ agents: { me: { auth: 'local' } }, servers: { stdio } }, rulesOf('stdio'));
-  const line = [process.execPath, PORTCULLIS, 'serve', '--name', 'alone', '--stdio'];
+  const line = [process.execPath, ...APPROVING, PORTCULLIS, 'serve', '--name', 'alone', '--stdio'];
   const client = await newerOverStdio(line, alone.env);
   clients.push(client);
   const sampled = await client.call('stdio__trigger-sampling-request', { prompt: 'What is it?', maxTokens: 7 });

@@ -548,7 +548,7 @@ describe('a gate', () => {
     expect((await again('says nothing')).said).toEqual([]);
     expect((await again('says nothing')).said).toEqual([]);
     const { said, ledger } = await again('says everything');
-    expect(said).toEqual(['notes: the tools are not those of the last run. changed: nothing; added: none; gone: none']);
+    expect(said).toEqual(['notes: it is not what it was in the last run: tools changed: nothing']);
     const out = output(false, { stdout: SILENT, stderr: SILENT });
     expect(await verify(ledger, {}, out)).toBe(EXIT.ok);
     expect(await replayLedger(ledger, {}, out)).toBe(EXIT.ok);

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../domain/json.ts';
 import { proves } from '../guarantees.ts';
-import { closeInstallations, PORTCULLIS, type RunningCommand } from '../support/cli.ts';
+import { APPROVING, closeInstallations, PORTCULLIS, type RunningCommand } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
 import { everythingOverHttp } from '../support/everything-over-http.ts';
 import { callsOf } from '../support/evidence.ts';
@@ -29,7 +29,7 @@ let remote: { url: string; stop(): Promise<void> };
 let http: RunningCommand;
 const clients: SdkClient[] = [];
 
-const cli = (...args: string[]): string[] => [process.execPath, PORTCULLIS, ...args];
+const cli = (...args: string[]): string[] => [process.execPath, ...APPROVING, PORTCULLIS, ...args];
 const own = (_: string, tool: string): string => tool;
 const prefixed = (server: string, tool: string): string => `${server}__${tool}`;
 

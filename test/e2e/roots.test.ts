@@ -8,7 +8,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { proves } from '../guarantees.ts';
-import { closeInstallations, type Installation, installation, PORTCULLIS } from '../support/cli.ts';
+import { APPROVING, closeInstallations, type Installation, installation, PORTCULLIS } from '../support/cli.ts';
 import { entriesOf } from '../support/evidence.ts';
 
 const SERVER = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-filesystem/dist/index.js');
@@ -38,7 +38,7 @@ async function open(rules: string, isolation: 'shared' | 'per-session') {
   const client = new Client({ name: 'roots', version: '0' }, { capabilities: { roots: { listChanged: true } } });
   let root = at.path('one');
   client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: pathToFileURL(root).href }] }));
-  const gate = [PORTCULLIS, 'wrap', '--name', 'fs', '--', ...line];
+  const gate = [...APPROVING, PORTCULLIS, 'wrap', '--name', 'fs', '--', ...line];
   const transport = new StdioClientTransport({ command: process.execPath, args: gate, env: at.env, stderr: 'ignore' });
   await client.connect(transport as Parameters<Client['connect']>[0]);
   clients.push(client);

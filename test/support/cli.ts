@@ -1,12 +1,22 @@
 // The command line as a user has it: `node bin/portcullis.js ...`, in a home of its own. What is started here is ended here, by its id.
 
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Approvals } from '../../cli/approvals.ts';
+import { readConfiguration } from '../../cli/configuration.ts';
+import { openKeys } from '../../cli/ledger.ts';
+import { launchOf } from '../../cli/servers.ts';
+import type { ServerDefinition } from '../../control-plane/integrity/definition.ts';
+import type { JsonObject } from '../../domain/json.ts';
 
 export const PORTCULLIS = fileURLToPath(new URL('../../bin/portcullis.js', import.meta.url));
+
+/** Stands before the command line where the servers of a gate are to be approved before it starts. */
+export const APPROVING = ['--import', new URL('approve-first.mjs', import.meta.url).href] as const;
+const APPROVE_FIRST = fileURLToPath(APPROVING[1]);
 
 /** Far more than any command needs that is to end by itself. */
 const RUN_MS = 25_000;
@@ -23,6 +33,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** What stands before `node`: strace, prlimit. */
   readonly before?: readonly string[];
+  /** `no`: the servers of a gate stay as they are. `fresh`: they are asked now, because what they say is not always the same. */
+  readonly approve?: 'no' | 'fresh';
 }
 
 /** A command that is running. Its output is kept, and can be waited for. */
@@ -127,6 +139,7 @@ export class Installation {
   /** PORTCULLIS_HOME. */
   readonly home: string;
   readonly #started: RunningCommand[] = [];
+  readonly #approvedApart = new Set<string>();
 
   constructor() {
     this.folder = realpathSync(mkdtempSync(join(tmpdir(), 'portcullis-')));
@@ -165,11 +178,37 @@ export class Installation {
     );
   }
 
+  /** Approves a server of the manifest as one that says this of itself. For servers that cannot be asked before the gate starts. */
+  async approveAs(server: string, tools: readonly JsonObject[], said: Partial<ServerDefinition> = {}): Promise<void> {
+    const { manifest, file } = readConfiguration(join(this.home, 'portcullis.yaml'));
+    const stated = manifest.servers[server];
+    if (stated === undefined) throw new Error(`the manifest lists no server ${server}`);
+    const { description: launch } = await launchOf(server, stated, dirname(file), this.folder);
+    const state = join(this.home, 'state');
+    const definition = { instructions: null, tools, prompts: [], resourceTemplates: [], ...said, launch };
+    await new Approvals(state, openKeys(join(state, 'keys')).vault).approve(server, definition, { by: 'a test' });
+  }
+
   start(args: readonly string[], options: StartOptions = {}): RunningCommand {
-    const [command = '', ...rest] = [...(options.before ?? []), process.execPath, PORTCULLIS, ...args];
-    const running = new RunningCommand(command, rest, { ...this.env, ...options.env }, options.cwd ?? this.folder);
+    const { before = [], approve, cwd = this.folder } = options;
+    const env = { ...this.env, ...options.env, ...(approve === undefined ? {} : { PORTCULLIS_TEST_APPROVE: approve }) };
+    const opens = args[0] === 'wrap' || args[0] === 'serve';
+    // What stands before node is there to see or to limit the gate, and nothing else.
+    if (opens && before.length > 0) this.#approveApart(args, env, cwd);
+    const first = opens && before.length === 0 ? APPROVING : [];
+    const [command = '', ...rest] = [...before, process.execPath, ...first, PORTCULLIS, ...args];
+    const running = new RunningCommand(command, rest, env, cwd);
     this.#started.push(running);
     return running;
+  }
+
+  /** Once for each command line and manifest: a process of its own takes a while. */
+  #approveApart(args: readonly string[], env: NodeJS.ProcessEnv, cwd: string): void {
+    const written = statSync(join(this.home, 'portcullis.yaml'), { throwIfNoEntry: false })?.mtimeMs;
+    const key = JSON.stringify([args, cwd, written]);
+    if (this.#approvedApart.has(key)) return;
+    this.#approvedApart.add(key);
+    spawnSync(process.execPath, [APPROVE_FIRST, ...args], { env, cwd });
   }
 
   /** Runs a command to its end, with nothing on its standard input. One that does not end is killed. */

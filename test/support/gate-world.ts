@@ -10,6 +10,7 @@ import {
 } from '../../adapters/crypto/node-crypto.ts';
 import { type Faults, MemoryStore } from '../../adapters/storage/memory-store.ts';
 import type { Authorization, AuthorizationRequest, CallLimits } from '../../control-plane/authorization.ts';
+import type { ServerDefinition } from '../../control-plane/integrity/definition.ts';
 import { CLOCKS_APART_MS_MAX } from '../../control-plane/lineage/feed.ts';
 import { LineageRegistry } from '../../control-plane/lineage/registry.ts';
 import { mintPermit, type PermitIssuer, permitSigner } from '../../control-plane/permits/mint.ts';
@@ -154,6 +155,20 @@ export function describe(name: string, tools: readonly JsonObject[]): ServerDesc
   };
 }
 
+/** What a person would have approved of a server that says this of itself. */
+export function definitionOf(
+  { instructions, tools }: ServerDescription,
+  launch: JsonObject = { command: 'fs' },
+): ServerDefinition {
+  return {
+    launch,
+    instructions: instructions ?? null,
+    tools: tools.map(({ raw }) => raw),
+    prompts: [],
+    resourceTemplates: [],
+  };
+}
+
 export class ScriptedAuthority implements Authority {
   decide: (request: AuthorizationRequest) => Promise<Authorization>;
   hidden = new Set(['fs/secret']);
@@ -271,7 +286,7 @@ export class World {
     const kid = verifier.register(this.#permitKey.publicKey) as string;
     this.store = new MemoryStore(options.faults);
     this.server = new ScriptedServer('fs', tools);
-    catalogue.observe(this.server.description as ServerDescription, { command: 'fs' });
+    catalogue.pin('fs', definitionOf(this.server.description as ServerDescription));
     this.authority = new ScriptedAuthority(catalogue, async (request) => this.allow(request));
     this.crypto = { sha256, randomBytes, verifyPermit: verifier.verify };
     this.keeper = new LedgerKeeper({
@@ -512,12 +527,12 @@ export class World {
     return recorded.recorded;
   }
 
-  /** The definition of a tool changes on the server. */
+  /** The server is approved with another definition of a tool. */
   drift(tool = 'write_file'): void {
     const changed = (this.server.description as ServerDescription).tools.map(({ raw }) =>
       raw.name === tool ? { ...raw, description: 'now quite different' } : raw,
     );
-    this.catalogue.observe(describe('fs', changed), { command: 'fs' });
+    this.catalogue.pin('fs', definitionOf(describe('fs', changed)));
   }
 
   revoke(kind: 'agent' | 'server' | 'jti', id: string): void {

@@ -2,9 +2,14 @@
 
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { findHome, gateFolder } from '../../cli/home.ts';
+import { openKeys } from '../../cli/ledger.ts';
 import { openGate, type ProgramGate } from '../../cli/program.ts';
+import { launchOf } from '../../cli/servers.ts';
 import type { ManifestInput } from '../../control-plane/policy/manifest.ts';
+import { parseManifest } from '../../control-plane/policy/parse-manifest.ts';
+import { approveLaunches } from './approve-first.mjs';
 import { type CallEvidence, callsOf } from './evidence.ts';
 
 export interface ProgramOptions {
@@ -37,6 +42,7 @@ export function temporaryHome(): string {
 export async function openProgram({ manifest, rules, name, home }: ProgramOptions): Promise<OpenedProgram> {
   const at = home ?? temporaryHome();
   const notes: string[] = [];
+  await approveServers(at, manifest);
   const gate = await openGate({
     configuration: { manifest: { apiVersion: 'portcullis/v1', ...manifest }, rules },
     name: name ?? 'program',
@@ -53,6 +59,17 @@ export async function openProgram({ manifest, rules, name, home }: ProgramOption
   const program = { gate, home: at, notes, calls, callOf };
   opened.push(program);
   return program;
+}
+
+/** What a person would have done before: functions are the program's own, everything else is approved as it is now. */
+async function approveServers(home: string, manifest: ProgramOptions['manifest']): Promise<void> {
+  const parsed = parseManifest(JSON.stringify({ apiVersion: 'portcullis/v1', ...manifest }), 'manifest');
+  if (!parsed.ok) return;
+  const others = Object.entries(parsed.manifest.servers).filter(([, { inProcess }]) => inProcess === undefined);
+  if (others.length === 0) return;
+  const folder = gateFolder(findHome({ PORTCULLIS_HOME: home }), 'any');
+  const launches = await Promise.all(others.map(([name, server]) => launchOf(name, server, '.')));
+  await approveLaunches(dirname(folder.keys), openKeys(folder.keys).vault, launches);
 }
 
 export async function closePrograms(): Promise<void> {

@@ -7,6 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { jwtVerify } from 'jose';
 import { checkProof } from './proof-checks.ts';
 
+/** What it offers, to whoever is let in. */
+export const PROTECTED_TOOLS = [{ name: 'echo', inputSchema: { type: 'object' } }];
+
 export interface AuthorizationBehaviour {
   pkce: readonly string[] | undefined;
   /** In the redirect. */
@@ -431,7 +434,7 @@ export function resultOf(method: string): object {
         serverInfo: { name: 'protected', version: '1' },
       };
     case 'tools/list':
-      return { tools: [{ name: 'echo', inputSchema: { type: 'object' } }] };
+      return { tools: PROTECTED_TOOLS };
     case 'tools/call':
       return { content: [{ type: 'text', text: 'ran' }] };
     default:

@@ -12,7 +12,7 @@ import { PolicyTurnover } from '../../../proxy/policy-turnover.ts';
 import type { Authority, InstallResult } from '../../../proxy/ports.ts';
 import { proves } from '../../guarantees.ts';
 import { commitmentOf } from '../../support/commitments.ts';
-import { describe as described, settled } from '../../support/gate-world.ts';
+import { definitionOf, describe as described, settled } from '../../support/gate-world.ts';
 import { ManualClock } from '../../support/ledger.ts';
 import { until } from '../../support/legacy-client.ts';
 
@@ -74,7 +74,7 @@ function world(servers: readonly string[] = ['one', 'two'], configured = true) {
   });
   const arrive = async (...names: string[]): Promise<void> => {
     for (const name of names) {
-      catalogue.observe(described(name, [{ name: 'tool', inputSchema: { type: 'object' } }]), {});
+      catalogue.pin(name, definitionOf(described(name, [{ name: 'tool', inputSchema: { type: 'object' } }])));
       policy.arrived(name);
     }
     clock.advance(300);

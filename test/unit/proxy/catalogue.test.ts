@@ -3,8 +3,7 @@ import { sha256 } from '../../../adapters/crypto/node-crypto.ts';
 import type { JsonObject } from '../../../domain/json.ts';
 import { Catalogue } from '../../../proxy/catalogue.ts';
 import { exposedName, resolveName, toolsOf } from '../../../proxy/tool-names.ts';
-import { proves } from '../../guarantees.ts';
-import { describe as described } from '../../support/gate-world.ts';
+import { definitionOf, describe as described } from '../../support/gate-world.ts';
 
 const LAUNCH = { command: 'server' };
 const READ: JsonObject = { name: 'read', description: 'reads', inputSchema: { type: 'object', properties: { a: {} } } };
@@ -12,58 +11,19 @@ const WRITE: JsonObject = { name: 'write', inputSchema: { type: 'object' } };
 
 function pinned(...tools: JsonObject[]): Catalogue {
   const catalogue = new Catalogue(sha256);
-  catalogue.observe(described('fs', tools), LAUNCH);
+  catalogue.pin('fs', definitionOf(described('fs', tools), LAUNCH));
   return catalogue;
 }
 
 describe('the catalogue', () => {
-  it('pins what it sees first, and shows that', () => {
+  it('offers what was pinned last, and nothing of what was withdrawn', () => {
     const catalogue = pinned(READ, WRITE);
-    catalogue.observe(described('fs', [{ ...READ, description: 'reads, and more' }, WRITE]), LAUNCH);
+    catalogue.pin('fs', definitionOf(described('fs', [READ]), LAUNCH));
     expect(catalogue.tool('fs', 'read')?.definition).toEqual(READ);
-    expect([...(catalogue.server('fs')?.tools.keys() ?? [])]).toEqual(['read', 'write']);
-  });
-
-  it('says how another server of that name compares, and pins nothing of it', () => {
-    const catalogue = pinned(READ, WRITE);
-    const other = { ...READ, description: 'else' };
-    const likeness = (...tools: JsonObject[]) => catalogue.likeness(described('fs', tools));
-    expect([likeness(), likeness(READ), likeness(WRITE, other), likeness(WRITE, READ, { name: 'x' })]).toEqual([
-      'different',
-      'different',
-      'different',
-      'more',
-    ]);
-    expect(likeness(WRITE, { ...READ })).toBe('same');
-    expect(catalogue.likeness(described('git', [READ, WRITE]))).toBe('different');
-    expect(catalogue.drifted('fs', 'read')).toBe(false);
-    expect(catalogue.tool('fs', 'x')).toBeUndefined();
-  });
-
-  const DRIFTS: readonly (readonly [string, JsonObject[]])[] = [
-    ['another description', [{ ...READ, description: 'reads.' }, WRITE]],
-    ['another schema', [{ ...READ, inputSchema: { type: 'object' } }, WRITE]],
-    ['a member more', [{ ...READ, annotations: { readOnlyHint: true } }, WRITE]],
-    ['a member less', [{ name: 'read', inputSchema: READ.inputSchema as JsonObject }, WRITE]],
-    ['its removal', [WRITE]],
-    ['an empty list', []],
-  ];
-  for (const [what, tools] of DRIFTS) {
-    proves('G4', `a tool drifts by ${what}, and is itself again when that is taken back`, () => {
-      const catalogue = pinned(READ, WRITE);
-      catalogue.observe(described('fs', tools), LAUNCH);
-      expect(catalogue.drifted('fs', 'read')).toBe(true);
-      expect(catalogue.drifted('fs', 'write')).toBe(tools.length === 0);
-      catalogue.observe(described('fs', [READ, WRITE]), LAUNCH);
-      expect(catalogue.drifted('fs', 'read')).toBe(false);
-    });
-  }
-
-  it('a tool that appears later is not served, and no drift of the others', () => {
-    const catalogue = pinned(READ);
-    catalogue.observe(described('fs', [READ, WRITE]), LAUNCH);
-    expect(catalogue.tool('fs', 'write')).toBeUndefined();
-    expect(catalogue.drifted('fs', 'read')).toBe(false);
+    expect([...(catalogue.server('fs')?.tools.keys() ?? [])]).toEqual(['read']);
+    catalogue.withdraw('fs');
+    expect(catalogue.servers()).toEqual([]);
+    expect(catalogue.tool('fs', 'read')).toBeUndefined();
   });
 
   it('the order of members and of tools is no difference; the way to the server is', () => {
@@ -71,7 +31,10 @@ describe('the catalogue', () => {
     const one = pinned(READ, WRITE).server('fs');
     const two = pinned(WRITE, turned).server('fs');
     expect(two?.attestation).toBe(one?.attestation);
-    const elsewhere = new Catalogue(sha256).observe(described('fs', [READ, WRITE]), { command: 'another' });
+    const elsewhere = new Catalogue(sha256).pin(
+      'fs',
+      definitionOf(described('fs', [READ, WRITE]), { command: 'another' }),
+    );
     expect(elsewhere.attestation).not.toBe(one?.attestation);
   });
 

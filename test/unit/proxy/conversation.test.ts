@@ -7,7 +7,7 @@ import { Conversation, type Operation } from '../../../proxy/conversation.ts';
 import { operationOf } from '../../../proxy/operation.ts';
 import { PLAIN_MANNER, type ServerDescription } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
-import { PRINCIPAL, settled, World } from '../../support/gate-world.ts';
+import { definitionOf, PRINCIPAL, settled, World } from '../../support/gate-world.ts';
 
 async function conversing(view: ViewName = { kind: 'all' }) {
   const world = await World.open();
@@ -22,6 +22,8 @@ async function conversing(view: ViewName = { kind: 'all' }) {
     resourceTemplates: [{ uriTemplate: 'file:///logs/{day}', name: 'logs' }],
   };
   server.list = async (kind) => lists[kind] ?? [];
+  const { prompts = [], resourceTemplates = [] } = lists;
+  world.catalogue.pin('fs', { ...definitionOf(server.description), prompts, resourceTemplates });
   const told: string[] = [];
   const onNotice = ({ method }: { method: string }) => told.push(method);
   const conversation = new Conversation(world.enforcement, { principal: PRINCIPAL, view, onNotice });
@@ -64,6 +66,8 @@ describe('a view', () => {
     const { server } = world;
     server.description = { ...(server.description as ServerDescription), capabilities: { prompts: {}, resources: {} } };
     server.list = async () => [item];
+    const listed = { prompts: [item], resourceTemplates: [item] };
+    world.catalogue.pin('fs', { ...definitionOf(server.description), ...listed });
     const options = { principal: PRINCIPAL, view: { kind: 'all' }, onNotice: () => {} } as const;
     const conversation = new Conversation(world.enforcement, options);
     const lists = await Promise.all([

@@ -56,6 +56,8 @@ describe('which tools may be known', () => {
   });
 });
 
+const DRIFTED = { kind: 'server', id: 'fs', code: 'SERVER_QUARANTINED', reason: 'another', cause: 'drift' } as const;
+
 describe('admission', () => {
   proves('G4', 'an agent that may start no chain of calls is denied', async () => {
     const world = await World.open();
@@ -63,11 +65,11 @@ describe('admission', () => {
     expect(await world.start(captured).end).toMatchObject({ code: 'LINEAGE_NOT_ROOT' });
   });
 
-  proves('G4', 'a tool that drifted is denied before anybody is asked', async () => {
+  proves('G4', 'a server that drifted is denied before anybody is asked', async () => {
     const world = await World.open();
-    world.drift();
+    await world.enforcement.setAside(DRIFTED);
     world.authority.decide = () => Promise.reject(new Error('asked all the same'));
-    expect(await world.run()).toMatchObject({ code: 'ENV_TOOL_DEFINITION', executed: 'no' });
+    expect(await world.run()).toMatchObject({ code: 'SERVER_QUARANTINED', executed: 'no' });
     expect(world.defects).toEqual([]);
   });
 

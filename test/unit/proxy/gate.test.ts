@@ -195,7 +195,6 @@ describe('the door looks again, in the tick in which the bytes would leave', () 
     ['the rules change', 'GOV_EPOCH_MISMATCH', (w) => w.governance.advanceEpoch()],
     ['another policy is installed', 'POLICY_DIGEST', (w) => Object.assign(w, { policy: `sha256:${'A'.repeat(43)}` })],
     ['no policy is installed any more', 'POLICY_DIGEST', (w) => Object.assign(w, { policy: undefined })],
-    ['the definition of the tool drifts', 'ENV_UNKNOWN', (w) => w.drift()],
     [
       'the environment of the server is another',
       'ENV_ATTESTATION',
@@ -206,6 +205,7 @@ describe('the door looks again, in the tick in which the bytes would leave', () 
       'ENV_UNKNOWN',
       (w) => Object.assign(w, { environment: { code: 'ENV_UNKNOWN' } }),
     ],
+    ['the server is approved with another definition', 'ENV_ATTESTATION', (w) => w.drift()],
     ['the permit runs out', 'PERMIT_EXPIRED', (w) => w.clock.advance(15_000)],
     [
       'the permit runs out by the clock that cannot be set',

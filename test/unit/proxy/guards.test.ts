@@ -32,7 +32,7 @@ describe('a call that runs', () => {
     ['its agent was revoked', 'REVOKED_AGENT', (world) => world.revoke('agent', PRINCIPAL.agent)],
     ['its server was revoked', 'REVOKED_SERVER', (world) => world.revoke('server', 'fs')],
     ['its permit was revoked', 'REVOKED_JTI', (world, jti) => world.revoke('jti', jti)],
-    ['the definition of its tool changed', 'ENV_TOOL_DEFINITION', (world) => world.drift()],
+    ['its server was approved with another definition', 'ENV_ATTESTATION', (world) => world.drift()],
     [
       'its server was set aside',
       'SERVER_QUARANTINED',

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { sha256 } from '../../../adapters/crypto/node-crypto.ts';
 import type { JsonObject } from '../../../domain/json.ts';
+import { Catalogue } from '../../../proxy/catalogue.ts';
 import { LIST_FRESH_MS, LIST_WAIT_MS } from '../../../proxy/limits.ts';
 import { Offers } from '../../../proxy/offers.ts';
 import { type Customer, ServerPool } from '../../../proxy/server-pool.ts';
-import { describe as described, ScriptedServer, settled } from '../../support/gate-world.ts';
+import { definitionOf, describe as described, ScriptedServer, settled } from '../../support/gate-world.ts';
 import { ManualClock } from '../../support/ledger.ts';
 
 function world() {
@@ -16,7 +18,10 @@ function world() {
     reads.push(kind);
     return items;
   };
-  const offers = new Offers(clock, new ServerPool({ shared: (name) => (name === 'fs' ? server : undefined) }));
+  const catalogue = new Catalogue(sha256);
+  catalogue.pin('fs', { ...definitionOf(described('fs', [])), prompts: [{ name: 'approved' }] });
+  const pool = new ServerPool({ shared: (name) => (name === 'fs' ? server : undefined) });
+  const offers = new Offers(clock, pool, catalogue);
   const offer = (...names: string[]): void => {
     items = names.map((name) => ({ name }));
   };
@@ -38,11 +43,11 @@ async function settles(promise: Promise<unknown>): Promise<boolean> {
 describe('a list of a server', () => {
   it('is empty where there is no such server, it is down, or it has no such list', async () => {
     const { server, offers, reads } = world();
-    expect(await offers.of('other', 'prompts', ANYONE)).toEqual([]);
+    expect(await offers.of('other', 'resources', ANYONE)).toEqual([]);
     server.description = described('fs', []);
     expect(await offers.of('fs', 'resources', ANYONE)).toEqual([]);
     server.description = undefined;
-    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([]);
+    expect(await offers.of('fs', 'resources', ANYONE)).toEqual([]);
     expect(reads).toEqual([]);
   });
 
@@ -58,12 +63,12 @@ describe('a list of a server', () => {
     const { clock, server, offers } = world();
     const usual = server.list;
     server.list = fails;
-    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([]);
+    expect(await offers.of('fs', 'resources', ANYONE)).toEqual([]);
     server.list = usual;
-    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([{ name: 'a' }]);
+    expect(await offers.of('fs', 'resources', ANYONE)).toEqual([{ name: 'a' }]);
     server.list = fails;
     clock.advance(LIST_FRESH_MS + 1);
-    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([{ name: 'a' }]);
+    expect(await offers.of('fs', 'resources', ANYONE)).toEqual([{ name: 'a' }]);
   });
 
   it('that is slow delays the first who wait, for a bounded time, and then nobody until it is there', async () => {
@@ -76,30 +81,41 @@ describe('a list of a server', () => {
         read = resolve;
       });
     };
-    const first = offers.of('fs', 'prompts', ANYONE);
+    const first = offers.of('fs', 'resources', ANYONE);
     expect(await settles(first)).toBe(false);
     clock.advance(LIST_WAIT_MS);
     expect(await first).toEqual([]);
-    expect(await settles(offers.of('fs', 'prompts', ANYONE))).toBe(true);
+    expect(await settles(offers.of('fs', 'resources', ANYONE))).toBe(true);
     expect(reads).toBe(1);
     read([{ name: 'late' }]);
     await settled();
-    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([{ name: 'late' }]);
+    expect(await offers.of('fs', 'resources', ANYONE)).toEqual([{ name: 'late' }]);
   });
 
   it('is read once for all who ask at once, kept for a moment, and read anew when the server says that it changed', async () => {
     const { clock, offers, reads, offer } = world();
-    await Promise.all([1, 2, 3].map(() => offers.of('fs', 'prompts', ANYONE)));
-    expect(reads).toEqual(['prompts']);
+    await Promise.all([1, 2, 3].map(() => offers.of('fs', 'resources', ANYONE)));
+    expect(reads).toEqual(['resources']);
     offer('b');
     clock.advance(LIST_FRESH_MS);
-    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([{ name: 'a' }]);
-    offers.changed('fs', 'resources');
-    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([{ name: 'a' }]);
+    expect(await offers.of('fs', 'resources', ANYONE)).toEqual([{ name: 'a' }]);
     offers.changed('fs', 'prompts');
-    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([{ name: 'b' }]);
+    expect(await offers.of('fs', 'resources', ANYONE)).toEqual([{ name: 'a' }]);
+    offers.changed('fs', 'resources');
+    expect(await offers.of('fs', 'resources', ANYONE)).toEqual([{ name: 'b' }]);
     clock.advance(LIST_FRESH_MS + 1);
-    await offers.of('fs', 'prompts', ANYONE);
+    await offers.of('fs', 'resources', ANYONE);
     expect(reads).toHaveLength(3);
+  });
+
+  it('of prompts is what was approved, whatever the server lists and whether it is there or not', async () => {
+    const { server, offers, reads, offer } = world();
+    offer('b');
+    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([{ name: 'approved' }]);
+    expect(await offers.of('fs', 'resourceTemplates', ANYONE)).toEqual([]);
+    server.description = undefined;
+    expect(await offers.of('fs', 'prompts', ANYONE)).toEqual([{ name: 'approved' }]);
+    expect(await offers.of('other', 'prompts', ANYONE)).toEqual([]);
+    expect(reads).toEqual([]);
   });
 });

@@ -6,10 +6,13 @@ import type { CapturedCall } from '../../../proxy/captured-call.ts';
 import { Catalogue } from '../../../proxy/catalogue.ts';
 import { outputCheck } from '../../../proxy/output-check.ts';
 import { proves } from '../../guarantees.ts';
-import { describe as described } from '../../support/gate-world.ts';
+import { definitionOf, describe as described } from '../../support/gate-world.ts';
 
 const catalogue = new Catalogue(sha256);
-catalogue.observe(described('fs', [{ name: 'free' }, { name: 'shaped', outputSchema: { type: 'object' } }]), {});
+catalogue.pin(
+  'fs',
+  definitionOf(described('fs', [{ name: 'free' }, { name: 'shaped', outputSchema: { type: 'object' } }])),
+);
 const asked: string[] = [];
 const check = outputCheck(catalogue, async (server, tool, json) => {
   asked.push(`${server}/${tool} ${json}`);

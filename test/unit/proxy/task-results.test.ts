@@ -13,13 +13,13 @@ import { outputCheck } from '../../../proxy/output-check.ts';
 import { renamedTasks } from '../../../proxy/task-names.ts';
 import { PLAIN_MANNER } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
-import { describe as described, PRINCIPAL, settled, World } from '../../support/gate-world.ts';
+import { definitionOf, describe as described, PRINCIPAL, settled, World } from '../../support/gate-world.ts';
 import { until } from '../../support/legacy-client.ts';
 
 const CALL = '01JZ0000000000000000000000' as CallId;
 const TEXT = [{ type: 'text', text: 'x' }];
 const catalogue = new Catalogue(sha256);
-catalogue.observe(described('fs', [{ name: 'shaped', outputSchema: { type: 'object' } }]), {});
+catalogue.pin('fs', definitionOf(described('fs', [{ name: 'shaped', outputSchema: { type: 'object' } }])));
 const check = outputCheck(catalogue, async (_server, _tool, json) =>
   json === '{"bad":true}' ? deny('OUTPUT_INVALID', 'bad') : undefined,
 );

@@ -426,10 +426,13 @@ describe('tools/list', () => {
     expect(await list(await Conversation.begin({ kind: 'server', server: 'other' }))).toEqual([]);
   });
 
-  it('does not show a tool whose definition is not the pinned one any more', async () => {
+  it('shows nothing of a server that was set aside, and all of it again when that is lifted', async () => {
     const conversation = await Conversation.begin();
-    conversation.world.drift('read_file');
-    expect((await list(conversation)).map(({ name }) => name)).toEqual(['write_file']);
+    const { enforcement, quarantine } = conversation.world;
+    await enforcement.setAside({ kind: 'server', id: 'fs', code: 'SERVER_QUARANTINED', reason: 'another' });
+    expect(await list(conversation)).toEqual([]);
+    quarantine.lift('server', 'fs');
+    expect(await list(conversation)).toHaveLength(2);
   });
 
   it('shows nothing while the deciding side cannot answer, and everything again afterwards', async () => {

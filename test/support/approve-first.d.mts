@@ -1,0 +1,8 @@
+import type { ServerLaunch } from '../../cli/servers.ts';
+
+export function approveLaunches(
+  state: string,
+  secret: Uint8Array,
+  launches: readonly ServerLaunch[],
+  options?: { readonly mode?: 'kept' | 'fresh' | 'no' },
+): Promise<void>;

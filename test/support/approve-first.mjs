@@ -1,0 +1,122 @@
+// Approves the servers of a gate that is about to start, as a person would with `portcullis tools approve`: with the product's own code, for the very launch
+// that the gate will ask for. Loaded before the command line in the gate's own process (`node --import`), or run as a program with the same arguments.
+// What a server of the tests says that it is is read once for each build and kept: most of them are started hundreds of times.
+
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isMainThread } from 'node:worker_threads';
+
+const DIST = new URL('../../dist/', import.meta.url);
+const STAMP = fileURLToPath(new URL('.built-for-tests', DIST));
+const KEPT = fileURLToPath(new URL('.definitions-for-tests/', DIST));
+/** `fresh`: read now, and not from what was kept. `no`: nothing is approved. */
+const MODE = process.env.PORTCULLIS_TEST_APPROVE ?? 'kept';
+const READ_WITHIN_MS = 6_000;
+
+const load = (name) => import(new URL(name, DIST).href);
+
+/** Approves whatever is not approved for its launch; what cannot be asked stays as it is. */
+export async function approveLaunches(state, secret, launches, { mode = MODE, credentials, readers = launches } = {}) {
+  const { Approvals, approvalFor } = await load('cli/approvals.js');
+  const approvals = new Approvals(state, secret);
+  const known = await approvals.read();
+  for (const [at, launch] of launches.entries()) {
+    if (launch.ownProgram === true || approvalFor(known.approvals, launch.name, launch.description)) continue;
+    const definition = await definitionOf(readers[at], mode, credentials);
+    if (definition === undefined) continue;
+    await approvals.approve(launch.name, { ...definition, launch: launch.description }, { by: 'the tests' });
+  }
+}
+
+async function definitionOf(launch, mode, credentials) {
+  const file = mode === 'fresh' || launch.description.stdio === undefined ? undefined : keptFile(launch);
+  if (file !== undefined && existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'));
+  const { readDefinition } = await load('cli/live-definition.js');
+  const { reviewSandbox } = await load('cli/review-sandbox.js');
+  const { findHome } = await load('cli/home.js');
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, READ_WITHIN_MS);
+  });
+  const reading = (async () => {
+    const { maker: sandbox, close } = await reviewSandbox(launch, findHome(), undefined, () => {});
+    return readDefinition(launch, { credentials, sandbox }).finally(close);
+  })().catch(() => undefined);
+  const definition = await Promise.race([reading, late]);
+  clearTimeout(timer);
+  if (definition === undefined || file === undefined) return definition;
+  mkdirSync(dirname(file), { recursive: true });
+  const temporary = `${file}.${randomBytes(6).toString('hex')}`;
+  writeFileSync(temporary, JSON.stringify(definition));
+  renameSync(temporary, file);
+  return definition;
+}
+
+/** Named by what decides what the server says: its command line without temporary folders, the files in it, and the build. */
+function keptFile({ description: { stdio } }) {
+  const temporary = new RegExp(`${tmpdir()}/portcullis-\\w+`, 'g');
+  const line = [stdio.command, ...stdio.args].map((one) => one.replace(temporary, 'tmp'));
+  const times = [STAMP, ...stdio.args].map((one) => statSync(one, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  const text = JSON.stringify([line, times.slice(0, 2), stdio.set, stdio.inherit]);
+  return join(KEPT, `${createHash('sha256').update(text).digest('hex')}.json`);
+}
+
+/** The server without what keeps it from saying what it is, and without what it writes down: see the fixture of the neighbours. */
+function asItWouldSay(server) {
+  if (server.stdio === undefined) return server;
+  const args = server.stdio.args.filter((one) => !/^--(late|silent|log|changes)\b/.test(one));
+  return { ...server, stdio: { ...server.stdio, args } };
+}
+
+/** The launches of a `wrap` or a `serve`, and where what is approved lies. */
+async function planOf([command, ...args]) {
+  const options = {};
+  let line = [];
+  for (let at = 0; at < args.length; at++) {
+    if (args[at] === '--') {
+      line = args.slice(at + 1);
+      break;
+    }
+    if (['--config', '--name', '--agent', '--http'].includes(args[at])) options[args[at].slice(2)] = args[++at];
+    else if (!args[at].startsWith('-')) {
+      line = args.slice(at);
+      break;
+    }
+  }
+  const { findHome, gateFolder } = await load('cli/home.js');
+  const { loadConfiguration } = await load('cli/open-gate.js');
+  const { launchOf, unlistedServer } = await load('cli/servers.js');
+  const home = findHome();
+  const configuration = loadConfiguration(home, options.config);
+  const base = configuration?.file.replace(/[^/\\]*$/, '') ?? '.';
+  const { openKeys } = await load('cli/ledger.js');
+  const keys = openKeys(gateFolder(home, 'any').keys);
+  const servers = configuration?.manifest.servers ?? {};
+  const launches = [];
+  const readers = [];
+  const add = async (name, server) => {
+    launches.push(await launchOf(name, server, base));
+    readers.push(await launchOf(name, asItWouldSay(server), base));
+  };
+  if (command === 'serve') {
+    for (const [name, server] of Object.entries(servers)) if (server.inProcess === undefined) await add(name, server);
+  } else {
+    const { serverName } = await load('cli/commands/wrap.js');
+    const own = { command: line[0], args: line.slice(1) };
+    const name = serverName(options.name, own, configuration);
+    await add(name, servers[name] ?? unlistedServer(own));
+  }
+  const { CredentialStore } = await load('adapters/upstream/http/oauth/credentials.js');
+  const { credentialsFile } = await load('cli/home.js');
+  const credentials = new CredentialStore(credentialsFile(gateFolder(home, options.name ?? 'serve')), keys.vault);
+  return { state: home.state, secret: keys.vault, launches, readers, credentials };
+}
+
+if (isMainThread && MODE !== 'no' && ['wrap', 'serve'].includes(process.argv[2] ?? '')) {
+  // A start that will be refused is refused by the command itself.
+  const plan = await planOf(process.argv.slice(2)).catch(() => undefined);
+  if (plan !== undefined) await approveLaunches(plan.state, plan.secret, plan.launches, plan).catch(() => undefined);
+}
