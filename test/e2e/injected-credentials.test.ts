@@ -93,8 +93,7 @@ beforeAll(async () => {
     '@id("all")\n@reason("a test")\npermit (principal, action, resource);\n',
   );
   // Nobody could have been asked: it is approved as what it would say behind the right key.
-  const approving = at as unknown as { approveAs?(server: string, tools: readonly object[]): Promise<void> };
-  await approving.approveAs?.('strange', [{ name: 'look', inputSchema: { type: 'object' } }]);
+  await at.approveAs('strange', [{ name: 'look', inputSchema: { type: 'object' } }]);
   const way = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
   gate = at.start(['serve', '--name', 'g', '--http', '127.0.0.1:0'], {
     env: {
