@@ -82,7 +82,7 @@ const unanswered: Adopt = (connection, key) => {
 /** Starts a server for nothing else than to be told what it is, and stops it. Rejects with a plain explanation. */
 export async function readDefinition(
   launch: ServerLaunch,
-  surroundings: Pick<ServerSurroundings, 'credentials' | 'consent' | 'sandbox'> = {},
+  surroundings: Pick<ServerSurroundings, 'credentials' | 'consent' | 'sandbox' | 'guard'> = {},
 ): Promise<ServerDefinition> {
   const server = launch.start({
     clientInfo: { name: 'portcullis', version: packageVersion() },

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import type { SettleOptions, UnknownOptions } from './commands/calls.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { HaltOptions } from './commands/halt.ts';
+import type { IntegrityOptions } from './commands/integrity.ts';
 import type { KeysOptions } from './commands/keys.ts';
 import type { LineageOptions } from './commands/lineage.ts';
 import type { LogOptions } from './commands/log.ts';
@@ -388,6 +389,16 @@ calls
   .option(...JSON_OPTION)
   .action((ids: string[], options: Json & SettleOptions) =>
     run(options.json, async (out) => (await import('./commands/calls.ts')).settleCalls(ids, options, out)),
+  );
+
+program
+  .command('integrity')
+  .summary('what servers run, compared with what was approved')
+  .argument('[servers...]', 'of the manifest; all when absent')
+  .option('--config <file>', 'the manifest')
+  .option(...JSON_OPTION)
+  .action((servers: string[], options: Json & IntegrityOptions) =>
+    run(options.json, async (out) => (await import('./commands/integrity.ts')).integrity(servers, options, out)),
   );
 
 program

@@ -4,10 +4,13 @@ import { userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
+import type { Means } from '../../adapters/integrity/environment-of.ts';
 import { changesBetween, definitionDigest, type ServerDefinition } from '../../control-plane/integrity/definition.ts';
 import { lookAlikes, type NamedServer } from '../../control-plane/integrity/look-alikes.ts';
+import { canonicalJson } from '../../domain/canonical-json.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { type Approval, Approvals, approvalFor } from '../approvals.ts';
+import { measuringMeans } from '../attestations.ts';
 import type { Configuration } from '../configuration.ts';
 import { existingCredentials } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -15,7 +18,7 @@ import { findHome, gateFolder, type Home } from '../home.ts';
 import { registerKeys } from '../key-registry.ts';
 import { openKeys } from '../ledger.ts';
 import { readDefinition } from '../live-definition.ts';
-import { measure } from '../measure.ts';
+import { type MeasuredLaunch, measureForApproval } from '../measured-launch.ts';
 import { loadConfiguration } from '../open-gate.ts';
 import { tellGates } from '../operated-gates.ts';
 import { CommandError, type Output, reasonOf } from '../output.ts';
@@ -45,6 +48,8 @@ export interface Reviewed {
   readonly approval: Approval | undefined;
   readonly approved: ServerDefinition | undefined;
   readonly problem: string | undefined;
+  /** What it runs, as it was just before it was asked; undefined for one that is no process. */
+  readonly measured?: MeasuredLaunch | undefined;
 }
 
 export async function toolsReview(servers: readonly string[], options: ToolsOptions, out: Output): Promise<number> {
@@ -124,6 +129,7 @@ export async function toolsRevoke(servers: readonly string[], out: Output): Prom
 }
 
 interface Looked {
+  readonly means: Means;
   readonly home: Home;
   readonly configuration: Configuration;
   readonly approvals: Approvals;
@@ -157,12 +163,13 @@ async function lookAt(servers: readonly string[], { config, cwd }: ToolsOptions,
   // Those that nobody asked for are looked at as they were approved: names are compared with theirs.
   const isChosen = ({ name }: ServerLaunch): boolean => servers.length === 0 || servers.includes(name);
   const { approvals: known } = await approvals.read();
+  const means = measuringMeans(home.state, openKeys(gateFolder(home, 'any').keys).vault);
   const all = await Promise.all(
     launches.map((launch) =>
-      reviewed(launch, { approvals, known, home, configuration, out, isChosen: isChosen(launch) }),
+      reviewed(launch, { approvals, known, home, configuration, means, out, isChosen: isChosen(launch) }),
     ),
   );
-  return { home, configuration, approvals, all, chosen: all.filter(({ launch }) => isChosen(launch)) };
+  return { means, home, configuration, approvals, all, chosen: all.filter(({ launch }) => isChosen(launch)) };
 }
 
 async function reviewed(
@@ -172,6 +179,7 @@ async function reviewed(
     known,
     home,
     configuration,
+    means,
     out,
     isChosen,
   }: {
@@ -179,6 +187,7 @@ async function reviewed(
     known: readonly Approval[];
     home: Home;
     configuration: Configuration;
+    means: Means;
     out: Output;
     isChosen: boolean;
   },
@@ -192,7 +201,10 @@ async function reviewed(
     return { ...common, state: 'approved', live: approved, digest: approval?.definition, problem: undefined };
   out.note(`starting ${launch.name} to read what it is`);
   try {
-    const live = await readHere(launch, home, configuration, out);
+    const measured = await measuredNow(launch, home, means);
+    if (measured?.installed !== undefined)
+      out.note(`installed ${measured.installed.name} ${measured.installed.version}: that copy is what runs`);
+    const live = await readHere(launch, measured, home, configuration, out);
     const digest = definitionDigest(sha256, live);
     const isSame = approval?.definition === digest && approval.drift === null;
     return {
@@ -200,6 +212,7 @@ async function reviewed(
       state: approval === undefined ? 'unapproved' : isSame ? 'approved' : 'changed',
       live,
       digest,
+      measured,
       problem: undefined,
     };
   } catch (error) {
@@ -207,16 +220,22 @@ async function reviewed(
   }
 }
 
+function measuredNow(launch: ServerLaunch, home: Home, means: Means): Promise<MeasuredLaunch | undefined> {
+  return measureForApproval(launch, home.state, means);
+}
+
 /** In the sandbox that the manifest demands, and with the token that was consented to. */
 async function readHere(
   launch: ServerLaunch,
+  measured: MeasuredLaunch | undefined,
   home: Home,
   configuration: Configuration,
   out: Output,
 ): Promise<ServerDefinition> {
   const { maker: sandbox, close } = await reviewSandbox(launch, home, configuration, (text) => out.note(text));
   try {
-    return await readDefinition(launch, { credentials: existingCredentials(home), sandbox });
+    const { guard } = measured ?? {};
+    return await readDefinition(launch, { credentials: existingCredentials(home), sandbox, guard });
   } finally {
     await close();
   }
@@ -224,7 +243,7 @@ async function readHere(
 
 async function approveOne(
   one: Reviewed,
-  { all, approvals, home, configuration }: Looked,
+  { all, approvals, home, configuration, means }: Looked,
   { digests, interactive, out }: { digests: readonly string[]; interactive: boolean; out: Output },
 ): Promise<{ approved: boolean; problem?: string }> {
   const { launch, live, digest } = one;
@@ -240,12 +259,14 @@ async function approveOne(
     if (one.approved !== undefined) for (const line of changeLines(one.approved, live, out.style)) out.line(line);
     if (!(await confirmed(`approve ${launch.name} as ${digest}? [y/N] `))) return refused('not approved');
   }
-  const environment = await measure(launch);
   // What was shown is what is approved: a server that says something else by now is not.
-  const now = isNamed ? live : await readHere(launch, home, configuration, out).catch(() => undefined);
+  const now = isNamed ? live : await readHere(launch, one.measured, home, configuration, out).catch(() => undefined);
   if (now === undefined || definitionDigest(sha256, now) !== digest)
     return refused('it is not what was shown any more, and was not approved');
-  await approvals.approve(launch.name, live, { by: userName(), environment });
+  const measured = await measuredNow(launch, home, means).catch(() => undefined);
+  if (canonicalJson(measured?.record ?? null) !== canonicalJson(one.measured?.record ?? null))
+    return refused('its files are not what they were when it was asked, and it was not approved');
+  await approvals.approve(launch.name, live, { by: userName(), environment: measured?.record ?? null });
   out.line(`${launch.name}  approved as ${digest}`);
   return { approved: true };
 }

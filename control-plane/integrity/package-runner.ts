@@ -52,6 +52,7 @@ const NPM_FLAGS = new Set([
   '--prefer-online',
   '--offline',
   '--bun',
+  '--no-install',
 ]);
 
 function ofNpm(runner: string, words: Words): PackageRunner {
