@@ -47,13 +47,8 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
 
 /** Waiting longer for slow servers would let clients give up on the conversation. */
 const DESCRIBED_WITHIN_MS = 15_000;
-/** A start takes so long at most where nothing is downloaded first; a call that waits for it has a deadline of its own. */
-const RETURNED_WITHIN_MS = 5_000;
-/** With these a server says that what it offers besides tools is another. */
-const OFFERS_CHANGED: ReadonlySet<string> = new Set([
-  'notifications/prompts/list_changed',
-  'notifications/resources/list_changed',
-]);
+/** As long as a client waits for a first start; a call that waits has a deadline of its own. */
+const RETURNED_WITHIN_MS = DESCRIBED_WITHIN_MS;
 const RESTART_FIRST_MS = 500;
 const RESTART_MAX_MS = 30_000;
 

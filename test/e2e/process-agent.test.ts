@@ -219,7 +219,8 @@ describe.each(['legacy', 'modern'])('an agent that the gate started, in the %s e
       expect(await goneWithin(left, 5_000)).toEqual([]);
       // The next one is another process with a conversation of its own.
       await until(async () => denialOf(await house.planner.call('worker__token', {})) === undefined);
-      expect(await house.work(count())).toEqual(['1']);
+      // The counter ignored that its call was cancelled, and may just be ended for that: then this is denied, and not executed.
+      await until(async () => (await house.work(count()))[0] === '1');
       await house.holds();
     },
     60_000,
