@@ -49,6 +49,11 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
 const DESCRIBED_WITHIN_MS = 15_000;
 /** As long as a client waits for a first start; a call that waits has a deadline of its own. */
 const RETURNED_WITHIN_MS = DESCRIBED_WITHIN_MS;
+/** With these a server says that what it offers besides tools is another. */
+const OFFERS_CHANGED: ReadonlySet<string> = new Set([
+  'notifications/prompts/list_changed',
+  'notifications/resources/list_changed',
+]);
 const RESTART_FIRST_MS = 500;
 const RESTART_MAX_MS = 30_000;
 
