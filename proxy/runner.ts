@@ -229,7 +229,7 @@ class Run implements RunningCall {
       case 'call_tool':
         return this.#callTool();
       case 'cancel_tool':
-        return this.#toolRun?.cancel(this.#execution.denial ?? 'CANCELLED');
+        return this.#cancelTool(this.#execution.denial ?? 'CANCELLED');
       case 'record_outcome':
       case 'record_denial':
         return this.#await(this.#recordEnding(effect));
@@ -240,6 +240,11 @@ class Run implements RunningCall {
       case 'halt_gate':
         return this.#ports.onUnrecorded(effect.code);
     }
+  }
+
+  /** A client that changed its mind takes nothing away: the server, and what it remembers for others, is not ended for that. */
+  #cancelTool(why: DenialCode): void {
+    this.#toolRun?.cancel(why, why === 'CANCELLED');
   }
 
   /** The work of one effect ends in one event. Ports do not reject; what does is a defect. */

@@ -125,8 +125,11 @@ export const NOT_HANDED_OVER: ReadonlySet<DenialCode> = new Set(['SERVER_UNAVAIL
 export interface ToolRun {
   /** Never rejects. It stays open until the peer answers or ends: a deadline is the caller's, who then cancels. */
   readonly answer: Promise<ToolAnswer>;
-  /** Tells the peer, which may ignore it. An answer that still comes within the grace counts; then the run is `lost`. */
-  cancel(reason: string): void;
+  /**
+   * Tells the peer, which may ignore it. An answer that still comes within the grace counts; then the run is `lost`, and
+   * the peer may be ended for it. `gently`: nobody took authority away, so a peer that says nothing more of it is left alone.
+   */
+  cancel(reason: string, gently?: boolean): void;
 }
 
 /** A process that we started and that calls back, over a connection which is nobody else's. */

@@ -151,7 +151,7 @@ for (const [where, open] of [
       const server = await open('2026', 'modern');
       await server.start();
       const slow = server.dispatch(call('slow_compute', { seconds: 30 }), QUIET);
-      slow.cancel('enough');
+      slow.cancel('enough', true);
       expect(await slow.answer).toMatchObject({ kind: 'lost' });
       expect(textOf(await server.dispatch(call('test_simple_text'), QUIET).answer)).not.toBe('');
     });

@@ -30,7 +30,10 @@ const MANIFEST: ProgramOptions['manifest'] = {
     stranger: { auth: 'local' },
     remote: { auth: { apiKey: `sha256:${'A'.repeat(43)}` } },
   },
-  servers: { notes: { inProcess: {}, limits: { timeoutMs: 2_000, outputBytes: 4_096 } } },
+  // What was stopped is called again here; that nobody does so unasked has tests of its own.
+  servers: {
+    notes: { inProcess: {}, limits: { timeoutMs: 2_000, outputBytes: 4_096 }, retryAfterUnknown: 'allow' },
+  },
   groups: { open: ['read', 'give', 'wait', 'nothing', 'checked', 'refine'].map((name) => `notes/${name}`) },
 };
 

@@ -314,7 +314,7 @@ proves(
   'G6',
   'a process that dies with every call is not started with every call, and each call has its ending',
   async () => {
-    const gate = await apart(['--dies']);
+    const gate = await apart(['--dies'], { retryAfterUnknown: 'allow' });
     const ada = await session(gate.url, 'ada');
     const codes: (string | undefined)[] = [];
     for (let n = 0; n < 100; n++) codes.push(denialOf(await ada.call('own__count', {})));

@@ -20,6 +20,7 @@ export interface Neighbour {
   readonly flags?: readonly string[];
   readonly isolation?: 'shared' | 'per-session';
   readonly limits?: object;
+  readonly retryAfterUnknown?: 'allow';
 }
 
 export function neighbours({ servers, agents, groups, rules = ALL_SERVERS }: NeighbourGate): Installation {

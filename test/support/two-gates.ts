@@ -70,7 +70,7 @@ permit (principal == Portcullis::Agent::"worker", action in [Portcullis::Action:
 when { context.lineage.rootAgent == Portcullis::Agent::"planner" && context.lineage.depth == 1 };
 `;
 
-/** Both gates, and the agent between them. The first dials the second. */
+/** Both gates, and the agent between them. The first dials the second. What was stopped is called again here, as often as a test likes. */
 export class TwoGates {
   readonly agent = new ScriptedAgent('legacy');
   readonly one = installation();
@@ -106,6 +106,7 @@ export class TwoGates {
         servers: {
           counter: {
             stdio: { command: process.execPath, args: [fixtureServer('counter.mjs'), other.path('heard.jsonl')] },
+            retryAfterUnknown: 'allow',
           },
         },
         peers: { first: await asPeer(this.one) },
@@ -129,7 +130,7 @@ export class TwoGates {
         },
         identity: { jwt: [this.#issuer(one)] },
         servers: {
-          work: { ...(await this.agent.listen()), agent: 'worker' },
+          work: { ...(await this.agent.listen()), agent: 'worker', retryAfterUnknown: 'allow' },
         },
         peers: { second: { ...(await asPeer(this.other)), url: `ws://${this.#host}/peer` } },
         ...more,

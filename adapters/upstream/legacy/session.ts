@@ -220,7 +220,7 @@ export class Session {
         ? refuse('OVERLOADED', 'the server does not read what it is sent')
         : refuse('SERVER_UNAVAILABLE', 'the connection to the server has ended');
     }
-    return { answer, cancel: (reason) => this.#cancel(id, reason) };
+    return { answer, cancel: (reason, gently) => this.#cancel(id, reason, gently) };
   }
 
   /** One of its lists besides tools, whole. Rejects with a plain explanation. */
@@ -257,7 +257,7 @@ export class Session {
     return this.#pipe.close();
   }
 
-  #cancel(id: number, reason: string): void {
+  #cancel(id: number, reason: string, gently = false): void {
     const request = this.#requests.get(id);
     if (request === undefined || request.cancelled) return;
     request.cancelled = true;
@@ -267,11 +267,12 @@ export class Session {
       if (this.#requests.get(id) !== request) return;
       this.#pipe.abandon(request.exchange);
       // It is over when the peer is: until then it may still do something.
-      if (request.call !== undefined && this.#endIfIgnored(id)) return;
+      const insists = request.call !== undefined && !gently;
+      if (insists && this.#endIfIgnored(id)) return;
       const detail = `cancelled, and no answer within ${cancelGraceMs} ms`;
-      const ignored = request.call === undefined ? this.#requests.giveUp(id) : this.#requests.ignored(id);
+      const ignored = insists ? this.#requests.ignored(id) : this.#requests.giveUp(id);
       ignored?.settle({ kind: 'lost', detail });
-      if (request.call !== undefined) this.#options.onCancelIgnored?.(false);
+      if (insists) this.#options.onCancelIgnored?.(false);
     }, cancelGraceMs);
     timer.unref();
   }

@@ -190,7 +190,7 @@ export class ModernSession implements UpstreamSession {
     if (handover === 'full') return refused('OVERLOADED', 'the server does not read what it is sent');
     if (handover === 'closed') return refused('SERVER_UNAVAILABLE', 'the connection to the server has ended');
     this.#byToken.set(token, call);
-    return { answer, cancel: (reason) => this.#cancel(id, reason) };
+    return { answer, cancel: (reason, gently) => this.#cancel(id, reason, gently) };
   }
 
   async offers(kind: OfferKind): Promise<readonly JsonObject[]> {
@@ -233,7 +233,7 @@ export class ModernSession implements UpstreamSession {
     return { kind: 'refused', code: 'SERVER_UNAVAILABLE', detail };
   }
 
-  #cancel(id: number, reason: string): void {
+  #cancel(id: number, reason: string, gently = false): void {
     const { streams, limits } = this.#options;
     if (this.#requests.get(id) === undefined) return;
     if (streams) {
@@ -245,7 +245,9 @@ export class ModernSession implements UpstreamSession {
     const detail = `cancelled, and no answer within ${cancelGraceMs} ms`;
     setTimeout(() => {
       // It is over when the peer is: until then it may still do something.
-      if (this.#requests.get(id) === undefined || this.#endIfIgnored(id)) return;
+      if (this.#requests.get(id) === undefined) return;
+      if (gently) return this.#requests.abandon(id)?.settle({ kind: 'lost', detail });
+      if (this.#endIfIgnored(id)) return;
       this.#requests.ignored(id)?.settle({ kind: 'lost', detail });
       this.#options.onCancelIgnored?.(false);
     }, cancelGraceMs).unref();

@@ -58,6 +58,19 @@ describe('a call that was cancelled and that the server goes on with', () => {
     expect(server.session.dropped.answers).toBe(1);
   });
 
+  it('is lost, and ends nobody, where only its client does not want it any more', async () => {
+    const server = await puppet();
+    const { run } = server.called();
+    run.cancel('CANCELLED', true);
+    await vi.advanceTimersByTimeAsync(GRACE_MS);
+    expect(await run.answer).toMatchObject(LOST);
+    const other = server.called();
+    server.write({ id: other.id, result: { content: [] } });
+    expect(await other.run.answer).toMatchObject({ kind: 'result' });
+    expect(server.destroyed).toBeUndefined();
+    expect(server.ignored).toEqual([]);
+  });
+
   it('that answers within the grace hurts nobody', async () => {
     const server = await puppet();
     const { run, id } = server.called();
