@@ -201,7 +201,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     clock,
     mayGoOut: (server) =>
       !(['operator', 'halt', 'ledger'] as const).some((guard) => governance.isShutBy(guard)) &&
-      // One that nobody has approved yet has to start to say what it offers.
+      // One that was approved a moment ago starts before it is offered.
       quarantine
         .all()
         .every(({ kind, id, code }) => kind !== 'server' || id !== server || code === 'SERVER_UNAPPROVED'),

@@ -98,6 +98,11 @@ function hintOf({ code, call }: Ended<'denied'>, hints: OperatorHints): string {
       return hints.missingPolicy;
     case 'RETRY_OF_UNKNOWN':
       return 'For the operator: portcullis calls unknown lists what may have run before, portcullis calls settle lets it be called again';
+    case 'SERVER_UNAPPROVED':
+      return 'For the operator: portcullis tools approve shows what the server is and asks whether it may be used';
+    case 'SERVER_QUARANTINED':
+    case 'AGENT_QUARANTINED':
+      return 'For the operator: portcullis quarantine list and portcullis tools diff say why';
     default:
       return `For the operator: portcullis policy explain ${call}`;
   }

@@ -65,7 +65,6 @@ export class AttestedServer implements StartGuard {
   #now: { readonly launch: LaunchLine; readonly sighting: Sighting; readonly record: EnvironmentRecord } | undefined;
   /** What was seen just before each start. */
   readonly #seenBefore = new WeakMap<StartLine, string>();
-  #foreseen: { readonly line: StartLine; readonly measured: Promise<Measured> } | undefined;
   #lookedMs = Number.NEGATIVE_INFINITY;
   #turn = 0;
   #checking: Promise<void> | undefined;
@@ -111,16 +110,6 @@ export class AttestedServer implements StartGuard {
     return deny('ENV_UNKNOWN', this.#state.why);
   }
 
-  /** Begins to measure what will be started, so that its start need not wait. What it finds counts only if nothing changed by then. */
-  foresee(line: StartLine): void {
-    const approved = this.#ports.approved(this.name);
-    const launch = this.#launchOf(line, readEnvironment(approved?.environment ?? undefined));
-    if (launch === undefined) return;
-    const measured = environmentOf(launch, this.#ports, { from: this.#storeOf(approved) });
-    measured.catch(() => undefined);
-    this.#foreseen = { line: launch, measured };
-  }
-
   async before(line: StartLine): Promise<StartLine> {
     const approved = this.#ports.approved(this.name);
     const record = readEnvironment(approved?.environment ?? undefined);
@@ -133,12 +122,8 @@ export class AttestedServer implements StartGuard {
       throw new Error(
         `"${line.command}" fetches what it runs each time, so nothing can be said of what that is; approve it once, then it is installed and pinned: portcullis tools approve ${this.name}`,
       );
-    const foreseen = this.#foreseen;
-    this.#foreseen = undefined;
-    const measured = await (foreseen !== undefined && isSameLine(foreseen.line, launch)
-      ? foreseen.measured
-      : environmentOf(launch, this.#ports, { from: record?.store ?? null })
-    ).catch((error: unknown) => {
+    const from = record?.store ?? null;
+    const measured = await environmentOf(launch, this.#ports, { from }).catch((error: unknown) => {
       if (error instanceof CannotMeasure) this.#drift(error.message);
       throw error;
     });
@@ -204,10 +189,6 @@ export class AttestedServer implements StartGuard {
       return program === undefined ? undefined : { ...launch, command: program, args: record.args };
     }
     return packageRunner(line.command, line.args) === undefined ? launch : undefined;
-  }
-
-  #storeOf(approved: ApprovedEnvironment | undefined): EnvironmentRecord['store'] {
-    return readEnvironment(approved?.environment ?? undefined)?.store ?? null;
   }
 
   #compare(launch: LaunchLine, { record, sighting }: Measured): boolean {
@@ -280,10 +261,4 @@ export class AttestedServer implements StartGuard {
   #why(): string {
     return this.#state.kind === 'good' ? 'it is good' : this.#state.why;
   }
-}
-
-function isSameLine(one: StartLine, other: StartLine): boolean {
-  const key = ({ command, args, cwd, env }: StartLine): string =>
-    JSON.stringify([command, args, cwd, Object.entries(env).sort()]);
-  return key(one) === key(other);
 }
