@@ -10,6 +10,8 @@ const LINE_CHARACTERS_MAX = 400;
 /** Of a line that has no end yet. Its rest is thrown away. */
 const HELD_BYTES_MAX = 4 * LINE_CHARACTERS_MAX;
 const LF = 0x0a;
+/** util-linux `unshare` says this of itself when the namespace around a server was killed, which nobody needs to know. */
+const OF_THE_ENCLOSURE = 'unshare: sigprocmask unblock failed: Invalid argument';
 
 export class StderrNotes {
   readonly #tell: (line: string) => void;
@@ -64,7 +66,7 @@ export class StderrNotes {
       return;
     }
     const text = new TextDecoder().decode(Buffer.concat(parts)).trimEnd();
-    if (text === '') return;
+    if (text === '' || text === OF_THE_ENCLOSURE) return;
     this.#inWindow++;
     this.#tell(visibleText(text, LINE_CHARACTERS_MAX));
   }

@@ -49,3 +49,9 @@ it('a line in pieces is one line, blank ones are none, and what would move the c
   end();
   expect(told[1]).toBe('the last');
 });
+
+it('what starts a server says of itself is nothing that the server said', () => {
+  const { told, say } = listening();
+  say('unshare: sigprocmask unblock failed: Invalid argument\nunshare: it says so itself\n');
+  expect(told).toEqual(['unshare: it says so itself']);
+});
