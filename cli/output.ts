@@ -24,13 +24,22 @@ export interface Output {
 }
 
 export interface OutputStreams {
-  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean; readonly writable?: boolean };
+  readonly stdout: {
+    write(text: string): unknown;
+    on?(event: 'error', listener: (error: Error) => void): unknown;
+    readonly isTTY?: boolean;
+  };
   readonly stderr: { write(text: string): unknown };
 }
 
 export function output(json: boolean, streams: OutputStreams = process): Output {
   const colours = !json && streams.stdout.isTTY === true && process.env.NO_COLOR === undefined;
   let answered = false;
+  let heard = true;
+  // Node takes its standard output for writable again after every error.
+  streams.stdout.on?.('error', () => {
+    heard = false;
+  });
   return {
     json,
     line: (text) => {
@@ -51,7 +60,7 @@ export function output(json: boolean, streams: OutputStreams = process): Output 
       if (json && !answered) streams.stdout.write(`${JSON.stringify({ error: text, hints })}\n`);
     },
     style: (style, text) => (colours ? styleText(style, text) : text),
-    heard: () => streams.stdout.writable !== false,
+    heard: () => heard,
   };
 }
 

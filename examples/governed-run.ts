@@ -162,6 +162,12 @@ async function main(): Promise<void> {
   const client = new Client({ name: 'governed-run', version: packageVersion() });
   try {
     await gate.ready;
+    // It opens with the first server that is there.
+    for (
+      const until = Date.now() + 30_000;
+      gate.served().length < Object.keys(configuration.manifest.servers).length && Date.now() < until;
+    )
+      await new Promise((resolve) => setTimeout(resolve, 20));
     const shut = gate.governance.reason;
     if (shut !== undefined) throw new Error(`the gate did not open: ${shut.code} ${shut.detail}`);
     // The SDK's own type of its transport predates exact optional properties.
