@@ -93,7 +93,8 @@ proves('G7', 'a ledger that was changed is not believed about the other', async 
   cpSync(join(two, '..'), copy, { recursive: true });
   const segment = join(copy, 'ledger', 'seg', '000000000000.jsonl');
   const text = readFileSync(segment, 'utf8');
-  writeFileSync(segment, text.replace(`"parent":"${root}"`, `"parent":"${root.replace(/.$/, '0')}"`));
+  const another = root.replace(/.$/, (last) => (last === '0' ? '1' : '0'));
+  writeFileSync(segment, text.replace(`"parent":"${root}"`, `"parent":"${another}"`));
   const shown = await gates.one.run(['lineage', root, '--ledger', one, '--ledger', copy]);
   expect(shown.stdout).not.toContain('linked both ways');
   expect((await gates.one.run(['verify', one, copy])).code).toBe(5);

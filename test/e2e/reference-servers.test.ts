@@ -153,12 +153,9 @@ for (const way of WAYS) {
       it('carries progress, and a cancellation ends the call', async () => {
         const client = await opened(way, line, 'everything');
         const tool = way.tool('everything', 'trigger-long-running-operation');
-        const steps: number[] = [];
-        const onprogress = ({ progress }: { progress: number }): number => steps.push(progress);
-        const done = await client.call(tool, { duration: 1, steps: 3 }, { onprogress });
+        const done = await client.call(tool, { duration: 1, steps: 3 }, { onprogress: () => {} });
         expect(textOf(done)).toContain('completed');
-        // The client drops a step that it reads in one piece with the result, as it may the last: it hears the result at once, a step a moment later.
-        expect(steps.join()).toMatch(/^1,2(,3)?$/);
+        expect(client.progress).toEqual([1, 2, 3]);
 
         const controller = new AbortController();
         const late = client.call(
@@ -239,10 +236,8 @@ describe('a server over Streamable HTTP', () => {
       expect(withoutMeta(through), tool).toEqual(withoutMeta(await direct.everything.call(tool, args)));
       expect(metaOf(through, 'receipt')).toBeDefined();
     }
-    const steps: number[] = [];
-    const onprogress = ({ progress }: { progress: number }): number => steps.push(progress);
-    await client.call('trigger-long-running-operation', { duration: 1, steps: 3 }, { onprogress });
-    expect(steps.join()).toMatch(/^1,2(,3)?$/);
+    await client.call('trigger-long-running-operation', { duration: 1, steps: 3 }, { onprogress: () => {} });
+    expect(client.progress).toEqual([1, 2, 3]);
     expect(await client.toolNames()).toEqual([...HARMLESS].sort());
     await expect(client.call('get-env', {})).rejects.toThrow(/Unknown tool: get-env/);
     expect((await gate.stop()).code).toBe(0);

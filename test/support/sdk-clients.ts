@@ -23,6 +23,8 @@ export interface CallOptions {
 export interface SdkClient {
   toolNames(): Promise<string[]>;
   call(name: string, args: JsonObject, options?: CallOptions): Promise<JsonObject>;
+  /** The numbers of all progress that reached the client. It drops one that it reads in one piece with the result. */
+  readonly progress: readonly number[];
   close(): Promise<void>;
 }
 
@@ -43,6 +45,21 @@ export async function sdkOverHttp(line: Line, url: string, headers: Record<strin
   return newer(new NewerHttp(new URL(url), options));
 }
 
+interface Transport {
+  onmessage?: (message: { method?: string; params?: { progress?: number } }, ...more: unknown[]) => void;
+}
+
+/** Hears what comes before the client does. */
+function progressOn(connected: Transport): readonly number[] {
+  const heard: number[] = [];
+  const { onmessage } = connected;
+  connected.onmessage = (message, ...more) => {
+    if (message.method === 'notifications/progress') heard.push(message.params?.progress ?? Number.NaN);
+    onmessage?.(message, ...more);
+  };
+  return heard;
+}
+
 async function older(transport: object): Promise<SdkClient> {
   const client = new OlderClient({ name: 'older', version: '0' });
   await client.connect(transport as Parameters<OlderClient['connect']>[0]);
@@ -50,6 +67,7 @@ async function older(transport: object): Promise<SdkClient> {
     toolNames: async () => (await client.listTools()).tools.map(({ name }) => name).sort(),
     call: async (name, args, options) =>
       plain(await client.callTool({ name, arguments: args }, CallToolResultSchema, options)),
+    progress: progressOn(transport),
     close: () => client.close(),
   };
 }
@@ -61,6 +79,7 @@ async function newer(transport: object): Promise<SdkClient> {
     toolNames: async () => (await client.listTools()).tools.map(({ name }) => name).sort(),
     call: async (name, args, options) =>
       plain(await client.callTool({ name, arguments: args }, options as Parameters<NewerClient['callTool']>[1])),
+    progress: progressOn(transport),
     close: () => client.close(),
   };
 }

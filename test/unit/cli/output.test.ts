@@ -1,0 +1,11 @@
+import { EventEmitter } from 'node:events';
+import { expect, it } from 'vitest';
+import { output } from '../../../cli/output.ts';
+
+it('an answer is heard until its reader has gone, even where the stream can be written again', () => {
+  const stdout = Object.assign(new EventEmitter(), { write: () => true, writable: true });
+  const out = output(false, { stdout, stderr: { write: () => true } });
+  expect(out.heard()).toBe(true);
+  stdout.emit('error', Object.assign(new Error('EPIPE'), { code: 'EPIPE' }));
+  expect(out.heard()).toBe(false);
+});
