@@ -68,6 +68,8 @@ export class AttestedServer implements StartGuard {
   #lookedMs = Number.NEGATIVE_INFINITY;
   #turn = 0;
   #checking: Promise<void> | undefined;
+  #settling: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(name: string, sandbox: JsonObject | null, ports: AttestedServerPorts) {
     this.name = name;
@@ -159,6 +161,13 @@ export class AttestedServer implements StartGuard {
     this.#processes.delete(process);
   }
 
+  /** Looks no more, and says nothing of a look that is under way. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#settling);
+    this.#state = { kind: 'unknown', why: 'nobody looks at it any more' };
+  }
+
   /** Looks whether any file changed, and measures again where one did. Never rejects. */
   check(): Promise<void> {
     this.#checking ??= this.#check().finally(() => {
@@ -169,6 +178,7 @@ export class AttestedServer implements StartGuard {
 
   async #check(): Promise<void> {
     const now = this.#now;
+    if (this.#closed) return;
     const approved = this.#ports.approved(this.name);
     if (now === undefined || (this.#state.kind === 'drifted' && (approved?.number ?? 0) <= this.#state.under)) return;
     try {
@@ -192,6 +202,7 @@ export class AttestedServer implements StartGuard {
   }
 
   #compare(launch: LaunchLine, { record, sighting }: Measured): boolean {
+    if (this.#closed) return false;
     const approved = this.#ports.approved(this.name);
     const reference = readEnvironment(approved?.environment ?? undefined) ?? this.#first ?? record;
     this.#first ??= record;
@@ -209,6 +220,7 @@ export class AttestedServer implements StartGuard {
   }
 
   #drift(fault?: string, differences: readonly EnvironmentDifference[] = [], measured?: EnvironmentRecord): void {
+    if (this.#closed) return;
     const [first, ...more] = differences;
     const others = more.length === 0 ? '' : ` and ${more.length} more`;
     const reason = fault ?? (first === undefined ? 'it is not the same' : `${first.item} ${first.what}${others}`);
@@ -221,7 +233,8 @@ export class AttestedServer implements StartGuard {
 
   /** A file that changed a moment ago may have changed again within the same tick of the file system's clock. */
   #measureOnceSettled(): void {
-    setTimeout(() => {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
       const now = this.#now;
       if (now === undefined || this.#state.kind !== 'good') return;
       void environmentOf(now.launch, this.#ports, { from: now.record.store, anew: true }).then(

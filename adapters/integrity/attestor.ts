@@ -54,6 +54,7 @@ export class Attestor {
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
+    for (const server of this.#servers.values()) server.close();
     for (const name of this.#watchers.keys()) this.#unwatch(name);
   }
 

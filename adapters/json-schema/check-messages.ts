@@ -1,7 +1,7 @@
 // What passes between the gate's thread and a thread that checks values against the schemas of tools.
 
 import type { Denial } from '../../domain/denial.ts';
-import type { ToolSchemas } from './schema-checks.ts';
+import type { ToolSchemas } from './tool-schemas.ts';
 
 export type SchemaKind = 'input' | 'output';
 

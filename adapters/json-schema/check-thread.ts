@@ -6,7 +6,7 @@ import { type Denial, deny } from '../../domain/denial.ts';
 import { Patience } from '../policy-engine/patience.ts';
 import { processorTimeOf } from '../policy-engine/processor-time.ts';
 import type { FromCheckThread, SchemaKind, ToCheckThread } from './check-messages.ts';
-import type { ToolSchemas } from './schema-checks.ts';
+import type { ToolSchemas } from './tool-schemas.ts';
 
 export interface CheckBudget {
   /** Of the processor, for one value. */

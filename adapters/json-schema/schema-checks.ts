@@ -5,24 +5,9 @@
 import { Ajv, type Options, type ValidateFunction } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { PolicySource } from '../../control-plane/policy/source.ts';
-import { actionId, TOOL_METHOD } from '../../domain/action.ts';
 import { type Denial, type DenialCode, deny } from '../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
-
-export interface ToolSchemas {
-  readonly inputSchema: JsonObject;
-  readonly outputSchema?: JsonObject;
-}
-
-/** The schemas of everything that a policy is for, by the id of the action. */
-export function toolSchemas(source: PolicySource): Map<string, ToolSchemas> {
-  return new Map(
-    source.tools.flatMap(({ server, tools }) =>
-      tools.map((tool) => [actionId(TOOL_METHOD, server, tool.name), tool] as const),
-    ),
-  );
-}
+import type { ToolSchemas } from './tool-schemas.ts';
 
 /** Values in one schema. The largest published tool schemas have a few thousand. */
 const SCHEMA_NODES_MAX = 50_000;

@@ -5,8 +5,8 @@ import { serverOfAction } from '../../domain/action.ts';
 import type { Denial } from '../../domain/denial.ts';
 import type { SchemaKind } from './check-messages.ts';
 import { type CheckBudget, type CheckFile, CheckThread } from './check-thread.ts';
-import type { ToolSchemas } from './schema-checks.ts';
 import { isWorkable, tameSize } from './tame.ts';
+import type { ToolSchemas } from './tool-schemas.ts';
 
 export class SchemaGuard {
   readonly #good: CheckThread;

@@ -9,8 +9,8 @@ import type { Denial, DenialCode } from '../../domain/denial.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Principal } from '../../domain/principal.ts';
 import type { Authority, InstallResult } from '../../proxy/ports.ts';
-import { toolSchemas } from '../json-schema/schema-checks.ts';
 import { SchemaGuard } from '../json-schema/schema-guard.ts';
+import { toolSchemas } from '../json-schema/tool-schemas.ts';
 import { DecidingThread, type Started, type ThreadFile } from './deciding-thread.ts';
 import type { AuthoritySetup } from './messages.ts';
 

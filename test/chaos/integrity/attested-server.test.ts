@@ -235,7 +235,7 @@ describe('a server whose environment is attested', () => {
     await expect(one.start()).rejects.toThrow(back ? 'a file changed while it was started' : 'tree package');
     expect(one.description).toBeUndefined();
     await until(() => running() === 0);
-    expect(drifts.map(({ reason }) => reason)).toHaveLength(back ? 0 : 1);
+    expect(drifts.map(({ reason }) => reason)).toEqual(back ? [] : [expect.anything()]);
   });
 
   it.runIf(process.platform === 'linux')(
