@@ -8,7 +8,7 @@ import type { SandboxMachine } from '../adapters/sandbox/arguments.ts';
 import { type FoundSandbox, findSandbox } from '../adapters/sandbox/machine.ts';
 import { listedPlaces } from '../adapters/sandbox/places.ts';
 import type { EgressRecorder } from '../adapters/sandbox/ports.ts';
-import { Sandboxes, type StatedSandbox, whatIsLacking } from '../adapters/sandbox/sandboxes.ts';
+import { Sandboxes, type StatedSandbox } from '../adapters/sandbox/sandboxes.ts';
 import type { SandboxMaker } from '../adapters/upstream/stdio/ports.ts';
 import type { SandboxSpec } from '../control-plane/policy/sandbox.ts';
 import { ulid } from '../domain/ids.ts';
@@ -43,20 +43,18 @@ export interface Sandboxing {
 
 /** The manifest's words as this machine has them. */
 export function statedSandbox(spec: SandboxSpec, baseFolder: string): StatedSandbox {
-  const { read, write, net, memoryMb, cpuSeconds, processes } = spec;
+  const { read, write, net } = spec;
   const places = (list: readonly string[]) => listedPlaces(list, baseFolder, homedir());
-  return { read: places(read), write: places(write), net, limits: { memoryMb, cpuSeconds, processes } };
+  return { read: places(read), write: places(write), net };
 }
 
 /** As part of how a server is launched: the places where they lie, whatever they are called. */
-export function describedSandbox({ read, write, net, limits }: StatedSandbox): JsonObject {
+export function describedSandbox({ read, write, net }: StatedSandbox): JsonObject {
   const paths = (list: StatedSandbox['read']) => list.map(({ path }) => path).sort();
-  const stated = Object.entries(limits).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   return {
     read: paths(read),
     write: paths(write),
     net: net === 'none' ? 'none' : { allow: [...net.allow].sort() },
-    ...Object.fromEntries(stated),
   };
 }
 
@@ -84,8 +82,8 @@ export async function openSandboxing(
   return {
     lacks: (server) => {
       const sandbox = stated.get(server);
-      if (sandbox === undefined) return undefined;
-      return found.ok ? whatIsLacking(sandbox) : `${found.reason} (${found.hint})`;
+      if (sandbox === undefined || found.ok) return undefined;
+      return `${found.reason} (${found.hint})`;
     },
     maker: (server) => {
       const sandbox = stated.get(server);
@@ -105,8 +103,7 @@ export function sandboxApart(server: string, stated: StatedSandbox, baseFolder: 
   return {
     prepare: async () => {
       const found = await findSandbox();
-      const lacking = found.ok ? whatIsLacking(stated) : `${found.reason} (${found.hint})`;
-      if (!found.ok || lacking !== undefined) throw new Error(`it stays shut: ${lacking}`);
+      if (!found.ok) throw new Error(`it stays shut: ${found.reason} (${found.hint})`);
       sandboxes ??= new Sandboxes({
         machine: found.machine,
         withheld: { secret: [state], store: join(state, 'store'), governing, home: homedir() },

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { parseEgressEntry } from '../../control-plane/policy/egress.ts';
 import type { SandboxSpec } from '../../control-plane/policy/sandbox.ts';
 import type { Program, SandboxMaker } from '../upstream/stdio/ports.ts';
-import { RESOURCES_DEFAULT, type Resources } from '../upstream/stdio/resources.ts';
 import { OWN_FOLDER, type Placed, type SandboxMachine, sandboxArguments } from './arguments.ts';
 import { EgressProxy } from './egress-proxy.ts';
 import { FORWARDER, FORWARDER_PORT, FORWARDER_VARIABLES } from './forwarder.ts';
@@ -27,7 +26,6 @@ export interface SandboxesOptions {
 /** What the manifest says of one server's sandbox. */
 export interface StatedSandbox extends ListedPlaces {
   readonly net: SandboxSpec['net'];
-  readonly limits: Pick<SandboxSpec, 'memoryMb' | 'cpuSeconds' | 'processes'>;
 }
 
 interface Way {
@@ -107,18 +105,17 @@ export class Sandboxes {
     if (!found.ok) return found;
     const own = (name: string, to: string): Placed => ({ from: join(this.#folder, name), to });
     const placed = ['hosts', 'nsswitch.conf', 'passwd', 'group'].map((name) => own(name, `/etc/${name}`));
-    const countsProcesses = countsProcessesHere();
-    const sandbox = (init: readonly string[], between: number) => ({
+    const sandbox = (init: readonly string[], between: number, ourProcesses: number) => ({
       before: sandboxArguments({ ...found.contents, placed }, machine, this.#filter),
       // bubblewrap makes the first process of the sandbox itself.
       init,
-      countsProcesses,
+      countsProcesses: countsProcessesHere(),
       between,
+      ourProcesses,
       ownSession: true,
     });
     const env = { HOME: '/tmp', TMPDIR: '/tmp' };
-    const limits = definedLimits(stated.limits);
-    if (stated.net === 'none') return { ok: true, enclosure: sandbox([], 0), env, limits };
+    if (stated.net === 'none') return { ok: true, enclosure: sandbox([], 0, 0), env };
     const way = this.#ways.get(server);
     if (way === undefined) return { ok: false, reason: 'sandbox: the way out was not opened' };
     const [node, forwarder, socket] = ['node', 'out.mjs', 'way-out'].map((name) => `${OWN_FOLDER}/${name}`) as [
@@ -127,12 +124,10 @@ export class Sandboxes {
       string,
     ];
     placed.push(own('forwarder.mjs', forwarder), { from: process.execPath, to: node }, { from: way.path, to: socket });
-    const { processes = RESOURCES_DEFAULT.processes } = limits;
     return {
       ok: true,
-      enclosure: sandbox([node, forwarder, `${FORWARDER_PORT}`, socket], 1),
+      enclosure: sandbox([node, forwarder, `${FORWARDER_PORT}`, socket], 1, FORWARDER_PROCESSES),
       env: { ...env, ...FORWARDER_VARIABLES },
-      limits: countsProcesses ? { ...limits, processes: processes + FORWARDER_PROCESSES } : limits,
     };
   }
 
@@ -143,21 +138,7 @@ export class Sandboxes {
   }
 }
 
-/** What the manifest demands of a machine that can make sandboxes and still lacks this; undefined where it has all. */
-export function whatIsLacking({ limits }: StatedSandbox): string | undefined {
-  if (limits.processes === undefined || countsProcessesHere()) return undefined;
-  return 'the kernel does not limit the processes of root: run the gate as another user, or leave out "processes"';
-}
-
 /** The kernel counts processes for each user namespace, and holds nobody to it who is root outside. */
-function countsProcessesHere(): boolean {
+export function countsProcessesHere(): boolean {
   return process.getuid?.() !== 0;
-}
-
-function definedLimits({ memoryMb, cpuSeconds, processes }: StatedSandbox['limits']): Resources {
-  return {
-    ...(memoryMb === undefined ? {} : { memoryMb }),
-    ...(cpuSeconds === undefined ? {} : { cpuSeconds }),
-    ...(processes === undefined ? {} : { processes }),
-  };
 }

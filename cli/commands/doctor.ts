@@ -1,10 +1,10 @@
 // portcullis doctor: what is here, what works, and what to do about the rest. Changes nothing.
 
 import { existsSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { basename } from 'node:path';
 import { findSandbox } from '../../adapters/sandbox/machine.ts';
-import { whatIsLacking } from '../../adapters/sandbox/sandboxes.ts';
-import type { MachineMeans } from '../../adapters/upstream/stdio/launch-plan.ts';
+import { countsProcessesHere } from '../../adapters/sandbox/sandboxes.ts';
+import { launchPlan, type MachineMeans } from '../../adapters/upstream/stdio/launch-plan.ts';
 import { findMachineMeans } from '../../adapters/upstream/stdio/machine-means.ts';
 import { configurationFile, readConfiguration } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -14,7 +14,6 @@ import { checkKeys } from '../key-registry.ts';
 import { openKeys } from '../ledger.ts';
 import { ownLedgers } from '../ledger-folder.ts';
 import { type Output, output, reasonOf } from '../output.ts';
-import { statedSandbox } from '../sandboxing.ts';
 import { packageVersion } from '../version.ts';
 import { verify } from './verify.ts';
 
@@ -45,8 +44,9 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
   findings.push(...(await ledgerFindings()));
   const gates = await gateStates(home);
   findings.push(...gates.map(gateFinding));
-  findings.push(processesFinding(await findMachineMeans()));
-  findings.push(...(await sandboxFindings(home, options.config)));
+  const means = await findMachineMeans();
+  findings.push(processesFinding(means));
+  findings.push(...(await sandboxFindings(home, options.config, means)));
   const problems = findings.filter(({ state }) => state === 'problem').length;
   out.answer({ version: packageVersion(), home, findings, gates, problems });
   const mark = {
@@ -62,8 +62,8 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
   return problems === 0 ? EXIT.ok : EXIT.error;
 }
 
-/** Whether a sandbox can be made here, and which servers stay shut for want of one. */
-async function sandboxFindings(home: Home, named: string | undefined): Promise<Finding[]> {
+/** Whether a sandbox can be made here, and which servers stay shut for want of one, or of limits that the machine cannot hold. */
+async function sandboxFindings(home: Home, named: string | undefined, means: MachineMeans): Promise<Finding[]> {
   const found = await findSandbox();
   const check = 'sandbox';
   const findings: Finding[] = [
@@ -74,9 +74,11 @@ async function sandboxFindings(home: Home, named: string | undefined): Promise<F
   const file = configurationFile(home, named);
   if (file === undefined) return findings;
   try {
-    for (const [server, { sandbox }] of Object.entries(readConfiguration(file).manifest.servers)) {
-      if (sandbox === undefined) continue;
-      const lacking = found.ok ? whatIsLacking(statedSandbox(sandbox, dirname(file))) : found.reason;
+    for (const [server, { stdio, sandbox }] of Object.entries(readConfiguration(file).manifest.servers)) {
+      const counted = { before: [], init: [], countsProcesses: countsProcessesHere() };
+      const around = sandbox === undefined ? means.enclosure : counted;
+      const planned = launchPlan({ file: '', args: [], resources: stdio?.resources ?? {} }, means, around);
+      const lacking = sandbox !== undefined && !found.ok ? found.reason : planned.ok ? undefined : planned.reason;
       if (lacking === undefined) continue;
       findings.push({ check: `server ${server}`, state: 'problem', detail: `stays shut: ${lacking}` });
     }

@@ -13,6 +13,11 @@ const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map([
   ['servers.*', ['pin']],
 ]);
 
+/** Where people look for a key, and where it is. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map(
+  ['memoryMb', 'cpuSeconds', 'processes'].map((key) => [`servers.*.sandbox.${key}`, `stdio.resources.${key}`]),
+);
+
 type Issue = z.core.$ZodIssue;
 
 export function issueProblems(issues: readonly Issue[], schema: z.ZodType, document: YamlDocument): Problem[] {
@@ -45,8 +50,9 @@ function unknownKey(at: YamlPath, parent: YamlPath, key: string, schema: z.ZodTy
       atKey: true,
     });
   }
+  const suggestion = ELSEWHERE.get(generic(at)) ?? nearest(key, known);
   const where = parent.length === 0 ? '' : ` in ${lastOf(parent)}`;
-  return document.problem(at, `unknown key "${key}"${where}`, { atKey: true, suggestion: nearest(key, known) });
+  return document.problem(at, `unknown key "${key}"${where}`, { atKey: true, suggestion });
 }
 
 function sentence(issue: Issue): string {

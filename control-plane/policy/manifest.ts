@@ -213,7 +213,7 @@ const remote = z.strictObject({
   pins: z.array(pin).min(1).max(REMOTE_PINS_MAX).optional(),
 });
 
-/** What each process of a server may use at most. */
+/** What each process of a server may use at most. Below the first number no interpreter starts; above the other it is a slip of the pen. */
 const resources = z.strictObject({
   memoryMb: z.int().min(16).max(1_048_576).optional(),
   files: z.int().min(16).max(1_048_576).optional(),

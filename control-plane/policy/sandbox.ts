@@ -1,4 +1,4 @@
-// What a manifest may say about the sandbox of a server that is a process: what it sees, what it may write, whom it may reach, what it may use up.
+// What a manifest may say about the sandbox of a server that is a process: what it sees, what it may write, whom it may reach.
 // How that is held is adapters/sandbox; docs/sandbox.md says what it holds and what not.
 
 import { z } from 'zod';
@@ -6,11 +6,6 @@ import { parseEgressEntry } from './egress.ts';
 
 const PLACES_MAX = 64;
 const ALLOWED_HOSTS_MAX = 256;
-/** Below this no interpreter starts; above it is a slip of the pen. */
-const MEMORY_MB_MIN = 16;
-const MEMORY_MB_MAX = 1024 * 1024;
-const CPU_SECONDS_MAX = 365 * 24 * 3600;
-const PROCESSES_MAX = 65_536;
 
 /** A file or folder. `..` only at the beginning of a relative one, so that no link on the way can give it another meaning. */
 const place = z
@@ -46,11 +41,6 @@ export const SANDBOX_SCHEMA = z.strictObject({
       error: 'net is none, or { allow: [HOST, HOST:PORT, ...] }',
     })
     .default('none'),
-  /** Of each of its processes. */
-  memoryMb: z.int().min(MEMORY_MB_MIN).max(MEMORY_MB_MAX).optional(),
-  cpuSeconds: z.int().min(1).max(CPU_SECONDS_MAX).optional(),
-  /** Processes and threads at once. */
-  processes: z.int().min(1).max(PROCESSES_MAX).optional(),
 });
 
 export type SandboxSpec = z.output<typeof SANDBOX_SCHEMA>;

@@ -28,6 +28,8 @@ export interface Enclosure {
   readonly countsProcesses: boolean;
   /** Processes that stand between the first one inside and the server; none when absent. */
   readonly between?: number;
+  /** Processes and threads of ours that are counted with the server's, beside the first ones; none when absent. */
+  readonly ourProcesses?: number;
   /** What is inside has a session of its own: a signal to our group does not reach it. */
   readonly ownSession?: boolean;
 }
@@ -72,15 +74,15 @@ export function launchPlan(
   if (resources.processes !== undefined && !isCounted)
     return {
       ok: false,
-      reason: 'processes: they can be counted only in a user namespace, which is not to be had here',
+      reason:
+        'processes: they are counted only in a user namespace, which is not to be had here, and not for a gate of root',
     };
+  const overhead = isCounted ? OVERHEAD + (enclosure.ourProcesses ?? 0) : undefined;
   const words = [
     // The kernel takes the death of the thread that started it for ours, so servers are started from the main thread only.
     ...(setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--']),
     ...(enclosure?.before ?? []),
-    ...(prlimit === undefined
-      ? []
-      : [prlimit, ...prlimitOptions(resources, ceilings, isCounted ? OVERHEAD : undefined), '--']),
+    ...(prlimit === undefined ? [] : [prlimit, ...prlimitOptions(resources, ceilings, overhead), '--']),
     ...(enclosure?.init ?? []),
     file,
     ...args,

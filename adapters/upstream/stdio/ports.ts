@@ -1,7 +1,6 @@
 // What starting a server's process asks of whoever makes sandboxes.
 
 import type { Enclosure } from './launch-plan.ts';
-import type { Resources } from './resources.ts';
 
 /** A process as it would be started without a sandbox. */
 export interface Program {
@@ -17,8 +16,6 @@ export interface Sandboxed {
   readonly enclosure: Enclosure;
   /** Joins its environment, and wins over what is taken over from ours. */
   readonly env: Readonly<Record<string, string>>;
-  /** All that it may use up. */
-  readonly limits: Resources;
 }
 
 export interface SandboxMaker {

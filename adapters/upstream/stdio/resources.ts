@@ -22,14 +22,6 @@ export interface Resources {
  */
 export const RESOURCES_DEFAULT = { files: 8_192, processes: 4_096 } as const;
 
-/** Of each the smaller, where both say something. */
-export function stricter(one: Resources, other: Resources): Resources {
-  const merged: Record<string, number> = {};
-  for (const [name, limit] of [...Object.entries(one), ...Object.entries(other)])
-    if (limit !== undefined) merged[name] = Math.min(merged[name] ?? limit, limit);
-  return merged;
-}
-
 /** What already holds for us, and so for everything we start; absent is no bound. */
 export type Ceilings = Partial<Record<Limit, number>>;
 export type Limit = 'core' | 'cpu' | 'data' | 'fsize' | 'nofile' | 'nproc';

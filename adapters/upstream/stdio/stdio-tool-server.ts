@@ -22,7 +22,7 @@ import {
   type ProcessLimits,
   ProcessPipe,
 } from './process-pipe.ts';
-import { type Resources, stricter } from './resources.ts';
+import type { Resources } from './resources.ts';
 import type { StartedProcess, StartGuard, StartLine } from './start-guard.ts';
 import { MARK_VARIABLE } from './stray-processes.ts';
 
@@ -118,11 +118,7 @@ export function stdioToolServer(
     const program = { file: command.file, args: line.args, cwd };
     const made = sandbox?.make(program);
     if (made?.ok === false) throw new Error(made.reason);
-    const planned = launchPlan(
-      { ...program, resources: stricter(resources, made?.limits ?? {}) },
-      means,
-      made?.enclosure,
-    );
+    const planned = launchPlan({ ...program, resources }, means, made?.enclosure);
     if (!planned.ok) throw new Error(planned.reason);
     const mark = marked(planned.plan.generations, surroundings.gate);
     // What the configuration sets was checked against what a sandbox says.

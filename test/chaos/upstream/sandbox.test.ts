@@ -15,9 +15,10 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EgressClosing, EgressOpening, EgressRefusal } from '../../../adapters/sandbox/ports.ts';
-import { Sandboxes, type StatedSandbox, whatIsLacking } from '../../../adapters/sandbox/sandboxes.ts';
+import { Sandboxes, type StatedSandbox } from '../../../adapters/sandbox/sandboxes.ts';
 import { INHERITED } from '../../../adapters/upstream/stdio/environment.ts';
 import { findMachineMeans } from '../../../adapters/upstream/stdio/machine-means.ts';
+import type { Resources } from '../../../adapters/upstream/stdio/resources.ts';
 import {
   type StdioServerSurroundings,
   type StdioToolServer,
@@ -50,7 +51,7 @@ function put(path: string, text: string): string {
 
 function stated(more: Partial<StatedSandbox> = {}): StatedSandbox {
   const place = (name: string) => ({ named: at(name), path: at(name) });
-  return { read: [place('library')], write: [place('workspace')], net: 'none', limits: {}, ...more };
+  return { read: [place('library')], write: [place('workspace')], net: 'none', ...more };
 }
 
 async function started(
@@ -58,9 +59,10 @@ async function started(
   sandbox: StatedSandbox,
   args = [PRISONER],
   adopt?: StdioServerSurroundings['adopt'],
+  resources: Resources = {},
 ): Promise<StdioToolServer> {
   const server = stdioToolServer(
-    { name, command: process.execPath, args, env: { MINE: 'yes' } },
+    { name, command: process.execPath, args, env: { MINE: 'yes' }, resources },
     {
       clientInfo: { name: 'portcullis', version: '0' },
       means: async () => MEANS,
@@ -366,7 +368,7 @@ describe.skipIf(!FOUND.ok)(`a server in a sandbox${SKIPPED}`, () => {
 
   describe('uses up no more than it may', () => {
     it('memory of each process', async () => {
-      const server = await started('hungry', stated({ limits: { memoryMb: 192 } }));
+      const server = await started('hungry', stated(), [PRISONER], undefined, { memoryMb: 192 });
       const eat = `const held = []; try { for (let n = 0; n < 64; n++) held.push(Buffer.alloc(16 << 20, 1)); return 'all of it' }
         catch { return held.length * 16 < 192 }`;
       // Refused, or ended: what a program does without memory is its own.
@@ -375,19 +377,15 @@ describe.skipIf(!FOUND.ok)(`a server in a sandbox${SKIPPED}`, () => {
     });
 
     it('time of the processor', async () => {
-      const server = await started('busy', stated({ limits: { cpuSeconds: 1 } }));
+      const server = await started('busy', stated(), [PRISONER], undefined, { cpuSeconds: 1 });
       const answer = await server.dispatch(callOf('run', { script: 'for (;;);' }), QUIET).answer;
       expect(answer.kind).not.toBe('result');
     });
 
     it(process.getuid?.() === 0 ? 'processes are not counted for root, which is said' : 'processes', async () => {
-      const lacking = whatIsLacking(stated({ limits: { processes: 48 } }));
-      if (process.getuid?.() === 0) {
-        expect(lacking).toContain('processes of root');
-        return;
-      }
-      expect(lacking).toBeUndefined();
-      const server = await started('fertile', stated({ limits: { processes: 48 } }));
+      const starting = started('fertile', stated(), [PRISONER], undefined, { processes: 48 });
+      if (process.getuid?.() === 0) return expect(starting).rejects.toThrow('not for a gate of root');
+      const server = await starting;
       const bomb = `return sh('sh', '-c', 'i=0; while [ $i -lt 200 ]; do sleep 5 & i=$((i+1)); done; echo all')`;
       expect(((await told(server, bomb)).ok as { out: string }).out).not.toBe('all');
     });

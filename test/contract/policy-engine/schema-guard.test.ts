@@ -1,9 +1,9 @@
 // Schemas that servers wrote, checked in threads that can be ended: what a hostile one costs, and whom.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ToolSchemas } from '../../../adapters/json-schema/tool-schemas.ts';
 import { SchemaGuard } from '../../../adapters/json-schema/schema-guard.ts';
 import { tameSize } from '../../../adapters/json-schema/tame.ts';
+import type { ToolSchemas } from '../../../adapters/json-schema/tool-schemas.ts';
 import { WorkerAuthority } from '../../../adapters/policy-engine/worker-authority.ts';
 import type { PolicySource } from '../../../control-plane/policy/source.ts';
 import type { Json, JsonObject } from '../../../domain/json.ts';

@@ -53,6 +53,9 @@ describe('a launch plan', () => {
   it('takes another enclosure, or none', () => {
     const other = launchPlan(REQUEST, ALL, { before: ['/bwrap', '--'], init: [], countsProcesses: false });
     expect(other).toMatchObject({ ok: true, plan: { generations: 2, args: expect.arrayContaining(['/bwrap']) } });
+    const ours = { before: [], init: [], countsProcesses: true, ourProcesses: 16 };
+    const counted = launchPlan({ ...REQUEST, resources: { processes: 10 } }, ALL, ours);
+    expect(counted).toMatchObject({ ok: true, plan: { args: expect.arrayContaining(['--nproc=28:28']) } });
     const first = launchPlan(REQUEST, { ...ALL, enclosure: { ...ENCLOSURE, init: undefined } });
     expect(first).toMatchObject({ ok: true, plan: { generations: 1 } });
   });

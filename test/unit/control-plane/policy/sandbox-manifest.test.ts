@@ -54,7 +54,11 @@ it.each<[string, string, string[]]>([
     ['p.yaml:5:40: "/srv/a/b" lies in "/srv/a", which the server may write already'],
   ],
   ['a path twice', '{ read: [/srv/a, /srv/a/] }', ['p.yaml:5:31: "/srv/a/" is named twice']],
-  ['too little memory', '{ memoryMb: 1 }', ['p.yaml:5:26: "memoryMb": at least 16']],
+  [
+    'limits, which hold with and without a sandbox',
+    '{ memoryMb: 512 }',
+    ['p.yaml:5:16: unknown key "memoryMb" in sandbox (did you mean stdio.resources.memoryMb?)'],
+  ],
 ])('refuses %s', (_, sandbox, problems) => {
   expect(problemsOf(sandbox)).toEqual(problems);
 });
