@@ -27,10 +27,17 @@ export interface StandingSince extends GuardStanding {
   readonly since: number;
 }
 
+interface NumberedChange {
+  readonly number: number;
+  readonly body: EntryBody;
+}
+
 export class BreakerLog {
   readonly #ports: BreakerLogPorts;
   readonly #since = new Map<Guard, { state: string; code: string | undefined; since: number }>();
-  #waiting: EntryBody[] = [];
+  /** In whatever order they came back: what the ledger did not take waits again. */
+  #waiting: NumberedChange[] = [];
+  #changes = 0;
   #ledgerWasShut = true;
   #closed = false;
 
@@ -58,8 +65,13 @@ export class BreakerLog {
 
   #changed(change: BreakerChange): void {
     if (this.#closed || change.guard === 'halt') return;
-    this.#waiting.push(this.#bodyOf(change));
+    this.#waiting.push(this.#numbered(change));
     this.#flush();
+  }
+
+  #numbered(change: BreakerChange): NumberedChange {
+    this.#changes += 1;
+    return { number: this.#changes, body: this.#bodyOf(change) };
   }
 
   #bodyOf(change: BreakerChange): EntryBody {
@@ -94,19 +106,30 @@ export class BreakerLog {
       if (this.#waiting.length > WAITING_MAX) this.#waiting = [];
       return;
     }
+    this.#waiting.sort((one, other) => one.number - other.number);
     if (this.#ledgerWasShut) {
       this.#ledgerWasShut = false;
-      // The ledger was opened anew, and with it a reader forgets what was shut before.
-      const said = new Set(this.#waiting.map(({ guard }) => guard));
-      for (const { guard, reason } of this.standings())
-        if (reason !== undefined && reason.code !== 'GOV_NOT_READY' && guard !== 'halt' && !said.has(guard))
-          this.#waiting.push(this.#bodyOf({ change: 'shut', guard, ...reason }));
+      this.#waiting.push(...this.#untold());
     }
-    for (const body of this.#waiting.splice(0))
-      recorder.append(body, []).catch((error: unknown) => {
+    for (const change of this.#waiting.splice(0))
+      recorder.append(change.body, []).catch((error: unknown) => {
         if (this.#closed) return;
         if (!governance.isShutBy('ledger')) this.#ports.onUnrecorded(String(error));
-        if (governance.isShutBy('ledger') && this.#waiting.length < WAITING_MAX) this.#waiting.push(body);
+        if (governance.isShutBy('ledger') && this.#waiting.length < WAITING_MAX) this.#waiting.push(change);
       });
+  }
+
+  /**
+   * How guards stand, where what waits does not say so last. The ledger was opened anew, and with it a reader forgets what was shut before; and what is
+   * recorded late may have been made good meanwhile.
+   */
+  #untold(): NumberedChange[] {
+    return this.standings().flatMap(({ guard, reason }) => {
+      if (guard === 'halt' || reason?.code === 'GOV_NOT_READY') return [];
+      const last = this.#waiting.findLast(({ body }) => body.guard === guard)?.body;
+      const isTold = reason === undefined ? last?.type !== 'gate.shut' : last?.code === reason.code;
+      if (isTold) return [];
+      return this.#numbered(reason === undefined ? { change: 'opened', guard } : { change: 'shut', guard, ...reason });
+    });
   }
 }

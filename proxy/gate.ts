@@ -23,7 +23,7 @@ import type { LimitsOf } from './admission.ts';
 import type { CallTree } from './call-tree.ts';
 import { type CapturedCall, requestCommitment } from './captured-call.ts';
 import type { Catalogue } from './catalogue.ts';
-import type { Governance } from './governance.ts';
+import type { Governance, Shut } from './governance.ts';
 import { liveWorld } from './guards/live-world.ts';
 import { type GuardedCall, type GuardedWorld, type OnPolicyChange, whyNot } from './guards/why-not.ts';
 import {
@@ -100,6 +100,8 @@ interface Recorded {
   readonly claims: VerifiedClaims['claims'];
   readonly recorder: Recorder;
   readonly intent: Receipt;
+  /** Why the gate was shut when the intent was handed to the ledger: there it stands behind the entry that says so. */
+  readonly shut: Shut | undefined;
   redeemed: boolean;
   /** As it went through the door. */
   guarded: GuardedCall | undefined;
@@ -166,6 +168,7 @@ export class Gate {
     if (intent.type !== 'call.intent' || intent.call !== held.call.call) throw new Defect('the intent of another call');
     held.state = 'recording';
     const recorder = this.#ports.recorder();
+    const shut = this.#ports.governance.reason;
     let receipt: Receipt;
     try {
       receipt = await recorder.append(intent, payloads);
@@ -180,6 +183,7 @@ export class Gate {
       claims: held.claims,
       recorder,
       intent: receipt,
+      shut,
       redeemed: false,
       guarded: undefined,
     });
@@ -198,6 +202,8 @@ export class Gate {
     const { call, permit } = held;
     const checked = this.#check(permit, call, OWN_BURN);
     if ('code' in checked) return checked;
+    // Whether it is open again makes no difference: by the ledger, nothing begins while the gate is shut.
+    if (held.shut !== undefined) return deny(held.shut.code, held.shut.detail);
     if (held.recorder !== this.#ports.recorder())
       return deny('GOV_LEDGER_UNWRITABLE', 'the ledger was opened anew since the intent');
     const peer = this.#ports.peer(call);

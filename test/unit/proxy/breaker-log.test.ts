@@ -100,6 +100,44 @@ describe('what shut the gate is in the ledger', () => {
     );
   });
 
+  proves('G4', 'what was on its way when the ledger failed is recorded in the order in which it happened', async () => {
+    const gate = logged();
+    gate.breaks(true);
+    gate.governance.shut('engine', 'POLICY_ENGINE_FAULT', 'gone');
+    gate.governance.shut('ledger', 'GOV_LEDGER_UNWRITABLE', 'disk full');
+    // Waits already when the ledger says of the one before that it did not take it.
+    gate.governance.open('engine');
+    await settled();
+    gate.breaks(false);
+    gate.governance.open('ledger');
+    expect(gate.said()).toEqual([
+      'gate.shut engine POLICY_ENGINE_FAULT',
+      'gate.shut ledger GOV_LEDGER_UNWRITABLE',
+      'gate.opened engine',
+      'gate.opened ledger',
+    ]);
+  });
+
+  proves(
+    'G4',
+    'what is recorded last of a guard is how it stands, however late the ledger said no to less',
+    async () => {
+      const gate = logged();
+      gate.breaks(true);
+      gate.governance.shut('engine', 'POLICY_ENGINE_FAULT', 'gone');
+      gate.breaks(false);
+      gate.governance.open('engine');
+      await settled();
+      expect(gate.said()).toEqual(['gate.opened engine']);
+      gate.governance.open('ledger');
+      expect(gate.said().filter((said) => said.includes('engine'))).toEqual([
+        'gate.opened engine',
+        'gate.shut engine POLICY_ENGINE_FAULT',
+        'gate.opened engine',
+      ]);
+    },
+  );
+
   it('a start that goes well leaves nothing, one that does not says why', () => {
     const gate = logged(['ledger', 'policy']);
     gate.governance.shut('policy', 'GOV_POLICY_MISSING', 'none');

@@ -128,6 +128,23 @@ describe('once', () => {
     expect(world.server.heard).toEqual([]);
   });
 
+  proves(
+    'G4',
+    'a call whose intent was handed over while the gate was shut is not made when it is open again',
+    async () => {
+      const world = await World.open();
+      const captured = world.capture();
+      const verified = await world.verified(captured);
+      world.governance.shut('engine', 'POLICY_ENGINE_FAULT', 'a test');
+      const recording = world.gate.record(verified, intentOf(captured), []);
+      world.governance.open('engine');
+      const recorded = await recording;
+      if (!('recorded' in recorded)) throw new Error('not recorded');
+      expect(world.gate.execute(recorded.recorded, QUIET)).toEqual({ code: 'POLICY_ENGINE_FAULT', detail: 'a test' });
+      expect(world.server.heard).toEqual([]);
+    },
+  );
+
   it('a verified permit is recorded once, even when both are asked for at the same time', async () => {
     const world = await World.open();
     const captured = world.capture();
