@@ -15,7 +15,7 @@ import { forwarded, forwardedMeta } from './forwarded-meta.ts';
 import { RPC } from './jsonrpc.ts';
 import { QUESTIONS_AT_ONCE_PER_SESSION_MAX } from './limits.ts';
 import { questionFault } from './question-check.ts';
-import type { RunningCall } from './runner.ts';
+import type { RunningCall } from './running-call.ts';
 import type { Asking, Manner, Peer, Question, QuestionAnswer } from './tool-server.ts';
 
 /** The call for which somebody is asked. */

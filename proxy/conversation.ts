@@ -19,7 +19,7 @@ import { forwarded } from './forwarded-meta.ts';
 import { CALLS_IN_FLIGHT_PER_SESSION_MAX } from './limits.ts';
 import type { Listener } from './notices.ts';
 import { notInOurName } from './own-name.ts';
-import type { RunningCall } from './runner.ts';
+import type { RunningCall } from './running-call.ts';
 import { Subscriptions } from './subscriptions.ts';
 import type { OwnerOfTasks } from './task-names.ts';
 import { TaskNotices } from './task-notices.ts';

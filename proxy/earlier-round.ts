@@ -1,7 +1,7 @@
 // Rounds of one call, each an execution: what a later one has to know of the one before, which has ended because it needed an answer first.
 
 import type { EarlierRound } from '../control-plane/lineage/place.ts';
-import type { RunningCall } from './runner.ts';
+import type { RunningCall } from './running-call.ts';
 
 /** What goes on with a call that has ended. `before`: what that one went on with. */
 export function goingOnWith(

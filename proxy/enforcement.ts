@@ -26,14 +26,8 @@ import { Notices } from './notices.ts';
 import { Offers } from './offers.ts';
 import type { Clock, GateCrypto } from './ports.ts';
 import type { Quarantined } from './quarantine.ts';
-import {
-  type CallOptions,
-  type RefusedRequest,
-  type RunnerPorts,
-  type RunningCall,
-  refuseRequest,
-  runCall,
-} from './runner.ts';
+import { refuseRequest, runCall } from './runner.ts';
+import type { CallOptions, RefusedRequest, RunnerPorts, RunningCall } from './running-call.ts';
 import type { Customer, ServerPool } from './server-pool.ts';
 import { ServerTurns, type Turn } from './server-turns.ts';
 import type { Era, ServerDescription, ToolServer } from './tool-server.ts';

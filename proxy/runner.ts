@@ -1,8 +1,7 @@
 // Runs one execution: performs the effects that the fold orders, through the gate and the ports, and feeds back what happened as events. It
 // decides nothing itself. Every call ends here in exactly one CallEnd, and never by throwing.
 
-import type { Authorization, CallLimits } from '../control-plane/authorization.ts';
-import { canonicalJson } from '../domain/canonical-json.ts';
+import type { Authorization } from '../control-plane/authorization.ts';
 import { Defect } from '../domain/defect.ts';
 import type { Denial, DenialCode } from '../domain/denial.ts';
 import type { EntryBody } from '../domain/entry.ts';
@@ -11,85 +10,18 @@ import type { JsonObject } from '../domain/json.ts';
 import type { Lineage } from '../domain/lineage.ts';
 import type { CallRequested, ExecutionEvent } from '../state-machines/execution-events.ts';
 import { begin, can, type Effect, type Execution, step } from '../state-machines/step.ts';
-import type { CallTree } from './call-tree.ts';
-import { argumentsPayload, type CapturedCall, capturedAt } from './captured-call.ts';
+import { CallDecision } from './call-decision.ts';
+import { argumentsPayload, type CapturedCall } from './captured-call.ts';
 import type { CallEnd } from './client-view.ts';
 import { Deadline } from './deadline.ts';
-import type { Gate, RecordedCall, VerifiedPermit } from './gate.ts';
-import { Liveness } from './guards/liveness.ts';
-import type { Guarded, Watchdog } from './guards/watchdog.ts';
-import { type OutputCheck, questionsOf } from './output-check.ts';
+import { CallWatch } from './guards/call-watch.ts';
+import { Passage } from './passage.ts';
 import { Payloads } from './payloads.ts';
-import type { PolicyTurnover } from './policy-turnover.ts';
-import type { Clock, GateCrypto, Recorder } from './ports.ts';
 import { QuestionsOfCall } from './questions-of-call.ts';
-import { boundedEvent, boundedRequest, isRecordable, requestedBy } from './recordable.ts';
-import type { Turn } from './server-turns.ts';
-import {
-  type Asking,
-  type CallHooks,
-  NOT_HANDED_OVER,
-  type Question,
-  type ResultType,
-  type ToolAnswer,
-  type ToolRun,
-} from './tool-server.ts';
-import type { RetryGuard } from './unknown-calls.ts';
-
-export interface RunnerPorts {
-  readonly gate: Gate;
-  readonly recorder: Recorder;
-  readonly clock: Clock;
-  readonly crypto: GateCrypto;
-  readonly checkOutput: OutputCheck;
-  /** Everything between request and decision: pinned definition, schema, policy. Never rejects. */
-  readonly decide: (call: CapturedCall) => Promise<Authorization>;
-  /** Where policies take over from each other while the gate runs. */
-  readonly turnover?: PolicyTurnover | undefined;
-  /** The chains that calls belong to: what is under a call ends before it does. */
-  readonly tree: Pick<CallTree, 'end' | 'elsewhere'>;
-  /** For how long a tool of this server may show no progress; for as long as the call may last when undefined. */
-  readonly idleTimeoutMs?: ((server: string) => number | undefined) | undefined;
-  /** After the gate stood still: nothing goes out and nothing is released before what waited meanwhile was heard. */
-  readonly watchdog?: Pick<Watchdog, 'smooth' | 'isStalled'> | undefined;
-  /** Remembers calls of which nobody knows whether they ran. */
-  readonly retries?: Pick<RetryGuard, 'ended'> | undefined;
-  /** An ending could not be recorded. The gate must shut until the ledger can be written again. */
-  readonly onUnrecorded: (code: DenialCode) => void;
-  /** A defect of ours. The gate must shut. */
-  readonly onDefect: (defect: unknown) => void;
-}
-
-export interface CallOptions {
-  /** Bounds on the whole call, waiting included, until the permit says less. */
-  readonly limits: CallLimits;
-  /** What the peer says meanwhile. It hears of nothing once the call was stopped. */
-  readonly hooks: CallHooks;
-  /** Records that a question of the server was not put to the client, and answers it so. */
-  readonly refuseQuestion: (question: Question, denial: Denial) => Asking;
-  /** Asked before questions are released that the client is to answer in its next message: whether they may be put to it. */
-  readonly admitQuestions: (questions: Readonly<Record<string, Question>>) => Promise<Denial | undefined>;
-  /** Taken before the call is decided, and left when nothing of it is with the tool. */
-  readonly turn?: Turn | undefined;
-}
-
-/** One execution that is under way. */
-export interface RunningCall extends Guarded {
-  readonly call: CallId;
-  readonly end: Promise<CallEnd>;
-  /** Of the permit that it was verified with; empty before that. */
-  readonly permit: string;
-  /** Where it stands. */
-  readonly lineage: Lineage;
-  /** Stops what can be stopped. A call that has ended is left as it is. */
-  stop(event: Extract<ExecutionEvent, { type: 'call.cancelled' | 'authority.withdrawn' | 'fault.occurred' }>): void;
-}
-
-/** A request that was refused before it could be captured: it has no arguments that we could vouch for. */
-export interface RefusedRequest {
-  readonly requested: CallRequested;
-  readonly denial: Denial;
-}
+import { examineAnswer, type Releasable } from './received-answer.ts';
+import { boundedEvent, boundedRequest, requestedBy } from './recordable.ts';
+import type { CallOptions, RefusedRequest, RunnerPorts, RunningCall, Stop } from './running-call.ts';
+import type { CallHooks, ToolAnswer } from './tool-server.ts';
 
 /** Starts the machine for a captured call. */
 export function runCall(ports: RunnerPorts, captured: CapturedCall, options: CallOptions): RunningCall {
@@ -109,28 +41,17 @@ class Run implements RunningCall {
   readonly lineage: Lineage;
   readonly end: Promise<CallEnd>;
   readonly #ports: RunnerPorts;
-  #captured: CapturedCall | undefined;
+  readonly #decision: CallDecision;
   readonly #options: CallOptions | undefined;
   #execution: Execution;
   #finish: (end: CallEnd) => void = () => {};
   #finished = false;
   readonly #deadline: Deadline;
   readonly #questions: QuestionsOfCall | undefined;
-  /** Said when no policy can take over between the decision and the door any more. */
-  #throughTheDoor: () => void = () => {};
-  #verified: VerifiedPermit | undefined;
-  #recorded: RecordedCall | undefined;
-  #toolRun: ToolRun | undefined;
-  #dispatchedAt = 0;
-  /** Absent where silence is no reason to stop it, and once it has answered. */
-  #liveness: Liveness | undefined;
-  #hasAnswered = false;
-  #jti = '';
+  readonly #passage: Passage;
+  readonly #watch: CallWatch;
   readonly #payloads: Payloads;
-  #released:
-    | { result: JsonObject; resultJson: string; type: ResultType }
-    | { error: Extract<ToolAnswer, { kind: 'error' }>['error'] }
-    | undefined;
+  #released: Releasable | undefined;
   #endingSeq = -1;
   #under: Promise<unknown> | undefined;
 
@@ -143,10 +64,21 @@ class Run implements RunningCall {
     this.call = requested.call;
     this.lineage = requested.lineage;
     this.#ports = ports;
-    this.#captured = captured;
     this.#options = options;
+    const { turn } = options ?? {};
+    this.#decision = new CallDecision(
+      { ...ports, turn, isWanted: () => this.#execution.state === 'requested' },
+      captured,
+    );
     this.#deadline = new Deadline(ports.clock, () => {
       if (!this.#finished && can(this.#execution, 'deadline.passed')) this.#feed({ type: 'deadline.passed' });
+    });
+    this.#passage = new Passage(ports);
+    this.#watch = new CallWatch({
+      clock: ports.clock,
+      deadline: this.#deadline,
+      isRunning: () => this.#isRunning(),
+      stands: (hasAnswered) => this.#passage.stands(hasAnswered),
     });
     if (options !== undefined) {
       this.#questions = new QuestionsOfCall({
@@ -168,38 +100,19 @@ class Run implements RunningCall {
   }
 
   get permit(): string {
-    return this.#jti;
+    return this.#passage.permit;
   }
 
-  stop(event: Extract<ExecutionEvent, { type: 'call.cancelled' | 'authority.withdrawn' | 'fault.occurred' }>): void {
+  stop(event: Stop): void {
     // A call whose ending could not be recorded is not finished before its gate was shut, which stops everything that runs.
     if (!this.#finished && can(this.#execution, event.type)) this.#feed(event);
   }
 
   recheck(unseenMs: number): void {
     if (this.#finished) return;
-    this.#deadline.lapse(unseenMs);
-    this.#liveness?.lapse(unseenMs);
-    const stop = this.#whyStop();
+    this.#watch.lapse(unseenMs);
+    const stop = this.#watch.whyStop();
     if (stop !== undefined && !this.#finished && can(this.#execution, stop.type)) this.#feed(stop);
-  }
-
-  /** Why it must not go on, by the world of this tick. Whatever cannot be established is a reason. */
-  #whyStop():
-    | Extract<ExecutionEvent, { type: 'deadline.passed' | 'authority.withdrawn' | 'fault.occurred' }>
-    | undefined {
-    try {
-      if (this.#deadline.isOver) return { type: 'deadline.passed' };
-      if (!this.#isRunning() || this.#recorded === undefined || this.#toolRun === undefined) return undefined;
-      const now = this.#ports.clock.monotonic();
-      // Who waits for the client owes nothing meanwhile.
-      if (this.#deadline.isPaused) this.#liveness?.excuse(now);
-      if (this.#liveness?.isSilent(now) === true) return { type: 'deadline.passed', code: 'TOOL_SILENT' };
-      const refused = this.#ports.gate.stands(this.#recorded, this.#hasAnswered);
-      return refused === undefined ? undefined : { type: 'authority.withdrawn', ...refused };
-    } catch (fault) {
-      return { type: 'fault.occurred', code: 'VERIFIER_FAULT', detail: String(fault) };
-    }
   }
 
   /** Applies a fact. A fact that cannot happen is our defect: the call ends denied and the gate shuts. */
@@ -221,15 +134,19 @@ class Run implements RunningCall {
   #performOne(effect: Effect): void {
     switch (effect.type) {
       case 'decide':
-        return this.#await(this.#decide());
+        return this.#await(this.#decision.decide(this.#payloads));
       case 'verify_permit':
-        return this.#await(this.#verify(effect.permit));
+        return this.#await(
+          this.#passage.verify(effect.permit, this.#decision.captured, ({ timeoutMs }) => {
+            if (!this.#finished) this.#deadline.set(timeoutMs);
+          }),
+        );
       case 'record_intent':
-        return this.#await(this.#recordIntent(effect));
+        return this.#await(this.#passage.record(effect.body, this.#payloads.take()));
       case 'call_tool':
         return this.#callTool();
       case 'cancel_tool':
-        return this.#cancelTool(this.#execution.denial ?? 'CANCELLED');
+        return this.#passage.cancel(this.#execution.denial ?? 'CANCELLED');
       case 'record_outcome':
       case 'record_denial':
         return this.#await(this.#recordEnding(effect));
@@ -242,11 +159,6 @@ class Run implements RunningCall {
     }
   }
 
-  /** A client that changed its mind takes nothing away: the server, and what it remembers for others, is not ended for that. */
-  #cancelTool(why: DenialCode): void {
-    this.#toolRun?.cancel(why, why === 'CANCELLED');
-  }
-
   /** The work of one effect ends in one event. Ports do not reject; what does is a defect. */
   #await(work: Promise<ExecutionEvent>): void {
     work.then(
@@ -255,99 +167,19 @@ class Run implements RunningCall {
     );
   }
 
-  async #decide(): Promise<ExecutionEvent> {
-    const turn = this.#options?.turn;
-    const authorization =
-      turn === undefined ? await this.#decideOnTheWay(this.#captured as CapturedCall) : await this.#decideInTurn(turn);
-    const input = authorization.inputJson === undefined ? undefined : this.#payloads.commitTo(authorization.inputJson);
-    if (authorization.decision === 'allow') {
-      if (input === undefined) throw new Defect('an allowed call without the input of its decision');
-      const { policy, by, obligations, permit } = authorization;
-      if (!isRecordable([...by, ...obligations], permit)) {
-        return { type: 'decision.denied', code: 'POLICY_ENGINE_FAULT', by: [], detail: 'the decision is too large' };
-      }
-      return { type: 'decision.allowed', policy, by, obligations, input, permit };
-    }
-    const { code, by, detail, policy } = authorization;
-    return {
-      type: 'decision.denied',
-      code,
-      by: isRecordable(by) ? by : [],
-      ...(detail === undefined ? {} : { detail }),
-      ...(policy === undefined ? {} : { policy }),
-      ...(input === undefined ? {} : { input }),
-    };
-  }
-
-  /** Nothing is asked for a call that waits: neither its permit nor a fact about it may be as old as the wait. */
-  async #decideInTurn(turn: Turn): Promise<Authorization> {
-    const refused = await turn.take();
-    if (refused !== undefined) return { decision: 'deny', by: [], ...refused };
-    const { clock } = this.#ports;
-    const captured = capturedAt(this.#captured as CapturedCall, clock.now(), clock.monotonic());
-    this.#captured = captured;
-    return this.#decideOnTheWay(captured);
-  }
-
-  /** From the decision to the door no policy takes over from the one that decided. */
-  async #decideOnTheWay(captured: CapturedCall): Promise<Authorization> {
-    const through = await this.#ports.turnover?.enter();
-    if (through !== undefined) {
-      // Given up while it waited: nothing is asked for it any more, and nobody waits for it at the door.
-      if (this.#execution.state !== 'requested') {
-        through();
-        return { decision: 'deny', code: 'CANCELLED', by: [] };
-      }
-      this.#throughTheDoor = through;
-    }
-    return this.#ports.decide(captured);
-  }
-
   /** Whoever has been handed the call is in its turn until it answers or is given up, however the call ends for the client. */
   #leaveTurn(): void {
-    if (this.#toolRun === undefined) this.#options?.turn?.leave();
-  }
-
-  async #verify(permit: string): Promise<ExecutionEvent> {
-    if (this.#captured === undefined) throw new Defect('a permit for something that is no call');
-    const { gate, watchdog } = this.#ports;
-    await watchdog?.smooth();
-    let verdict = await gate.verify(permit, this.#captured);
-    // It was found out while the signature was checked. Nothing was burnt, and it is a matter of hundredths of a second.
-    while ('code' in verdict && verdict.code === 'GOV_STALLED' && watchdog?.smooth() !== undefined) {
-      await watchdog.smooth();
-      verdict = await gate.verify(permit, this.#captured);
-    }
-    if ('code' in verdict) return { type: 'permit.refused', ...verdict };
-    this.#verified = verdict.verified;
-    this.#jti = verdict.jti;
-    if (!this.#finished) this.#deadline.set(verdict.limits.timeoutMs);
-    return { type: 'permit.verified', jti: verdict.jti };
-  }
-
-  async #recordIntent(effect: Extract<Effect, { type: 'record_intent' }>): Promise<ExecutionEvent> {
-    if (this.#verified === undefined) throw new Defect('an intent without a verified permit');
-    const recorded = await this.#ports.gate.record(this.#verified, effect.body, this.#payloads.take());
-    if ('code' in recorded) return { type: 'record.failed', ...recorded };
-    this.#recorded = recorded.recorded;
-    await this.#ports.watchdog?.smooth();
-    return { type: 'intent.recorded', seq: recorded.seq };
+    if (!this.#passage.isHandedOver) this.#decision.leaveTurn();
   }
 
   /** Synchronous on purpose: nothing may come between the gate's last check and the hand-over. */
   #callTool(): void {
-    if (this.#recorded === undefined) throw new Defect('a tool call without a recorded intent');
-    const run = this.#ports.gate.execute(this.#recorded, this.#hooks());
-    this.#throughTheDoor();
+    const run = this.#passage.handOver(this.#hooks());
+    this.#decision.throughTheDoor();
     if ('code' in run) return this.#feed({ type: 'dispatch.refused', ...run });
-    this.#toolRun = run;
-    const turn = this.#options?.turn;
-    if (turn !== undefined) void run.answer.finally(() => turn.leave()).catch(() => {});
-    const { clock, idleTimeoutMs } = this.#ports;
-    this.#dispatchedAt = clock.monotonic();
-    const { server = '', askedThrough } = this.#captured ?? {};
-    const idleMs = askedThrough === undefined ? idleTimeoutMs?.(server) : undefined;
-    if (idleMs !== undefined) this.#liveness = new Liveness(idleMs, this.#dispatchedAt);
+    void run.answer.finally(() => this.#decision.leaveTurn()).catch(() => {});
+    const { server = '', askedThrough } = this.#decision.captured ?? {};
+    this.#watch.handedOver(askedThrough === undefined ? this.#ports.idleTimeoutMs?.(server) : undefined);
     this.#await(run.answer.then((answer) => this.#judged(answer)));
   }
 
@@ -359,7 +191,7 @@ class Run implements RunningCall {
     return {
       onProgress: (params) => {
         if (!this.#isRunning()) return;
-        this.#liveness?.progress(params.progress, this.#ports.clock.monotonic());
+        this.#watch.progress(params.progress);
         hooks.onProgress(params);
       },
       onLog: (params) => {
@@ -377,64 +209,28 @@ class Run implements RunningCall {
   async #judged(answer: ToolAnswer): Promise<ExecutionEvent> {
     const { watchdog } = this.#ports;
     await watchdog?.smooth();
-    this.#liveness = undefined;
-    this.#hasAnswered = true;
-    const event = await this.#answered(answer);
+    this.#watch.answered();
+    const event = await this.#examined(answer);
     if (event.type !== 'tool.answered') return event;
     await watchdog?.smooth();
-    const stop = this.#whyStop();
+    const stop = this.#watch.whyStop();
     if (stop !== undefined) return stop;
     return watchdog?.isStalled === true ? { type: 'fault.occurred', code: 'GOV_STALLED' } : event;
   }
 
-  async #answered(answer: ToolAnswer): Promise<ExecutionEvent> {
+  async #examined(answer: ToolAnswer): Promise<ExecutionEvent> {
+    const { checkOutput, tree } = this.#ports;
+    const { captured } = this.#decision;
+    if (captured === undefined) throw new Defect('an answer to something that is no call');
     // Whoever has answered works for it no more.
     void this.#endUnder();
-    const ms = Math.round(this.#ports.clock.monotonic() - this.#dispatchedAt);
-    switch (answer.kind) {
-      case 'lost':
-        return { type: 'tool.lost', detail: answer.detail };
-      case 'refused':
-        if (NOT_HANDED_OVER.has(answer.code)) {
-          return { type: 'dispatch.refused', code: answer.code, detail: answer.detail };
-        }
-        return { type: 'output.refused', ms, code: answer.code, detail: answer.detail };
-      case 'error': {
-        const result = this.#payloads.commitTo(canonicalJson({ error: { ...answer.error } }));
-        const refused = await this.#ports.tree.elsewhere(this.call);
-        if (refused !== undefined) return { type: 'output.refused', ms, result, ...refused };
-        this.#released = { error: answer.error };
-        return { type: 'tool.answered', ms, isError: true, result };
-      }
-      case 'result': {
-        const resultJson = canonicalJson(answer.result);
-        const result = this.#payloads.commitTo(resultJson);
-        const { type = 'complete' } = answer;
-        const refused =
-          (await this.#ports.checkOutput(this.#captured as CapturedCall, type, answer.result)) ??
-          (await this.#admitQuestions(type, answer.result)) ??
-          (await this.#ports.tree.elsewhere(this.call)) ??
-          this.#lapsedAnswer();
-        if (refused !== undefined) return { type: 'output.refused', ms, result, ...refused };
-        this.#released = { result: answer.result, resultJson, type };
-        const isError = answer.result.isError === true;
-        return { type: 'tool.answered', ms, isError, result, ...(type === 'complete' ? {} : { incomplete: type }) };
-      }
-    }
-  }
-
-  /** A client may take its time. Its answer goes to the server only under the rules, and through the gate, of the question. */
-  #lapsedAnswer(): Denial | undefined {
-    const isQuestion = this.#captured?.askedThrough !== undefined;
-    return isQuestion && this.#recorded !== undefined ? this.#ports.gate.lapsed(this.#recorded) : undefined;
-  }
-
-  /** Questions come in an answer that is not the end, and in the state of a task. */
-  async #admitQuestions(type: ResultType, result: JsonObject): Promise<Denial | undefined> {
-    const { method } = this.#captured as CapturedCall;
-    if (type !== 'input_required' && !method.startsWith('tasks/')) return undefined;
-    const questions = questionsOf(result);
-    return Object.keys(questions).length === 0 ? undefined : this.#options?.admitQuestions(questions);
+    const payloads = this.#payloads;
+    const admitQuestions = this.#options?.admitQuestions;
+    const lapsed = (): Denial | undefined => this.#passage.lapsed();
+    const answered = { captured, payloads, checkOutput, tree, admitQuestions, lapsed };
+    const { event, releasable } = await examineAnswer(answered, answer, this.#watch.ms);
+    this.#released = releasable;
+    return event;
   }
 
   async #recordEnding(effect: Extract<Effect, { type: 'record_outcome' | 'record_denial' }>): Promise<ExecutionEvent> {
@@ -445,12 +241,7 @@ class Run implements RunningCall {
     try {
       // Before the ending is on disk: a crash on the next line leaves an intent, which recovery remembers in the same way.
       await this.#remember(effect.body);
-      const payloads = this.#payloads.take();
-      const recorded = this.#recorded;
-      const receipt =
-        recorded === undefined
-          ? await this.#ports.recorder.append(effect.body, payloads)
-          : await this.#ports.gate.conclude(recorded, effect.body, payloads);
+      const receipt = await this.#passage.conclude(effect.body, this.#payloads.take());
       this.#endingSeq = receipt.seq;
       return { type: effect.type === 'record_outcome' ? 'outcome.recorded' : 'denial.recorded', seq: receipt.seq };
     } catch (fault) {
@@ -461,8 +252,9 @@ class Run implements RunningCall {
 
   async #remember({ events }: EntryBody): Promise<void> {
     const { outcome } = this.#execution;
-    if (this.#captured === undefined || outcome === undefined || this.#ports.retries === undefined) return;
-    await this.#ports.retries.ended(this.#captured, outcome, events as readonly JsonObject[]);
+    const { captured } = this.#decision;
+    if (captured === undefined || outcome === undefined || this.#ports.retries === undefined) return;
+    await this.#ports.retries.ended(captured, outcome, events as readonly JsonObject[]);
   }
 
   /** Resolves when everything under the call has ended. */
@@ -472,7 +264,7 @@ class Run implements RunningCall {
   }
 
   #release(): void {
-    const receipt = { call: this.call, entry: this.#endingSeq, permit: this.#jti };
+    const receipt = { call: this.call, entry: this.#endingSeq, permit: this.#passage.permit };
     const released = this.#released;
     if (released === undefined) throw new Defect('a release without a result');
     if ('error' in released) this.#done({ kind: 'error', error: released.error, receipt });
@@ -490,14 +282,14 @@ class Run implements RunningCall {
     this.#finished = true;
     this.#deadline.stop();
     this.#leaveTurn();
-    this.#throughTheDoor();
+    this.#decision.throughTheDoor();
     this.#finish(end);
   }
 
   /** We are wrong about something. The client is denied, nothing more is sent, and the gate shuts. */
   #collapse(defect: unknown): void {
     if (this.#finished) return;
-    this.#toolRun?.cancel('defect');
+    this.#passage.cancel('defect');
     this.#questions?.withdraw();
     void this.#endUnder();
     this.#done({
@@ -505,7 +297,7 @@ class Run implements RunningCall {
       call: this.call,
       code: 'VERIFIER_FAULT',
       // With the intent on disk the door may have been open when we noticed.
-      executed: this.#recorded === undefined ? 'no' : 'perhaps',
+      executed: this.#passage.isRecorded ? 'perhaps' : 'no',
       recorded: false,
     });
     this.#ports.onDefect(defect);

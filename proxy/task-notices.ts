@@ -6,7 +6,7 @@ import type { Operation, Participation } from './conversation.ts';
 import { forwarded } from './forwarded-meta.ts';
 import { OUTCOME_OF_TASK } from './output-check.ts';
 import { partsNotInOurName } from './own-name.ts';
-import type { RunningCall } from './runner.ts';
+import type { RunningCall } from './running-call.ts';
 import type { Notice } from './tool-server.ts';
 
 /** The owner's conversation. */

@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { STALE_AFTER_MS } from '../../control-plane/lineage/feed.ts';
-import type { RunningCall } from '../../proxy/runner.ts';
+import type { RunningCall } from '../../proxy/running-call.ts';
 import { proves } from '../guarantees.ts';
 import { type HeardCall, resultOf, settled } from '../support/gate-world.ts';
 import { Gates, Line, WORKER } from '../support/peer-gates.ts';

@@ -10,7 +10,7 @@ import type { Outcome } from '../../domain/outcome.ts';
 import { BreakerLog } from '../../proxy/breaker-log.ts';
 import type { CapturedCall } from '../../proxy/captured-call.ts';
 import type { CallEnd } from '../../proxy/client-view.ts';
-import type { RunningCall } from '../../proxy/runner.ts';
+import type { RunningCall } from '../../proxy/running-call.ts';
 import type { Dispatch, ToolAnswer } from '../../proxy/tool-server.ts';
 import { replay } from '../../state-machines/replay.ts';
 import type { GuaranteeId } from '../guarantees.ts';

@@ -43,7 +43,7 @@ import { Peers } from '../../proxy/peers.ts';
 import type { PolicyTurnover } from '../../proxy/policy-turnover.ts';
 import type { Authority, GateCrypto, InstallResult } from '../../proxy/ports.ts';
 import { Quarantine } from '../../proxy/quarantine.ts';
-import type { RunningCall } from '../../proxy/runner.ts';
+import type { RunningCall } from '../../proxy/running-call.ts';
 import { type ApartServer, ServerPool } from '../../proxy/server-pool.ts';
 import { SpentPermits } from '../../proxy/spent-permits.ts';
 import type {

@@ -7,7 +7,7 @@ import { permitIssuer } from '../../domain/permit.ts';
 import type { Principal } from '../../domain/principal.ts';
 import { LINEAGE_KEY } from '../../proxy/own-name.ts';
 import type { PeerLine, TrustedPeer } from '../../proxy/peer-session.ts';
-import type { RunningCall } from '../../proxy/runner.ts';
+import type { RunningCall } from '../../proxy/running-call.ts';
 import { commitmentOf } from './commitments.ts';
 import { settled, World } from './gate-world.ts';
 import { until } from './legacy-client.ts';

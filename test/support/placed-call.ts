@@ -6,7 +6,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import type { Principal } from '../../domain/principal.ts';
 import type { Scope } from '../../domain/scope.ts';
 import { captureCall } from '../../proxy/captured-call.ts';
-import type { RunningCall } from '../../proxy/runner.ts';
+import type { RunningCall } from '../../proxy/running-call.ts';
 import { PLAIN_MANNER } from '../../proxy/tool-server.ts';
 import { PRINCIPAL, type World } from './gate-world.ts';
 

@@ -10,7 +10,7 @@ import type { Conversation, Operation, Participation } from '../../../proxy/conv
 import { goingOnWith } from '../../../proxy/earlier-round.ts';
 import { ROUNDS_MAX } from '../../../proxy/limits.ts';
 import { questionsOf } from '../../../proxy/output-check.ts';
-import type { RunningCall } from '../../../proxy/runner.ts';
+import type { RunningCall } from '../../../proxy/running-call.ts';
 import type { Asking, Question } from '../../../proxy/tool-server.ts';
 
 /** Between rounds that ask nothing: the server only wants time. */

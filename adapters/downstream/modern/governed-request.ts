@@ -12,7 +12,7 @@ import { notificationMessage, RPC } from '../../../proxy/jsonrpc.ts';
 import { HELD_ROUNDS_MAX, ROUNDS_MAX } from '../../../proxy/limits.ts';
 import { isLoggable } from '../../../proxy/log-level.ts';
 import { questionsOf } from '../../../proxy/output-check.ts';
-import type { RunningCall } from '../../../proxy/runner.ts';
+import type { RunningCall } from '../../../proxy/running-call.ts';
 import { renamedTasks } from '../../../proxy/task-names.ts';
 import type { Question } from '../../../proxy/tool-server.ts';
 import { type Answers, answersTo } from './answers.ts';

@@ -8,7 +8,7 @@ import { type Denial, type DenialCode, deny } from '../../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import type { CallEnd } from '../../../proxy/client-view.ts';
 import type { Participation } from '../../../proxy/conversation.ts';
-import type { RunningCall } from '../../../proxy/runner.ts';
+import type { RunningCall } from '../../../proxy/running-call.ts';
 import type { Dispatch, Peer, Question, ToolAnswer, ToolRun } from '../../../proxy/tool-server.ts';
 import type { Answers } from './answers.ts';
 

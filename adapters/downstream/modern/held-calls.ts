@@ -3,7 +3,7 @@
 import type { CallId } from '../../../domain/ids.ts';
 import { HELD_CALL_MS, HELD_CALLS_MAX, HELD_CALLS_PER_PRINCIPAL_MAX } from '../../../proxy/limits.ts';
 import type { Clock } from '../../../proxy/ports.ts';
-import type { RunningCall } from '../../../proxy/runner.ts';
+import type { RunningCall } from '../../../proxy/running-call.ts';
 import type { HeldCall } from './held-call.ts';
 
 /** The calls that are held now, each under the id of its execution. */

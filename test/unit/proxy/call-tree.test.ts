@@ -5,7 +5,7 @@ import type { Scope } from '../../../domain/scope.ts';
 import { Conversation } from '../../../proxy/conversation.ts';
 import type { Callee } from '../../../proxy/lineage-tokens.ts';
 import { LINEAGE_KEY } from '../../../proxy/own-name.ts';
-import type { RunningCall } from '../../../proxy/runner.ts';
+import type { RunningCall } from '../../../proxy/running-call.ts';
 import { type Peer, PLAIN_MANNER } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
 import { chainFindings } from '../../support/audited.ts';

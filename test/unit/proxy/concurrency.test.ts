@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AuthorizationRequest } from '../../../control-plane/authorization.ts';
 import { CALLS_WAITING_PER_SERVER_MAX } from '../../../proxy/limits.ts';
-import type { RunningCall } from '../../../proxy/runner.ts';
+import type { RunningCall } from '../../../proxy/running-call.ts';
 import { proves } from '../../guarantees.ts';
 import { LIMITS, PRINCIPAL, resultOf, settled, World } from '../../support/gate-world.ts';
 import { NO_QUESTIONS, QUIET } from '../../support/hooks.ts';

@@ -7,7 +7,7 @@ import type { CallId } from '../../../../../domain/ids.ts';
 import { rootLineage } from '../../../../../domain/lineage.ts';
 import type { CallEnd } from '../../../../../proxy/client-view.ts';
 import { HELD_CALL_MS, HELD_CALLS_MAX, HELD_CALLS_PER_PRINCIPAL_MAX } from '../../../../../proxy/limits.ts';
-import type { RunningCall } from '../../../../../proxy/runner.ts';
+import type { RunningCall } from '../../../../../proxy/running-call.ts';
 import { settled } from '../../../../support/gate-world.ts';
 import { ManualClock } from '../../../../support/ledger.ts';
 
