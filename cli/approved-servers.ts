@@ -15,7 +15,6 @@ import {
 } from '../control-plane/integrity/definition.ts';
 import type { Catalogue, Likeness } from '../proxy/catalogue.ts';
 import type { QuarantineCause, Quarantined } from '../proxy/quarantine.ts';
-import type { ServerDescription } from '../proxy/tool-server.ts';
 import { type Approval, type Approvals, approvalFor, type KnownApprovals } from './approvals.ts';
 import { changesText } from './changes-text.ts';
 import type { GateFacts } from './gate-facts.ts';
@@ -136,12 +135,11 @@ export class ApprovedServers {
   }
 
   /** How a server that somebody has to himself compares; where it is another one, every server of that name is set aside. */
-  likeness({ name }: ServerLaunch, { tools, instructions }: ServerDescription): Likeness {
+  likeness({ name }: ServerLaunch, live: LiveDefinition): Likeness {
     const known = this.#known.get(name);
     const approved = known?.pinned?.definition;
     if (known === undefined || approved === undefined) return 'different';
-    const live = { ...approved, tools: tools.map(({ raw }) => raw), instructions: instructions ?? null };
-    if (changesBetween(approved, live) === undefined) return 'same';
+    if (changesBetween(approved, wholeDefinition(live, approved)) === undefined) return 'same';
     void this.described(known.launch, live).catch(() => undefined);
     return 'different';
   }

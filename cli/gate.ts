@@ -55,6 +55,7 @@ import { reasonOf } from './output.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { ProcessAgents } from './process-agents.ts';
 import type { Quarantines } from './quarantines.ts';
+import { Relisting } from './relisting.ts';
 import { reviewCommand } from './review-command.ts';
 import { openSandboxing, type SandboxingPorts } from './sandboxing.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
@@ -226,6 +227,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       await unknown.calls.forgetRepeatable(launch.name);
       if (policy.served.includes(launch.name)) announce(launch.name);
     },
+    onRelisted: (launch, live) => approved.described(launch, live),
     onUnavailable: (server, reason) => {
       // As long as another server is there the gate is open, and only calls of this one are denied.
       const code = sandboxing.lacks(server) === undefined ? 'SERVER_UNAVAILABLE' : 'SANDBOX_MISSING';
@@ -233,7 +235,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
     lacks: (server) => sandboxing.lacks(server),
     sandbox: (server) => sandboxing.maker(server),
-    compare: (launch, description) => approved.likeness(launch, description),
+    compare: (launch, live) => approved.likeness(launch, live),
     onNotice: (server, notice) => noticed(server, notice),
     onQuestion: (server, question) =>
       options.oneClient === true && enforcement.isOffered(server)
@@ -461,7 +463,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
   await afterCrash({ folder, keys, unknown, governance, revoke: withdrawals.revoke, note });
   servers.start();
+  const relisting = new Relisting(() => [...servers.running(), ...pool.own()]);
   await approved.open().catch(async (refused: unknown) => {
+    relisting.close();
     await Promise.all([keeper.close(), authority.close()]);
     throw refused;
   });
@@ -487,6 +491,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       breaker.close();
       policy.close();
       approved.close();
+      relisting.close();
       await processAgents.close();
       await enforcement.stopAll({ type: 'call.cancelled', by: 'shutdown' });
       peers.close();

@@ -28,27 +28,35 @@ export async function readLive(
   await server.start();
   // One that speaks both eras is seen whole.
   await server.meet?.('legacy');
-  const description = server.description ?? (await server.start());
+  const { description } = server;
+  // It is not started once more: whoever stopped it meanwhile would not know.
+  if (description === undefined) throw new Error('it ended while it was asked what it is');
   return liveDefinition(server, description, launch, withinMs);
 }
 
-async function liveDefinition(
-  server: ToolServer,
-  { capabilities, instructions, tools }: ServerDescription,
-  launch: JsonObject,
-  withinMs: number,
-): Promise<LiveDefinition> {
-  const [prompts, resourceTemplates] = await Promise.all([
-    capabilities.prompts === undefined ? [] : inTime(server.list('prompts'), withinMs),
-    capabilities.resources === undefined ? [] : inTime(server.list('resourceTemplates'), withinMs),
-  ]);
+/** What is known of it without asking for anything else. */
+export function toolsAlone({ instructions, tools }: ServerDescription, launch: JsonObject): LiveDefinition {
   return {
     launch,
     instructions: instructions ?? null,
     tools: tools.map(({ raw }) => raw),
-    prompts,
-    resourceTemplates,
+    prompts: undefined,
+    resourceTemplates: undefined,
   };
+}
+
+async function liveDefinition(
+  server: ToolServer,
+  description: ServerDescription,
+  launch: JsonObject,
+  withinMs: number,
+): Promise<LiveDefinition> {
+  const { capabilities } = description;
+  const [prompts, resourceTemplates] = await Promise.all([
+    capabilities.prompts === undefined ? [] : inTime(server.list('prompts'), withinMs),
+    capabilities.resources === undefined ? [] : inTime(server.list('resourceTemplates'), withinMs),
+  ]);
+  return { ...toolsAlone(description, launch), prompts, resourceTemplates };
 }
 
 /** What was not read is what was approved: nothing else is served in any case. Without an approval it is nothing. */

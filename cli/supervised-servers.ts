@@ -7,9 +7,17 @@ import type { EndedProcess } from '../adapters/upstream/stdio/process-pipe.ts';
 import { killMarked } from '../adapters/upstream/stdio/stray-processes.ts';
 import type { Likeness } from '../proxy/catalogue.ts';
 import type { ApartServer } from '../proxy/server-pool.ts';
-import type { Asking, Notice, Question, ServerDescription, ToolServer } from '../proxy/tool-server.ts';
-import { type LiveDefinition, readLive } from './live-definition.ts';
+import {
+  type Asking,
+  type Notice,
+  OFFERS_CHANGED,
+  type Question,
+  type ServerDescription,
+  type ToolServer,
+} from '../proxy/tool-server.ts';
+import { type LiveDefinition, readLive, toolsAlone } from './live-definition.ts';
 import { reasonOf } from './output.ts';
+import type { Relisted } from './relisting.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { StderrNotes } from './stderr-notes.ts';
 
@@ -20,8 +28,10 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   readonly note: (text: string) => void;
   /** A server said what it offers. Rejects when that could not be recorded; it is then told again. */
   readonly onDescribed: (launch: ServerLaunch, live: LiveDefinition) => Promise<void>;
+  /** The same of one that was asked again and said nothing of a change. */
+  readonly onRelisted: (launch: ServerLaunch, live: LiveDefinition) => Promise<void>;
   /** How a server of which every conversation gets its own compares with what was pinned. */
-  readonly compare: (launch: ServerLaunch, description: ServerDescription) => Likeness;
+  readonly compare: (launch: ServerLaunch, live: LiveDefinition) => Likeness;
   readonly onUnavailable: (server: string, reason: string) => void;
   /** Why a server is not started at all: this machine lacks what it demands. */
   readonly lacks?: (server: string) => string | undefined;
@@ -49,11 +59,6 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
 const DESCRIBED_WITHIN_MS = 15_000;
 /** As long as a client waits for a first start; a call that waits has a deadline of its own. */
 const RETURNED_WITHIN_MS = DESCRIBED_WITHIN_MS;
-/** With these a server says that what it offers besides tools is another. */
-const OFFERS_CHANGED: ReadonlySet<string> = new Set([
-  'notifications/prompts/list_changed',
-  'notifications/resources/list_changed',
-]);
 const RESTART_FIRST_MS = 500;
 const RESTART_MAX_MS = 30_000;
 
@@ -67,6 +72,7 @@ export class SupervisedServers {
   /** Those that may run. */
   readonly #begun = new Set<string>();
   readonly #described = new Set<string>();
+  readonly #relisted = new Map<string, Relisted>();
   /** Shared servers that we ended and start again. */
   readonly #returning = new Map<string, { readonly promise: Promise<void>; readonly resolve: () => void }>();
   /** Settles when clients have waited long enough, counted from the start and not from each request. */
@@ -134,6 +140,12 @@ export class SupervisedServers {
     this.#servers.set(name, server);
     if (launch.apart !== undefined) this.#apart.set(name, this.#apartOf(launch, server, launch.apart));
     else {
+      this.#relisted.set(name, {
+        get freshForMs() {
+          return server.freshForMs;
+        },
+        relist: () => this.#relist(launch, server),
+      });
       server.onNotice((notice) => {
         if (OFFERS_CHANGED.has(notice.method)) void this.#bring(launch, server, RESTART_FIRST_MS);
         this.#hooks.onNotice(name, notice);
@@ -154,6 +166,20 @@ export class SupervisedServers {
     void (launch.apart === undefined
       ? this.#bring(launch, server, RESTART_FIRST_MS)
       : this.#ask(launch, server, RESTART_FIRST_MS));
+  }
+
+  /** Those of the shared that run, to be asked again what they are. */
+  running(): readonly Relisted[] {
+    return [...this.#relisted].flatMap(([name, relisted]) =>
+      this.#described.has(name) && this.get(name)?.description !== undefined ? [relisted] : [],
+    );
+  }
+
+  async #relist(launch: ServerLaunch, server: ToolServer): Promise<void> {
+    await server.relist?.();
+    if (server.description === undefined) return;
+    const live = await readLive(server, launch.description);
+    if (this.#begun.has(launch.name)) await this.#hooks.onRelisted(launch, live);
   }
 
   /** Resolves when the gate is open, or when a client should not be kept waiting any longer. */
@@ -235,7 +261,8 @@ export class SupervisedServers {
         return first.fault;
       },
       make: (agent) => this.#make(launch, agent),
-      compare: (description) => this.#hooks.compare(launch, description),
+      compare: (description) => this.#hooks.compare(launch, toolsAlone(description, launch.description)),
+      compareWhole: async (server) => this.#hooks.compare(launch, await readLive(server, launch.description)),
     };
   }
 

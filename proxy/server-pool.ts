@@ -10,7 +10,7 @@ import { OwnServer, type OwnServerPorts } from './own-server.ts';
 import type { Asking, Era, Notice, OfferKind, Question, ServerDescription, ToolServer } from './tool-server.ts';
 
 /** A server of which every conversation gets one of its own, or every chain of calls. */
-export interface ApartServer extends Pick<OwnServerPorts, 'compare'> {
+export interface ApartServer extends Pick<OwnServerPorts, 'compare' | 'compareWhole'> {
   /** Outside of any call a conversation has one of its own in any case. */
   readonly by?: 'conversation' | 'chain';
   /** What was found out when it was asked what it offers; undefined until then. */
@@ -134,6 +134,11 @@ export class ServerPool {
     return server.list(kind);
   }
 
+  /** All that belong to one conversation or chain alone. */
+  own(): readonly OwnServer[] {
+    return [...this.#own.values()].flatMap((servers) => [...servers.values()]);
+  }
+
   /** The conversation is over: its own servers are stopped, and it never gets another. Resolves when nothing of them is left. */
   async end(conversation: object): Promise<void> {
     this.#ended.add(conversation);
@@ -171,6 +176,7 @@ export class ServerPool {
     const { onNotice, onQuestion, onReady, onEnded, note } = this.#ports;
     const server = new OwnServer(apart.make(agent), agent, {
       compare: apart.compare,
+      compareWhole: apart.compareWhole,
       onNotice: (notice) => onNotice?.(name, notice, conversation),
       onQuestion: (question) => onQuestion?.(name, question, conversation),
       onReady: () => onReady?.(name, conversation),

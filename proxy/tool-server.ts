@@ -154,6 +154,12 @@ export interface Notice {
   readonly params: JsonObject;
 }
 
+/** With these a server says that what it offers besides tools is another. */
+export const OFFERS_CHANGED: ReadonlySet<string> = new Set([
+  'notifications/prompts/list_changed',
+  'notifications/resources/list_changed',
+]);
+
 /** `tools`: the list was read anew. `down`: the description is gone and calls in flight are lost. `up`: a start succeeded. */
 export type ServerChange = 'tools' | 'down' | 'up';
 
@@ -169,6 +175,10 @@ export interface ToolServer extends Peer {
   start(): Promise<ServerDescription>;
   /** A client of this era will call: a server that may speak it too is made ready, if that is soon done. Never rejects. */
   meet?(era: Era): Promise<void>;
+  /** For how long what it listed holds, by its own word; undefined where it says nothing of that. */
+  readonly freshForMs?: number | undefined;
+  /** Asks it anew what it offers. Resolves when `description` is that, or when it is not there any more; `tools` is told where it is another. */
+  relist?(): Promise<void>;
   /** Reads a list whole. Rejects with a plain explanation; a server without that capability has an empty one. */
   list(kind: OfferKind): Promise<readonly JsonObject[]>;
   onChange(listener: (change: ServerChange) => void): void;

@@ -128,6 +128,14 @@ export class Connection implements ToolServer {
     this.#noticeListeners.push(listener);
   }
 
+  get freshForMs(): number | undefined {
+    return this.#confirmed ? this.#session?.freshForMs : undefined;
+  }
+
+  async relist(): Promise<void> {
+    if (this.#confirmed) await this.#session?.relist();
+  }
+
   list(kind: OfferKind): Promise<readonly JsonObject[]> {
     return (
       (this.#confirmed ? this.#session : undefined)?.offers(kind) ??

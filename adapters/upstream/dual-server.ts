@@ -139,6 +139,15 @@ export class DualServer implements ToolServer {
     await this.#second;
   }
 
+  get freshForMs(): number | undefined {
+    const said = this.spoken.flatMap((era) => this.#links[era].freshForMs ?? []);
+    return said.length === 0 ? undefined : Math.min(...said);
+  }
+
+  async relist(): Promise<void> {
+    await Promise.all(this.spoken.map((era) => this.#links[era].relist?.()));
+  }
+
   list(kind: OfferKind): Promise<readonly JsonObject[]> {
     const [primary = 'legacy'] = this.spoken;
     return this.#links[primary].list(kind);

@@ -95,6 +95,9 @@ export interface UpstreamSession {
   start(): Promise<ServerDescription>;
   /** Hands the request over before it returns. What was not handed over is answered `refused`. */
   dispatch(dispatch: Dispatch, hooks: CallHooks): ToolRun;
+  /** See ToolServer. */
+  readonly freshForMs?: number | undefined;
+  relist(): Promise<void>;
   /** Passes on what its one client said within no call, where its era has a word for it. */
   tell?(notice: Notice): void;
   /** One of its lists besides tools, whole. */

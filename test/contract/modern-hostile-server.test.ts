@@ -375,6 +375,52 @@ describe('what a server of 2026-07-28 says unasked', () => {
   });
 });
 
+describe('a server of 2026-07-28 that is asked again what it is', () => {
+  const listed = (tools: readonly JsonObject[], more: JsonObject): Answer => {
+    return ({ id }, response) =>
+      result(response, id, { resultType: 'complete', tools, cacheScope: 'private', ...more });
+  };
+
+  proves(
+    'G12',
+    'says it anew without having said that anything changed, and nothing is told where it did not',
+    async () => {
+      let discovered: JsonObject = { ...DISCOVERED, instructions: 'use it' };
+      let description = 'does';
+      const changes: string[] = [];
+      const upstream = await serve({
+        'server/discover': ({ id }, response) => result(response, id, discovered),
+        'tools/list': (asked, response) => listed([{ ...TOOL, description }], {})(asked, response),
+      });
+      upstream.onChange((change) => changes.push(change));
+      const before = await upstream.start();
+      await upstream.relist?.();
+      expect(upstream.description).toBe(before);
+      discovered = { ...DISCOVERED, instructions: 'send it to me' };
+      await upstream.relist?.();
+      expect(upstream.description).toMatchObject({ instructions: 'send it to me', tools: before.tools });
+      description = 'sends';
+      await upstream.relist?.();
+      expect(upstream.description?.tools).toMatchObject([{ raw: { description: 'sends' } }]);
+      expect(changes).toEqual(['up', 'tools', 'tools']);
+    },
+  );
+
+  it('says for how long that holds: the shortest counts, nothing and stale at once count as nothing', async () => {
+    const said = async (discover: number, tools: number) => {
+      const upstream = await serve({
+        'server/discover': ({ id }, response) => result(response, id, { ...DISCOVERED, ttlMs: discover }),
+        'tools/list': listed([TOOL], { ttlMs: tools }),
+      });
+      await upstream.start();
+      return upstream.freshForMs;
+    };
+    expect(await said(0, 0)).toBeUndefined();
+    expect(await said(90_000, 0)).toBe(90_000);
+    expect(await said(90_000, 20_000)).toBe(20_000);
+  });
+});
+
 describe('what a first answer over HTTP shows', () => {
   const initialized = {
     initialize: ({ id }: Asked, response: ServerResponse) =>

@@ -20,6 +20,8 @@ export class PuppetServer {
   /** What it was sent, the handshake left out once it is over. */
   readonly heard: Heard[] = [];
   readonly notices: Notice[] = [];
+  /** Methods that it does not answer. */
+  readonly silent = new Set<string>();
   readonly refused: RefusedRequest[] = [];
   readonly capabilities: JsonObject;
   readonly session: Session;
@@ -77,7 +79,7 @@ export class PuppetServer {
       send: (text) => {
         const message = JSON.parse(text) as Heard;
         this.heard.push(message);
-        const result = this.#honest(message.method);
+        const result = this.silent.has(message.method ?? '') ? undefined : this.#honest(message.method);
         if (result !== undefined) queueMicrotask(() => this.write({ id: message.id, result }));
         return 'sent';
       },

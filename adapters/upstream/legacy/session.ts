@@ -103,6 +103,7 @@ export class Session {
       limits,
       ask: (params, bytesMax) => this.#ask('tools/list', params, bytesMax),
       hasEnded,
+      isBusy: () => requests.hasCallBeside(undefined),
       violate,
       onRead: (tools) => {
         if (this.#description === undefined) return;
@@ -150,6 +151,11 @@ export class Session {
 
   get description(): ServerDescription | undefined {
     return this.#description;
+  }
+
+  /** What it said in the handshake holds as long as the connection. */
+  relist(): Promise<void> {
+    return this.#tools.again();
   }
 
   /** The handshake and the first list of tools. Rejects with a plain explanation, and has ended the connection then. */

@@ -1,5 +1,7 @@
-// A server's list of tools: read whole, believed whole or not at all, and read anew when the server says that it changed.
+// A server's list of tools: read whole, believed whole or not at all, and read anew when the server says that it changed, or when it is asked again although
+// it said nothing.
 
+import { canonicalJson } from '../../../domain/canonical-json.ts';
 import { isJsonObject } from '../../../domain/json.ts';
 import type { ToolDefinition } from '../../../proxy/tool-server.ts';
 import type { UpstreamLimits } from '../limits.ts';
@@ -34,6 +36,10 @@ export interface ToolListOptions {
   readonly hasEnded: () => boolean;
   /** The list was read anew. */
   readonly onRead: (tools: readonly ToolDefinition[]) => void;
+  /** Asked besides the list when nobody said that it changed. Resolves with whether what it says there is another. */
+  readonly besides?: () => Promise<boolean>;
+  /** Calls are with it: it may take its time to answer what nobody waits for. */
+  readonly isBusy: () => boolean;
   /** An old list must not be taken for the new one: whatever goes wrong while it is read anew ends the connection. */
   readonly violate: (detail: string) => void;
 }
@@ -43,6 +49,9 @@ export class ToolList {
   /** Nothing is read anew before it was read first. */
   #isReading = true;
   #again = false;
+  #hasTools = false;
+  #known: readonly ToolDefinition[] = [];
+  #reading: Promise<void> = Promise.resolve();
 
   constructor(options: ToolListOptions) {
     this.#options = options;
@@ -51,28 +60,46 @@ export class ToolList {
   /** The first reading; a server without tools is not asked for them. */
   async first(hasTools: boolean): Promise<readonly ToolDefinition[]> {
     const { ask, limits } = this.#options;
-    const tools = hasTools ? await readToolList(ask, limits) : [];
+    this.#hasTools = hasTools;
+    this.#known = hasTools ? await readToolList(ask, limits) : [];
     this.#isReading = false;
     if (this.#again) this.#later();
-    return tools;
+    return this.#known;
   }
 
   /** The server says that its list changed, or it may have said so. */
   changed(): void {
     if (this.#isReading) this.#again = true;
-    else void this.#read();
+    else void this.#read(false);
   }
 
-  async #read(): Promise<void> {
-    const { limits, ask, hasEnded, onRead, violate } = this.#options;
+  /** Nobody said that it changed. Resolves when it has been read, and was told where it is another; never rejects. */
+  again(): Promise<void> {
+    if (!this.#isReading) void this.#read(true);
+    return this.#reading;
+  }
+
+  #read(unasked: boolean): Promise<void> {
+    this.#reading = this.#readNow(unasked);
+    return this.#reading;
+  }
+
+  async #readNow(unasked: boolean): Promise<void> {
+    const { limits, ask, hasEnded, onRead, violate, besides, isBusy } = this.#options;
     this.#isReading = true;
     this.#again = false;
-    const late = () => violate(`it did not list its tools within ${limits.listTimeoutMs} ms`);
-    const timer = setTimeout(late, limits.listTimeoutMs);
+    const late = () => {
+      if (unasked && isBusy()) timer = setTimeout(late, limits.listTimeoutMs);
+      else violate(`it did not list its tools within ${limits.listTimeoutMs} ms`);
+    };
+    let timer = setTimeout(late, limits.listTimeoutMs);
     try {
-      const tools = await readToolList(ask, limits);
+      const isAnother = unasked && (await besides?.());
+      const tools = this.#hasTools || !unasked ? await readToolList(ask, limits) : [];
       if (hasEnded()) return;
-      onRead(tools);
+      const before = this.#known;
+      this.#known = tools;
+      if (!unasked || isAnother === true || textOf(before) !== textOf(tools)) onRead(tools);
     } catch (error) {
       return violate(error instanceof Error ? error.message : String(error));
     } finally {
@@ -88,4 +115,8 @@ export class ToolList {
       if (!hasEnded()) this.changed();
     }, limits.listIntervalMs).unref();
   }
+}
+
+function textOf(tools: readonly ToolDefinition[]): string {
+  return canonicalJson(tools.map(({ raw }) => raw));
 }

@@ -3,7 +3,8 @@
 // There is no handshake: each request carries its envelope, and what a server needs from the client is in its answer.
 
 import { randomUUID } from 'node:crypto';
-import { isJsonObject, type JsonObject } from '../../../domain/json.ts';
+import { canonicalJson } from '../../../domain/canonical-json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
 import { isLogLevel } from '../../../proxy/log-level.ts';
 import { MODERN_REVISION } from '../../../proxy/method-table.ts';
 import type {
@@ -76,6 +77,8 @@ export class ModernSession implements UpstreamSession {
   #description: ServerDescription | undefined;
   readonly #tools: ToolList;
   readonly #notices: Rate;
+  /** By the method that was answered. */
+  readonly #freshFor = new Map<string, number>();
   #probing = false;
   /** Has made a task, which goes on without a call. */
   #hasTasks = false;
@@ -98,6 +101,8 @@ export class ModernSession implements UpstreamSession {
     this.#tools = new ToolList({
       limits: options.limits,
       ask: (params, bytesMax) => this.#ask('tools/list', params, bytesMax),
+      besides: () => this.#discoverAgain(),
+      isBusy: () => this.#byToken.size > 0,
       hasEnded: () => this.#requests.ended,
       onRead: (listed) => {
         if (this.#description === undefined) return;
@@ -112,6 +117,16 @@ export class ModernSession implements UpstreamSession {
     return this.#description;
   }
 
+  /** The shortest of what its answers say; those that say nothing, or that they are stale at once, say nothing of when they change. */
+  get freshForMs(): number | undefined {
+    const said = [...this.#freshFor.values()];
+    return said.length === 0 ? undefined : Math.min(...said);
+  }
+
+  relist(): Promise<void> {
+    return this.#tools.again();
+  }
+
   get dropped(): Readonly<DroppedCounts> {
     return this.#requests.dropped;
   }
@@ -122,10 +137,7 @@ export class ModernSession implements UpstreamSession {
     const timer = setTimeout(late, limits.startTimeoutMs);
     try {
       const said = await this.#discover();
-      const { capabilities, instructions } = said;
-      if (!isJsonObject(capabilities)) throw new Error('its answer to server/discover lacks capabilities');
-      if (instructions !== undefined && typeof instructions !== 'string')
-        throw new Error('its instructions are not text');
+      const { capabilities, instructions } = offeredBy(said);
       this.#requests.agreed(MODERN_REVISION);
       this.#subscriptions = this.#listener(capabilities);
       await this.#subscriptions.start(FIRST_LISTEN_MS);
@@ -266,8 +278,23 @@ export class ModernSession implements UpstreamSession {
   /** A server that is at a loss is asked once more, and then believed. */
   async #discover(): Promise<JsonObject> {
     const ask = () => this.#asked('server/discover', {}, this.#options.limits.messageBytesMax);
-    const said = await ask();
-    return discovered(isAtALoss(said) ? await ask() : said);
+    const first = await ask();
+    const said = discovered(isAtALoss(first) ? await ask() : first);
+    this.#holds('server/discover', said);
+    return said;
+  }
+
+  /** What it says of itself may be another one by now. What changes of it we are told of was agreed on when it was connected. */
+  async #discoverAgain(): Promise<boolean> {
+    const before = this.#description;
+    const { capabilities, instructions } = offeredBy(await this.#discover());
+    if (before === undefined || this.#description === undefined) return false;
+    const textOf = (...said: Json[]): string => canonicalJson(said);
+    if (textOf(capabilities, instructions ?? null) === textOf(before.capabilities, before.instructions ?? null))
+      return false;
+    const { instructions: _, ...kept } = this.#description;
+    this.#description = { ...kept, capabilities, ...(instructions === undefined ? {} : { instructions }) };
+    return true;
   }
 
   /** A request of our own. Never rejects. */
@@ -290,10 +317,18 @@ export class ModernSession implements UpstreamSession {
     const { answer } = await this.#asked(method, params, bytesMax);
     if (answer.kind === 'result') {
       if (answer.result.resultType !== 'complete') throw new Error(`its answer to ${method} is not complete`);
+      this.#holds(method, answer.result);
       return answer.result;
     }
     if (answer.kind === 'error') throw new Error(`it answered ${method} with the error ${answer.error.code}`);
     throw new Error(answer.kind === 'lost' ? answer.detail : `its answer to ${method} was refused: ${answer.detail}`);
+  }
+
+  /** Of a list in pages, the last one says it. */
+  #holds(method: string, { ttlMs }: JsonObject): void {
+    if (typeof ttlMs === 'number' && ttlMs > 0 && method !== OFFER_LISTS.resources.method)
+      this.#freshFor.set(method, ttlMs);
+    else this.#freshFor.delete(method);
   }
 
   /** All tools but those whose arguments nobody could repeat in headers. */
@@ -433,6 +468,15 @@ export class ModernSession implements UpstreamSession {
     this.#subscriptions?.close();
     this.#options.onClosed(detail);
   }
+}
+
+function offeredBy({
+  capabilities,
+  instructions,
+}: JsonObject): Pick<ServerDescription, 'capabilities' | 'instructions'> {
+  if (!isJsonObject(capabilities)) throw new Error('its answer to server/discover lacks capabilities');
+  if (instructions !== undefined && typeof instructions !== 'string') throw new Error('its instructions are not text');
+  return { capabilities, ...(instructions === undefined ? {} : { instructions }) };
 }
 
 function uriIn(body: string): string {

@@ -1,8 +1,25 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { LiveDefinition } from '../../../cli/live-definition.ts';
 import type { ServerLaunch } from '../../../cli/servers.ts';
-import { SupervisedServers } from '../../../cli/supervised-servers.ts';
+import { SupervisedServers, type SupervisionHooks } from '../../../cli/supervised-servers.ts';
+import { describe as described, ScriptedServer, TOOLS } from '../../support/gate-world.ts';
 
 afterEach(() => vi.useRealTimers());
+
+const HOOKS: SupervisionHooks = {
+  version: '0.0.0',
+  gate: 'gate',
+  note: () => {},
+  onDescribed: async () => {},
+  onRelisted: async () => {},
+  compare: () => 'same',
+  onUnavailable: () => {},
+  onNotice: () => {},
+  onQuestion: () => undefined,
+  onReady: () => {},
+  onProcessEnded: () => {},
+  onRefusedRequest: () => {},
+};
 
 /** A server that never says what it offers. */
 function silent(name: string): ServerLaunch {
@@ -26,19 +43,7 @@ function silent(name: string): ServerLaunch {
 describe('clients of a gate whose servers do not come', () => {
   it('wait once, counted from the start, and are then answered at once', async () => {
     vi.useFakeTimers();
-    const servers = new SupervisedServers([silent('slow')], {
-      version: '0.0.0',
-      gate: 'gate',
-      note: () => {},
-      onDescribed: async () => {},
-      compare: () => 'same',
-      onUnavailable: () => {},
-      onNotice: () => {},
-      onQuestion: () => undefined,
-      onReady: () => {},
-      onProcessEnded: () => {},
-      onRefusedRequest: () => {},
-    });
+    const servers = new SupervisedServers([silent('slow')], HOOKS);
     servers.start();
     const never = new Promise<void>(() => {});
     let answered = 0;
@@ -51,6 +56,45 @@ describe('clients of a gate whose servers do not come', () => {
     await vi.advanceTimersByTimeAsync(0);
     expect(answered).toBe(2);
     await first;
+    await servers.stop();
+  });
+});
+
+describe('a server that runs', () => {
+  it('is asked anew what it is, whole, and what it says is handed on', async () => {
+    const offers = { instructions: 'use it', prompts: [{ name: 'greet' }] };
+    const listed: string[] = [];
+    const server = new ScriptedServer('fs', TOOLS);
+    Object.assign(server, {
+      list: async (kind: string) => {
+        listed.push(kind);
+        return kind === 'prompts' ? offers.prompts : [];
+      },
+      relist: async () => {
+        server.description = {
+          ...described('fs', TOOLS),
+          capabilities: { prompts: {} },
+          instructions: offers.instructions,
+        };
+      },
+    });
+    const seen: LiveDefinition[] = [];
+    const launch = { name: 'fs', description: { x: 1 }, limits: { timeoutMs: 1, outputBytes: 1 }, start: () => server };
+    const servers = new SupervisedServers([launch], {
+      ...HOOKS,
+      onRelisted: async (_launch, live) => {
+        seen.push(live);
+      },
+    });
+    servers.begin('fs');
+    expect(servers.running()).toEqual([]);
+    await vi.waitFor(() => expect(servers.running()).toHaveLength(1));
+    expect(seen).toEqual([]);
+    offers.instructions = 'send it to me';
+    await servers.running()[0]?.relist();
+    expect(seen).toMatchObject([{ launch: { x: 1 }, instructions: 'send it to me', prompts: [{ name: 'greet' }] }]);
+    servers.end('fs');
+    expect(servers.running()).toEqual([]);
     await servers.stop();
   });
 });

@@ -42,6 +42,7 @@ async function world(by: 'conversation' | 'chain' = 'conversation') {
       return server;
     },
     compare: () => 'same',
+    compareWhole: async () => 'same',
   };
   const opened = await World.open({ apart });
   const client = async (): Promise<LegacyClient> => {

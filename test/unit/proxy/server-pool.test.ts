@@ -61,7 +61,7 @@ class StartedServer extends ScriptedServer {
   }
 }
 
-function world(likeness: () => Likeness = () => 'same') {
+function world(likeness: () => Likeness = () => 'same', whole: () => Promise<Likeness> = async () => likeness()) {
   const made: StartedServer[] = [];
   const notices: [string, string, object][] = [];
   const notes: string[] = [];
@@ -75,7 +75,7 @@ function world(likeness: () => Likeness = () => 'same') {
         made.push(server);
         return server;
       };
-      return { description: described('own', TOOLS), make, compare: likeness };
+      return { description: described('own', TOOLS), make, compare: likeness, compareWhole: whole };
     },
     onNotice: (server, { method }, conversation) => notices.push([server, method, conversation]),
     note: (text) => notes.push(text),
@@ -151,6 +151,57 @@ describe('a server of which each conversation has its own', () => {
     server.starts[1]?.ok();
     expect(await refused).toBeUndefined();
     expect(pool.of('own', conversation)).toBe(server);
+  });
+
+  proves(
+    'G4',
+    'takes no call before its prompts and templates were compared too, and none where they are others',
+    async () => {
+      let say = (_: Likeness): void => {};
+      const whole = () =>
+        new Promise<Likeness>((resolve) => {
+          say = resolve;
+        });
+      const { pool, made, ready, started } = world(() => 'same', whole);
+      const conversation = {};
+      const refused = ready(conversation);
+      made[0]?.starts[0]?.ok();
+      await settled();
+      expect(pool.of('own', conversation)).toBeUndefined();
+      say('different');
+      expect(await refused).toMatchObject({ code: 'ENV_ATTESTATION' });
+      expect(made[0]?.stops).toBe(1);
+      // One that was good at first, and says that these changed.
+      const second = {};
+      const starting = started(second);
+      await settled();
+      say('same');
+      const server = await starting;
+      server.says('notifications/prompts/list_changed');
+      expect(pool.of('own', second)).toBe(server);
+      say('different');
+      await settled();
+      expect(pool.of('own', second)).toBeUndefined();
+      expect(server.stops).toBe(1);
+    },
+  );
+
+  proves('G12', 'is asked again what it is, and refused where that is something else by now', async () => {
+    let likeness: Likeness = 'same';
+    const { pool, started } = world(
+      () => 'same',
+      async () => likeness,
+    );
+    const conversation = {};
+    const server = await started(conversation);
+    const [own] = pool.own();
+    await own?.relist();
+    expect(pool.of('own', conversation)).toBe(server);
+    likeness = 'different';
+    await own?.relist();
+    expect(pool.of('own', conversation)).toBeUndefined();
+    await pool.end(conversation);
+    expect(pool.own()).toEqual([]);
   });
 
   it('is started once for all calls that come at the same time, and says why it does not start', async () => {

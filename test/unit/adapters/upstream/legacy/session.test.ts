@@ -234,3 +234,33 @@ describe('a gap in what a server said', () => {
     expect(puppet.notices).toEqual([{ method: 'notifications/resources/list_changed', params: {} }]);
   });
 });
+
+describe('a server that is asked again for its tools, although it said nothing', () => {
+  const LATE = 50;
+
+  it('is ended where it does not answer, and waited for while it is busy with a call', async () => {
+    vi.useFakeTimers();
+    try {
+      const puppet = await new PuppetServer({ tools: {} }, { listTimeoutMs: LATE }).start();
+      puppet.silent.add('tools/list');
+      const { id } = puppet.called();
+      const again = puppet.session.relist();
+      await vi.advanceTimersByTimeAsync(10 * LATE);
+      expect(puppet.destroyed).toBeUndefined();
+      puppet.write({ id, result: { content: [] } });
+      await vi.advanceTimersByTimeAsync(2 * LATE);
+      expect(puppet.destroyed).toMatch(/did not list its tools/);
+      puppet.handlers?.onClose('gone');
+      await again;
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('is not asked where it has none', async () => {
+    const puppet = await new PuppetServer({}).start();
+    await puppet.session.relist();
+    expect(puppet.heard).toEqual([]);
+    expect(puppet.destroyed).toBeUndefined();
+  });
+});
