@@ -2,7 +2,7 @@
 // started, in its canonical form; what would show the gate's own files, or a whole home, is refused.
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Program } from '../upstream/stdio/ports.ts';
 import type { Mount, SandboxContents } from './arguments.ts';
 
@@ -22,7 +22,7 @@ export interface ListedPlaces {
 export interface Withheld {
   /** Keys and ledgers: neither to be read nor to be written. */
   readonly secret: readonly string[];
-  /** Programs that were approved lie in here: to be read, although it is among what is secret. */
+  /** Copies of programs lie in here, each in a folder of its own: a server may read the one that it runs from, although it is among what is secret. */
   readonly store?: string | undefined;
   /** Manifest and rules: not to be written. */
   readonly governing: readonly string[];
@@ -57,6 +57,8 @@ export function sandboxPlaces(
 ): FoundPlaces {
   const mounts = new Map<string, Mount>();
   const links = new Map<string, string>();
+  /** Copies that the program runs from. */
+  const own = new Set<string>();
   const inSystem = (path: string): boolean => system.some((folder) => isInside(path, folder));
   try {
     for (const [list, writable] of [
@@ -70,7 +72,8 @@ export function sandboxPlaces(
         if (path !== named) links.set(named, path);
       }
     }
-    for (const path of programPlaces(program, withheld.home)) {
+    for (const path of programPlaces(program, withheld)) {
+      if (isCopy(path, withheld)) own.add(path);
       const covered = inSystem(path) || [...mounts.keys()].some((folder) => isInside(path, folder));
       if (!covered) mounts.set(path, { path, writable: false });
     }
@@ -81,7 +84,7 @@ export function sandboxPlaces(
     return { ok: false, reason: `sandbox: ${path ?? 'a path'} cannot be looked up (${code ?? 'unknown'})` };
   }
   for (const mount of mounts.values()) {
-    const reason = whyWithheld(mount, withheld);
+    const reason = own.has(mount.path) && !mount.writable ? undefined : whyWithheld(mount, withheld);
     if (reason !== undefined) return { ok: false, reason: `sandbox: ${mount.path} ${reason}` };
   }
   for (const folder of system)
@@ -91,9 +94,10 @@ export function sandboxPlaces(
 }
 
 /** The files of the program itself, canonical. */
-function programPlaces(program: Program, home: string): string[] {
+function programPlaces(program: Program, withheld: Withheld): string[] {
+  const { home } = withheld;
   const file = realpathSync(program.file);
-  const places = [packageOf(file, home)];
+  const places = [installedWith(file, withheld)];
   // A virtual environment is known by the name that leads to its interpreter, not by the file.
   const environment = dirname(dirname(program.file));
   if (existsSync(join(environment, 'pyvenv.cfg'))) places.push(realpathSync(environment));
@@ -104,7 +108,7 @@ function programPlaces(program: Program, home: string): string[] {
     if (basename(dirname(file)) === 'bin' && !isInside(home, folder) && existsSync(library))
       places.push(realpathSync(library));
   }
-  for (const script of scriptOf(program)) places.push(packageOf(realpathSync(script), home));
+  for (const script of scriptOf(program)) places.push(installedWith(realpathSync(script), withheld));
   return places;
 }
 
@@ -121,8 +125,11 @@ function scriptOf({ file, args, cwd }: Program): string[] {
   return statSync(script, { throwIfNoEntry: false })?.isFile() === true ? [script] : [];
 }
 
-/** What a file of a program is installed with: the outermost `node_modules`, else the folder of its package, else it alone. */
-function packageOf(file: string, home: string): string {
+/** What a file of a program is installed with: its copy in the store, the outermost `node_modules`, else the folder of its package, else it alone. */
+function installedWith(file: string, { home, store }: Withheld): string {
+  const [copy, ...within] = store === undefined ? [] : relative(canonical(store), file).split(sep);
+  if (store !== undefined && copy !== undefined && copy !== '..' && within.length > 0)
+    return join(canonical(store), copy);
   const modules = file.indexOf('/node_modules/');
   if (modules >= 0) return file.slice(0, modules + '/node_modules'.length);
   for (let folder = dirname(file); folder !== dirname(folder) && !isInside(home, folder); folder = dirname(folder))
@@ -130,12 +137,15 @@ function packageOf(file: string, home: string): string {
   return file;
 }
 
-function whyWithheld({ path, writable }: Mount, { secret, store, governing, home }: Withheld): string | undefined {
+/** A folder of the store. */
+function isCopy(path: string, { store }: Withheld): boolean {
+  return store !== undefined && dirname(path) === canonical(store);
+}
+
+function whyWithheld({ path, writable }: Mount, { secret, governing, home }: Withheld): string | undefined {
   if (!isAbsolute(path)) return 'is not absolute';
   for (const place of secret.map(canonical)) {
-    const isStored = !writable && store !== undefined && isInside(path, canonical(store)) && path !== canonical(store);
-    if (isInside(place, path) || (isInside(path, place) && !isStored))
-      return "would show the gate's own keys and ledgers";
+    if (isInside(place, path) || isInside(path, place)) return "would show the gate's own keys and ledgers";
   }
   if (isInside(canonical(home), path)) return 'would show a whole home';
   if (!writable) return undefined;

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hmacSha256 } from '../../../adapters/crypto/node-crypto.ts';
 import type { ApprovedEnvironment } from '../../../adapters/integrity/attested-server.ts';
@@ -22,9 +22,14 @@ import { environmentOf, type Means } from '../../../adapters/integrity/environme
 import { KnownMeasurements } from '../../../adapters/integrity/known-measurements.ts';
 import { MeasuringThread } from '../../../adapters/integrity/measuring-thread.ts';
 import { type StoredPackage, storePackage } from '../../../adapters/integrity/package-store.ts';
+import { Sandboxes } from '../../../adapters/sandbox/sandboxes.ts';
 import { stdioToolServer } from '../../../adapters/upstream/stdio/stdio-tool-server.ts';
 import { packageRunner } from '../../../control-plane/integrity/package-runner.ts';
+import { callOf, textOf } from '../../contract/tool-server.contract.ts';
 import { fixtureServer } from '../../fixtures/servers/paths.ts';
+import { proves } from '../../guarantees.ts';
+import { QUIET } from '../../support/hooks.ts';
+import { FOUND, SKIPPED } from '../../support/sandbox.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'portcullis-'));
 const at = (path: string): string => join(home, path);
@@ -59,11 +64,17 @@ beforeAll(async () => {
     install: `touch ${at('ran')}`,
     postinstall: `touch ${at('ran')}`,
   };
-  const manifest = { name: 'counting', version: '1.2.3', type: 'module', bin: { counting: 'counter.mjs' }, scripts };
+  const manifest = {
+    name: 'counting',
+    version: '1.2.3',
+    type: 'module',
+    bin: { counting: 'counter.mjs', prisoner: 'prisoner.mjs' },
+    scripts,
+  };
   writeFileSync(at('counter/package.json'), JSON.stringify(manifest));
-  for (const file of ['counter.mjs', 'counter-tools.mjs']) {
+  for (const file of ['counter.mjs', 'counter-tools.mjs', 'prisoner.mjs']) {
     const text = readFileSync(fixtureServer(file), 'utf8');
-    writeFileSync(at(`counter/${file}`), file === 'counter.mjs' ? `#!/usr/bin/env node\n${text}` : text);
+    writeFileSync(at(`counter/${file}`), file !== 'counter-tools.mjs' ? `#!/usr/bin/env node\n${text}` : text);
   }
   execFileSync('npm', ['pack', '--ignore-scripts', '--loglevel=error', './counter'], { cwd: home });
   stored = await store(`npx -y ./counting-1.2.3.tgz ${at('calls.jsonl')}`);
@@ -83,7 +94,7 @@ describe('a package in the store', () => {
     );
     await expect(store('uvx mcp-server-git')).rejects.toThrow('virtual environment');
     await expect(store('npx -y ./missing.tgz')).rejects.toThrow('npm could not install it');
-    await expect(store('npx -y -p ./counting-1.2.3.tgz other')).rejects.toThrow('it has: counting');
+    await expect(store('npx -y -p ./counting-1.2.3.tgz other')).rejects.toThrow('it has: counting, prisoner');
     expect(readdirSync(at('store'))).toEqual([stored.digest.slice('sha256:'.length)]);
   }, 60_000);
 
@@ -143,4 +154,66 @@ describe('a package in the store', () => {
     expect(drifts).toHaveLength(1);
     attestor.close();
   }, 60_000);
+});
+
+describe.skipIf(!FOUND.ok)(`a sandbox around a package in the store${SKIPPED}`, () => {
+  const listed = (path: string) => ({ named: path, path });
+  const secrets = ['keys/key', 'approvals.json', 'gates/g/ledger/000.jsonl', 'store/another/secret.mjs'].map(at);
+  let sandboxes: Sandboxes;
+
+  beforeAll(() => {
+    for (const secret of secrets) {
+      mkdirSync(dirname(secret), { recursive: true });
+      writeFileSync(secret, 'a secret');
+    }
+    sandboxes = new Sandboxes({
+      machine: (FOUND.ok && FOUND.machine) as never,
+      withheld: { secret: [home], store: at('store'), governing: [], home: '/nowhere' },
+      recorder: () => ({}) as never,
+      connectionId: () => 'c',
+    });
+  });
+  afterAll(() => sandboxes.close());
+
+  const inside = (write: string[] = [], read: string[] = []) => {
+    const program = { command: stored.command, args: [join(dirname(stored.args[0] ?? ''), 'prisoner.mjs')] };
+    const stated = { read: read.map(listed), write: write.map(listed), net: 'none' } as const;
+    const sandbox = sandboxes.maker('caged', stated);
+    return stdioToolServer({ name: 'caged', ...program, cwd: home }, { clientInfo: {}, sandbox });
+  };
+
+  it.each([
+    ['the copy of another', () => [[], [at('store/another')]]],
+    ['the copy that it runs from, to write', () => [[dirname(dirname(dirname(stored.args[0] ?? '')))], []]],
+    ['all copies', () => [[], [at('store')]]],
+  ] as [string, () => [string[], string[]]][])('is not made where it would be given %s', async (_, places) => {
+    await expect(inside(...places()).start()).rejects.toThrow("the gate's own keys");
+  });
+
+  proves(
+    'G4',
+    'shows it the copy that it runs from, and no key, approval, ledger or other copy beside it',
+    async () => {
+      const server = inside();
+      await server.start();
+      const script = `const code = (what) => { try { what(); return 'done' } catch (error) { return error.code } };
+      const [, own] = process.argv; const folder = own.replace(/node_modules.*/, '');
+      const tries = ${JSON.stringify(secrets)}.flatMap((file) => ['', '/proc/1/root', '/proc/self/root', folder + '../../../../../../..']
+        .map((before) => code(() => fs.readFileSync(before + file))));
+      return { tries, around: [fs.readdirSync(${JSON.stringify(home)}), fs.readdirSync(folder + '..')], reads: code(() => fs.readFileSync(own)),
+        lock: code(() => fs.readFileSync(folder + 'package-lock.json')), writes: code(() => fs.writeFileSync(own, '')),
+        opens: code(() => fs.chmodSync(own, 0o777)), beside: code(() => fs.mkdirSync(folder + '../fresh')),
+        links: code(() => fs.symlinkSync(${JSON.stringify(secrets[0])}, folder + 'key')) }`;
+      const answer = await server.dispatch(callOf('run', { script }), QUIET).answer;
+      await server.stop();
+      const { ok } = JSON.parse(textOf(answer));
+      expect(ok).toMatchObject({
+        around: [['store'], [stored.digest.slice('sha256:'.length)]],
+        ...{ reads: 'done', lock: 'done', writes: 'EROFS', opens: 'EROFS', links: 'EROFS' },
+      });
+      expect(new Set(ok.tries)).toEqual(new Set(['ENOENT']));
+      // What it makes beside its copy is memory of its own, at most.
+      expect(readdirSync(at('store'))).not.toContain('fresh');
+    },
+  );
 });
