@@ -18,7 +18,6 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { listenHttp } from '../adapters/downstream/http/http-front.ts';
-import { Approvals } from '../cli/approvals.ts';
 import { replayLedger } from '../cli/commands/replay.ts';
 import { verify } from '../cli/commands/verify.ts';
 import { readConfiguration } from '../cli/configuration.ts';
@@ -27,12 +26,12 @@ import { startGate } from '../cli/gate.ts';
 import { findHome, gateFolder } from '../cli/home.ts';
 import { httpAccess } from '../cli/http-access.ts';
 import { openKeys } from '../cli/ledger.ts';
-import { readDefinition } from '../cli/live-definition.ts';
 import { output } from '../cli/output.ts';
 import { marksOf } from '../cli/review-text.ts';
 import { launchOf } from '../cli/servers.ts';
 import { packageVersion } from '../cli/version.ts';
 import type { Authority } from '../proxy/ports.ts';
+import { approveAsTheyAre } from './approved-servers.ts';
 
 const out = output(false);
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'portcullis-run-')));
@@ -146,17 +145,13 @@ async function main(): Promise<void> {
     Object.entries(configuration.manifest.servers).map(([name, server]) => launchOf(name, server, folder)),
   );
   show('What nobody approved is not offered: the servers are looked at first');
-  const approvals = new Approvals(home.state, keys.vault);
-  for (const launch of launches) {
-    const definition = await readDefinition(launch);
+  for (const { name, definition, digest, environment } of await approveAsTheyAre(home, launches)) {
     const { tools, prompts, resourceTemplates } = definition;
-    out.line(
-      `   ${launch.name}: ${tools.length} tools, ${prompts.length} prompts, ${resourceTemplates.length} templates`,
-    );
+    out.line(`   ${name}: ${tools.length} tools, ${prompts.length} prompts, ${resourceTemplates.length} templates`);
     must(marksOf(definition).length === 0, 'no character in them is hidden or passes for another one');
     // Here the example says yes to what it has just looked at; a person runs `portcullis tools approve` and is shown every word.
-    const { definition: digest } = await approvals.approve(launch.name, definition, { by: 'the example' });
-    out.line(`   approved as ${digest}`);
+    const files = environment?.trees.reduce((sum, tree) => sum + tree.files, environment.files.length) ?? 0;
+    out.line(`   approved as ${digest}, with the ${files} files that it runs`);
   }
   out.line('\nStarting server-filesystem and server-everything behind the gate ...');
   const gate = await startGate({

@@ -23,7 +23,7 @@ import { stateOf } from './tree-walk.ts';
 export interface ApprovedEnvironment {
   /** Of several approvals the later one has the larger number. */
   readonly number: number;
-  /** Null where nothing was measured when it was approved. */
+  /** Null where nothing was measured when it was approved: then it is not started. */
   readonly environment: JsonObject | null;
 }
 
@@ -60,8 +60,6 @@ export class AttestedServer implements StartGuard {
   readonly #ports: AttestedServerPorts;
   readonly #processes = new Map<StartedProcess, RunningProcess | undefined>();
   #state: State = { kind: 'unknown', why: 'it has not been measured yet' };
-  /** What it is compared with where the approval does not say: what was measured first in this run. */
-  #first: EnvironmentRecord | undefined;
   #now: { readonly launch: LaunchLine; readonly sighting: Sighting; readonly record: EnvironmentRecord } | undefined;
   /** What was seen just before each start. */
   readonly #seenBefore = new WeakMap<StartLine, string>();
@@ -117,15 +115,16 @@ export class AttestedServer implements StartGuard {
     const record = readEnvironment(approved?.environment ?? undefined);
     // Once it was something else only a person says that it may go on: by approving it again.
     if (this.#state.kind === 'drifted' && (approved?.number ?? 0) <= this.#state.under) throw new Error(this.#why());
-    if (record === undefined && (approved?.environment ?? null) !== null)
-      throw new Error('what was approved of its environment cannot be read');
     const launch = this.#launchOf(line, record);
     if (launch === undefined)
       throw new Error(
         `"${line.command}" fetches what it runs each time, so nothing can be said of what that is; approve it once, then it is installed and pinned: portcullis tools approve ${this.name}`,
       );
-    const from = record?.store ?? null;
-    const measured = await environmentOf(launch, this.#ports, { from }).catch((error: unknown) => {
+    if (record === undefined)
+      throw new Error(
+        `what it runs was not measured when it was approved; approve it as it is now: portcullis tools approve ${this.name}`,
+      );
+    const measured = await environmentOf(launch, this.#ports, { from: record.store }).catch((error: unknown) => {
       if (error instanceof CannotMeasure) this.#drift(error.message);
       throw error;
     });
@@ -203,9 +202,11 @@ export class AttestedServer implements StartGuard {
 
   #compare(launch: LaunchLine, { record, sighting }: Measured): boolean {
     if (this.#closed) return false;
-    const approved = this.#ports.approved(this.name);
-    const reference = readEnvironment(approved?.environment ?? undefined) ?? this.#first ?? record;
-    this.#first ??= record;
+    const reference = readEnvironment(this.#ports.approved(this.name)?.environment ?? undefined);
+    if (reference === undefined) {
+      this.#state = { kind: 'unknown', why: 'it is not approved any more' };
+      return false;
+    }
     const differences = environmentDifferences(reference, record);
     if (differences.length > 0) {
       this.#drift(undefined, differences, record);

@@ -63,10 +63,13 @@ export async function serveAgent(options: AgentServerOptions): Promise<{ url: st
   };
 }
 
+/** Agents of this example only look: a call of theirs that was cut off may be made again. */
+const annotations = { readOnlyHint: true };
+
 function serverOf({ name, tools, gate, onCall, onSeen, onToken }: AgentServerOptions): McpServer {
   const server = new McpServer({ name, version: '1.0.0' });
   for (const { name: tool, description, inputSchema, model } of tools) {
-    server.registerTool(tool, { description, inputSchema }, async (args, { _meta, signal }) => {
+    server.registerTool(tool, { description, inputSchema, annotations }, async (args, { _meta, signal }) => {
       const token = _meta?.[TOKEN] as string | undefined;
       onToken(token);
       const client = await gate();

@@ -27,16 +27,22 @@ async function count({ table, column, equals }: Where): Promise<number> {
   return rows[0]?.n ?? 0;
 }
 
+/** Asked again, both answer again and change nothing: who is denied or cut off may come back. */
+const annotations = { readOnlyHint: true };
 const answer = (rows: number) => ({ content: [{ type: 'text' as const, text: `${rows} rows` }] });
 const server = new McpServer({ name: 'database', version: '1.0.0' });
 server.registerTool(
   'count_rows',
-  { description: 'How many rows of a table have this value.', inputSchema: WHERE },
+  { description: 'How many rows of a table have this value.', inputSchema: WHERE, annotations },
   async (where) => answer(await count(where)),
 );
 server.registerTool(
   'wait_for_rows',
-  { description: 'Waits until so many rows have this value.', inputSchema: { ...WHERE, atLeast: z.number() } },
+  {
+    description: 'Waits until so many rows have this value.',
+    inputSchema: { ...WHERE, atLeast: z.number() },
+    annotations,
+  },
   async ({ atLeast, ...where }, { signal }) => {
     const until = Date.now() + WAIT_MS;
     process.stderr.write('waiting\n');

@@ -5,7 +5,10 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { readConfiguration } from '../../cli/configuration.ts';
+import { findHome } from '../../cli/home.ts';
+import { launchOf } from '../../cli/servers.ts';
+import { approveAsTheyAre } from '../approved-servers.ts';
 import { compiled } from './agent-at-work.ts';
 
 const ROOT = new URL('../../../', compiled(import.meta.url));
@@ -63,8 +66,9 @@ export class GateProcess {
     cpSync(join(RULES, `${name}.cedar`), join(home, 'policy', `${name}.cedar`));
     // JSON is YAML.
     const text = JSON.stringify({ apiVersion: 'portcullis/v1', ...manifest }, undefined, 2);
-    writeFileSync(join(home, 'portcullis.yaml'), `${text}\n`);
-    await approveServers(home);
+    const file = join(home, 'portcullis.yaml');
+    writeFileSync(file, `${text}\n`);
+    await approveServers(home, file);
     const child = spawn(process.execPath, [PORTCULLIS, 'serve', '--name', name, '--http', '127.0.0.1:0', '--json'], {
       env: environment(home),
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -104,14 +108,12 @@ export class GateProcess {
   }
 }
 
-/** What the example wrote itself a moment ago needs no second look; a person runs `portcullis tools approve` and is shown every word. */
-async function approveServers(home: string): Promise<void> {
-  const portcullis = async (...args: string[]): Promise<string> =>
-    (await promisify(execFile)(process.execPath, [PORTCULLIS, 'tools', ...args, '--json'], { env: environment(home) }))
-      .stdout;
-  const { servers } = JSON.parse(await portcullis('review')) as { servers: { server: string; digest: string }[] };
-  const digests = servers.flatMap(({ digest }) => ['--digest', digest]);
-  if (servers.length > 0) await portcullis('approve', ...servers.map(({ server }) => server), ...digests);
+/** What the example wrote itself a moment ago needs no second look. */
+async function approveServers(home: string, file: string): Promise<void> {
+  const { manifest } = readConfiguration(file);
+  const servers = Object.entries(manifest.servers);
+  const launches = await Promise.all(servers.map(([name, server]) => launchOf(name, server, home)));
+  await approveAsTheyAre(findHome(environment(home)), launches);
 }
 
 function environment(home: string): NodeJS.ProcessEnv {

@@ -6,3 +6,6 @@ export function approveLaunches(
   launches: readonly ServerLaunch[],
   options?: { readonly mode?: 'kept' | 'fresh' | 'no' },
 ): Promise<void>;
+
+/** The folder of what was read and measured for the tests that run now. */
+export const KEPT: string;

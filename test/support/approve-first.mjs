@@ -11,7 +11,9 @@ import { isMainThread } from 'node:worker_threads';
 
 const DIST = new URL('../../dist/', import.meta.url);
 const STAMP = fileURLToPath(new URL('.built-for-tests', DIST));
-const KEPT = fileURLToPath(new URL('.definitions-for-tests/', DIST));
+/** Beside the temporary folders of the tests and not in the tree, which is part of what is measured. Removed when the tests end. */
+export const KEPT = join(tmpdir(), `portcullis-kept-${createHash('sha256').update(STAMP).digest('hex').slice(0, 16)}`);
+const TEMPORARY = new RegExp(`${tmpdir()}/portcullis-\\w+`, 'g');
 /** `fresh`: read now, and not from what was kept. `no`: nothing is approved. */
 const MODE = process.env.PORTCULLIS_TEST_APPROVE ?? 'kept';
 const READ_WITHIN_MS = 6_000;
@@ -27,7 +29,12 @@ export async function approveLaunches(state, secret, launches, { mode = MODE, cr
     if (launch.ownProgram === true || approvalFor(known.approvals, launch.name, launch.description)) continue;
     const definition = await definitionOf(readers[at], mode, credentials);
     if (definition === undefined) continue;
-    await approvals.approve(launch.name, { ...definition, launch: launch.description }, { by: 'the tests' });
+    const environment = await environmentFor(launch, state, secret);
+    await approvals.approve(
+      launch.name,
+      { ...definition, launch: launch.description },
+      { by: 'the tests', environment },
+    );
   }
 }
 
@@ -43,25 +50,60 @@ async function definitionOf(launch, mode, credentials) {
   });
   const reading = (async () => {
     const { maker: sandbox, close } = await reviewSandbox(launch, findHome(), undefined, () => {});
-    return readDefinition(launch, { credentials, sandbox }).finally(close);
+    return readDefinition(launch, { credentials: await credentials?.(), sandbox }).finally(close);
   })().catch(() => undefined);
   const definition = await Promise.race([reading, late]);
   clearTimeout(timer);
   if (definition === undefined || file === undefined) return definition;
-  mkdirSync(dirname(file), { recursive: true });
-  const temporary = `${file}.${randomBytes(6).toString('hex')}`;
-  writeFileSync(temporary, JSON.stringify(definition));
-  renameSync(temporary, file);
+  keep(file, definition);
   return definition;
+}
+
+/** What the server runs, measured in this thread. Where its files are what they were, their contents are known: to the gate as well. */
+async function environmentFor(launch, state, secret) {
+  const line = launch.line?.();
+  const { packageRunner } = await load('control-plane/integrity/package-runner.js');
+  if (line === undefined || packageRunner(line.command, line.args) !== undefined) return null;
+  const { measuringMeans, sandboxOf } = await load('cli/attestations.js');
+  const { environmentOf, lineOf } = await load('adapters/integrity/environment-of.js');
+  const { FileDigests } = await load('adapters/integrity/file-digests.js');
+  const { isMeasurement, measure } = await load('adapters/integrity/measurement.js');
+  const means = measuringMeans(state, secret);
+  const file = join(
+    KEPT,
+    `${named([line.command, line.args.slice(0, 1).map(withoutTemporary), withoutTemporary(line.cwd)])}.files.json`,
+  );
+  if (existsSync(file))
+    means.known.put({ ...lineOf(line), store: means.store }, JSON.parse(readFileSync(file, 'utf8')));
+  const ask = async (asked, known) => {
+    const found = measure(asked, new FileDigests(), known);
+    if (isMeasurement(found)) keep(file, found);
+    return found;
+  };
+  const sandbox = sandboxOf(launch.description);
+  return (await environmentOf({ ...line, sandbox }, { ...means, thread: { ask } })).record;
 }
 
 /** Named by what decides what the server says: its command line without temporary folders, the files in it, and the build. */
 function keptFile({ description: { stdio } }) {
-  const temporary = new RegExp(`${tmpdir()}/portcullis-\\w+`, 'g');
-  const line = [stdio.command, ...stdio.args].map((one) => one.replace(temporary, 'tmp'));
+  const line = [stdio.command, ...stdio.args].map(withoutTemporary);
   const times = [STAMP, ...stdio.args].map((one) => statSync(one, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-  const text = JSON.stringify([line, times.slice(0, 2), stdio.set, stdio.inherit]);
-  return join(KEPT, `${createHash('sha256').update(text).digest('hex')}.json`);
+  return join(KEPT, `${named([line, times.slice(0, 2), stdio.set, stdio.inherit])}.json`);
+}
+
+function withoutTemporary(text) {
+  return text.replace(TEMPORARY, 'tmp');
+}
+
+function named(what) {
+  return createHash('sha256').update(JSON.stringify(what)).digest('hex');
+}
+
+function keep(file, what) {
+  mkdirSync(dirname(file), { recursive: true });
+  const temporary = `${file}.${randomBytes(6).toString('hex')}`;
+  writeFileSync(temporary, JSON.stringify(what));
+  renameSync(temporary, file);
 }
 
 /** The server without what keeps it from saying what it is, and without what it writes down: see the fixture of the neighbours. */
@@ -109,13 +151,17 @@ async function planOf([command, ...args]) {
     const name = serverName(options.name, own, configuration);
     await add(name, servers[name] ?? unlistedServer(own));
   }
-  const { CredentialStore } = await load('adapters/upstream/http/oauth/credentials.js');
-  const { credentialsFile } = await load('cli/home.js');
-  const credentials = new CredentialStore(credentialsFile(gateFolder(home, options.name ?? 'serve')), keys.vault);
+  const credentials = async () => {
+    const { CredentialStore } = await load('adapters/upstream/http/oauth/credentials.js');
+    const { credentialsFile } = await load('cli/home.js');
+    return new CredentialStore(credentialsFile(gateFolder(home, options.name ?? 'serve')), keys.vault);
+  };
   return { state: home.state, secret: keys.vault, launches, readers, credentials };
 }
 
+// The gate's own thread of decisions loads meanwhile, as it would without us.
 if (isMainThread && MODE !== 'no' && ['wrap', 'serve'].includes(process.argv[2] ?? '')) {
+  await load('cli/deciding-ahead.js');
   // A start that will be refused is refused by the command itself.
   const plan = await planOf(process.argv.slice(2)).catch(() => undefined);
   if (plan !== undefined) await approveLaunches(plan.state, plan.secret, plan.launches, plan).catch(() => undefined);

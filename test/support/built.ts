@@ -2,9 +2,10 @@
 // newer than the last build.
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { KEPT } from './approve-first.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const STAMP = join(ROOT, 'dist', '.built-for-tests');
@@ -41,6 +42,11 @@ export function setup(): void {
   function older(file: string): boolean {
     return modified(file) < since;
   }
+}
+
+/** What servers of the tests say of themselves, and what they run, is of no use to anybody else. */
+export function teardown(): void {
+  rmSync(KEPT, { recursive: true, force: true });
 }
 
 function modified(file: string): number {

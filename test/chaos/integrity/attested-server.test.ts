@@ -84,8 +84,8 @@ function server(more: Partial<StdioServerConfig> = {}) {
 }
 
 /** As a person would approve it: what is measured now. */
-async function approve(number = 1): Promise<void> {
-  const { command, args = [], cwd = '', env = {} } = config();
+async function approve(number = 1, more: Partial<StdioServerConfig> = {}): Promise<void> {
+  const { command, args = [], cwd = '', env = {} } = config(more);
   const whole = { ...env, PATH: process.env.PATH ?? '' };
   const launch = { command, args, cwd, env: whole, configured: Object.keys(env), sandbox: null };
   const { record } = await environmentOf(launch, means, { anew: true });
@@ -244,9 +244,9 @@ describe('a server whose environment is attested', () => {
       writeFileSync(at('bin/start'), `#!/bin/sh\nexec ${process.execPath} counter.mjs "${at('calls.jsonl')}"\n`, {
         mode: 0o755,
       });
-      await expect(server({ command: at('bin/start'), args: [] }).start()).rejects.toThrow(
-        'another file than the command',
-      );
+      const line = { command: at('bin/start'), args: [] };
+      await approve(1, line);
+      await expect(server(line).start()).rejects.toThrow('another file than the command');
       await until(() => running() === 0);
     },
   );
