@@ -35,11 +35,11 @@ export function credentialsOf(
 ): Credentials | { readonly fault: string } {
   const publicUrl = listen?.publicUrl;
   const issuers: JwtIssuer[] = [];
-  for (const { issuer, audience, jwks, algorithms, scopes, atJwt, dpop } of identity.jwt) {
+  for (const { issuer, audience, jwks, network, algorithms, scopes, atJwt, dpop } of identity.jwt) {
     const ours = audience ?? (publicUrl === undefined ? undefined : `${publicUrl}/mcp`);
     if (ours === undefined) return { fault: `it is not known which tokens of ${issuer} are for us` };
     try {
-      const keys = openKeySet(jwks.includes('://') ? jwks : resolve(folder, jwks));
+      const keys = openKeySet(jwks.includes('://') ? jwks : resolve(folder, jwks), { network });
       const required = { atJwtRequired: atJwt === 'required', dpopRequired: dpop === 'required' };
       issuers.push({ issuer, audience: ours, algorithms, keys, scopes, ...required });
     } catch (error) {

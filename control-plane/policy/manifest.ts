@@ -133,11 +133,15 @@ const peer = z.strictObject({
 export const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/;
 const scope = z.string().regex(SCOPE, 'not a scope: a word without spaces, quotation marks and backslashes');
 
+const privateNetwork = z.literal('private', { error: 'the only network to be named is "private"' });
+
 const jwtIssuer = z.strictObject({
   issuer: text,
   /** Where it is absent, tokens are for the address under which the gate is reached. */
   audience: text.optional(),
   jwks: text,
+  /** The name in the address of the keys belongs to a private network. */
+  network: privateNetwork.optional(),
   scopes: z.array(scope).max(32).default([]),
   atJwt: z.enum(['required', 'accepted']).default('accepted'),
   /** Tokens that are bound to a key are accepted with their proof in any case; saying so advertises it. */
@@ -208,7 +212,7 @@ const remote = z.strictObject({
   oauth: oauth.optional(),
   headers: headers.default({}),
   /** Its name belongs to a private network, or to this machine. */
-  network: z.literal('private', { error: 'the only network to be named is "private"' }).optional(),
+  network: privateNetwork.optional(),
   /** Pins of its key: the one it has and those that it will have. */
   pins: z.array(pin).min(1).max(REMOTE_PINS_MAX).optional(),
 });

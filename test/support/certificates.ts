@@ -12,6 +12,8 @@ export interface Certificate {
 
 export interface CertificateOptions {
   readonly name?: string;
+  /** A further host that it is for. */
+  readonly host?: string;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
   /** The keys of an earlier one, which is so renewed. */
@@ -27,11 +29,12 @@ export function newKeys(): { readonly publicKey: KeyObject; readonly privateKey:
 
 /** For `localhost` and 127.0.0.1, valid for a year where nothing else is said. */
 export function selfSigned(options: CertificateOptions = {}): Certificate {
-  const { name = 'test', notBefore = new Date(Date.now() - 60_000), keys = newKeys() } = options;
+  const { name = 'test', host, notBefore = new Date(Date.now() - 60_000), keys = newKeys() } = options;
   const { notAfter = new Date(notBefore.getTime() + YEAR_MS) } = options;
   const { publicKey, privateKey } = keys;
   const commonName = sequence(tlv(0x31, sequence(oid('550403'), tlv(0x0c, Buffer.from(name)))));
-  const names = sequence(tlv(0x82, Buffer.from('localhost')), tlv(0x87, Buffer.from([127, 0, 0, 1])));
+  const hosts = ['localhost', ...(host === undefined ? [] : [host])].map((dns) => tlv(0x82, Buffer.from(dns)));
+  const names = sequence(...hosts, tlv(0x87, Buffer.from([127, 0, 0, 1])));
   const extensions = sequence(sequence(oid('551d11'), tlv(0x04, names)));
   const body = sequence(
     tlv(0xa0, tlv(0x02, Buffer.from([2]))),

@@ -2,30 +2,22 @@
 // https, and to this machine or a private network only if the tool server itself is there. No redirect is followed, answers are small and
 // soon, and the connection goes to the very address that was looked at.
 
-import { request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
-import { openConnection, targetOf } from '../../../network/guarded-connection.ts';
+import { boundedExchange, type ExchangeFailed, type ExchangeLimits } from '../../../network/bounded-exchange.ts';
 import { type Network, networkOf } from '../../../network/networks.ts';
 import { isThisMachine, literalOf, type Resolve, type Route, routeTo } from '../../../network/route.ts';
 import { AuthorizationRefused } from './refusal.ts';
 
 export type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 
-export interface FetchLimits {
-  /** For the whole exchange. */
-  readonly timeoutMs: number;
-  /** Metadata and tokens have a few KiB. */
-  readonly bytesMax: number;
-}
-
-export const FETCH_LIMITS: FetchLimits = { timeoutMs: 15_000, bytesMax: 256 * 1024 };
+/** Metadata and tokens have a few KiB. */
+export const FETCH_LIMITS: ExchangeLimits = { timeoutMs: 15_000, bytesMax: 256 * 1024 };
 
 export interface GuardedFetchOptions {
   /** The tool server that needs a token. */
   readonly server: URL;
   /** The way to it. */
   readonly route?: Route;
-  readonly limits?: FetchLimits;
+  readonly limits?: ExchangeLimits;
   readonly resolve?: Resolve;
 }
 
@@ -35,7 +27,10 @@ export function guardedFetch(options: GuardedFetchOptions): Fetch {
   const route = options.route ?? routeTo(server.hostname, {}, resolve === undefined ? {} : { resolve });
   return async (input, init = {}) => {
     const url = new URL(String(input));
-    return exchange(url, init, await wayTo(url, server, route), limits);
+    const way = await wayTo(url, server, route);
+    return boundedExchange(url, init, way, limits).catch(({ message, final }: ExchangeFailed) => {
+      throw new AuthorizationRefused(message, { final });
+    });
   };
 }
 
@@ -88,71 +83,4 @@ async function addressesOf(hostname: string, resolve: Resolve): Promise<readonly
   });
   if (addresses.length === 0) throw new AuthorizationRefused(`${hostname} has no address`, { final: false });
   return addresses;
-}
-
-function exchange(url: URL, init: RequestInit, route: Route, limits: FetchLimits): Promise<Response> {
-  const { promise, resolve, reject } = withResolvers<Response>();
-  const fail = (detail: string, final = false) =>
-    reject(new AuthorizationRefused(`${url.origin} ${detail}`, { final }));
-  const body = init.body === undefined || init.body === null ? undefined : String(init.body);
-  const headers = Object.fromEntries(new Headers(init.headers).entries());
-  if (body !== undefined && init.body instanceof URLSearchParams)
-    headers['content-type'] ??= 'application/x-www-form-urlencoded';
-  const send = url.protocol === 'https:' ? requestHttps : requestHttp;
-  const request = send(url, {
-    method: init.method ?? 'GET',
-    headers: { ...headers, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }) },
-    // A connection of its own, to an address that was looked at.
-    createConnection: () => openConnection(targetOf(url), route),
-  });
-  const timer = setTimeout(() => {
-    fail(`did not answer within ${limits.timeoutMs} ms`);
-    request.destroy();
-  }, limits.timeoutMs);
-  request.on('close', () => {
-    clearTimeout(timer);
-    fail('ended the connection without an answer');
-  });
-  request.on('error', (error: NodeJS.ErrnoException) => fail(`could not be reached (${error.code ?? 'unknown'})`));
-  request.on('response', (response) => {
-    const status = response.statusCode ?? 0;
-    if (status < 200 || status > 599 || (status >= 300 && status < 400)) {
-      fail(`answered with HTTP ${status}, and no redirect is followed`, true);
-      request.destroy();
-      return;
-    }
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    response.on('error', () => undefined);
-    response.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes <= limits.bytesMax) chunks.push(chunk);
-      else {
-        fail(`answered with more than ${limits.bytesMax} bytes`, true);
-        request.destroy();
-      }
-    });
-    response.on('end', () => {
-      const given = new Headers();
-      for (const name of ['content-type', 'www-authenticate', 'dpop-nonce']) {
-        const value = response.headers[name];
-        if (typeof value === 'string') given.set(name, value);
-      }
-      // A response of these kinds has no body by definition.
-      const whole = status === 204 || status === 205 ? null : new Uint8Array(Buffer.concat(chunks));
-      resolve(new Response(whole, { status, headers: given }));
-    });
-  });
-  request.end(body);
-  return promise;
-}
-
-function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
-  let resolve: (value: T) => void = () => undefined;
-  let reject: (error: Error) => void = () => undefined;
-  const promise = new Promise<T>((one, other) => {
-    resolve = one;
-    reject = other;
-  });
-  return { promise, resolve, reject };
 }

@@ -1,16 +1,18 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Authenticator } from '../../../../adapters/downstream/ports.ts';
 import { openAuthenticator } from '../../../../adapters/identity/authenticator.ts';
-import { openKeySet } from '../../../../adapters/identity/key-set.ts';
+import { type KeySet, openKeySet } from '../../../../adapters/identity/key-set.ts';
 import { TOKEN_CHARACTERS_MAX } from '../../../../adapters/identity/limits.ts';
 import type { Manifest } from '../../../../control-plane/policy/manifest.ts';
 import { proves } from '../../../guarantees.ts';
+import { selfSigned } from '../../../support/certificates.ts';
 
 const ISSUER = 'https://issuer.example';
 const RESOURCE = 'https://gate.example/mcp';
@@ -308,7 +310,44 @@ describe('a key set', () => {
     expect(fetches).toBe(1);
   });
 
-  it('is opened over https', () => {
-    expect(openKeySet('https://issuer.example/jwks')).toBeTypeOf('function');
+  describe('behind a name', () => {
+    const keyOf = (keys: KeySet) => keys({ alg: 'RS256', kid: 'rsa' }, { payload: '', signature: '' });
+    let vouched: string;
+    let secure: Server;
+    let visits = 0;
+
+    beforeAll(async () => {
+      const certificate = selfSigned({ host: 'issuer.example' });
+      vouched = certificate.cert;
+      secure = createSecureServer(certificate, (_, response) => {
+        visits += 1;
+        response.end(keySet);
+      });
+      await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
+    });
+    afterAll(() => secure.close());
+
+    const opened = (addresses: readonly string[], network?: 'private') =>
+      openKeySet(`https://issuer.example:${(secure.address() as AddressInfo).port}/jwks`, {
+        network,
+        resolve: async () => addresses,
+        trusted: vouched,
+      });
+
+    for (const addresses of [['127.0.0.1'], ['10.1.2.3'], ['169.254.169.254'], ['203.0.114.1', '127.0.0.1']])
+      proves('G4', `is not asked where the name leads to ${addresses.join(' and ')}`, async () => {
+        visits = 0;
+        await expect(keyOf(opened(addresses))).rejects.toThrow(/leads to an address in a \w+ network/);
+        expect(visits).toBe(0);
+      });
+
+    it('is asked over TLS where the operator said that it is private, whatever proxies our environment names', async () => {
+      const proxies = { HTTPS_PROXY: origin, https_proxy: origin, NODE_USE_ENV_PROXY: '1' };
+      for (const [name, value] of Object.entries(proxies)) vi.stubEnv(name, value);
+      fetches = 0;
+      await expect(keyOf(opened(['127.0.0.1'], 'private'))).resolves.toMatchObject({ type: 'public' });
+      vi.unstubAllEnvs();
+      expect([visits, fetches]).toEqual([1, 0]);
+    });
   });
 });
