@@ -1,6 +1,6 @@
 // The servers of a gate as they were approved. What a running server says that it is, is compared with what a person approved, and never served: where it
-// is the same the approved definition is offered, and where it is not the server is set aside and what runs with it is stopped. What is approved or
-// taken back while the gate runs counts at once.
+// is the same the approved definition is offered, and where it is not the server is set aside, what runs with it is stopped, and it stays down until it is
+// approved again. What is approved or taken back while the gate runs counts at once.
 
 import { sha256 } from '../adapters/crypto/node-crypto.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
@@ -21,7 +21,6 @@ import type { GateFacts } from './gate-facts.ts';
 import { type LiveDefinition, wholeDefinition } from './live-definition.ts';
 import { reasonOf } from './output.ts';
 import type { ServerLaunch } from './servers.ts';
-import { systemClock } from './system-clock.ts';
 
 /** How soon a gate that nobody could tell sees what was approved. */
 const LOOK_EVERY_MS = 500;
@@ -29,7 +28,7 @@ const LOOK_EVERY_MS = 500;
 const PROGRAM = 'the program';
 
 export interface ApprovedServersPorts {
-  readonly approvals: Approvals;
+  readonly approvals: Pick<Approvals, 'stamp' | 'read' | 'definition' | 'approve' | 'drifted'>;
   readonly launches: readonly ServerLaunch[];
   readonly catalogue: Catalogue;
   readonly facts: Pick<GateFacts, 'serverPinned' | 'serverDrifted' | 'serverWithdrawn'>;
@@ -50,11 +49,9 @@ export interface ApprovedServersPorts {
 
 interface Known {
   readonly launch: ServerLaunch;
-  /** Nothing is started that nobody approved. */
-  begun?: boolean;
+  /** The number of the approval that it was started under, or was found to keep to since; undefined where it is not to run. */
+  begunUnder?: number | undefined;
   live?: LiveDefinition | undefined;
-  /** When that was read. */
-  seenAt?: number;
   /** The number of an approval that was not kept to: it counts no more. */
   broken?: number;
   /** Under which the server is in the catalogue. */
@@ -123,9 +120,19 @@ export class ApprovedServers {
       const known = this.#known.get(name);
       if (known === undefined) return;
       known.live = live;
-      known.seenAt = systemClock.now();
       await this.#judge(known);
     });
+  }
+
+  /** What it runs is not what was approved, and who said so set it aside: nothing of it is started before it is approved again. */
+  broke(server: string): void {
+    const known = this.#known.get(server);
+    const approval = known === undefined ? undefined : this.#approvalOf(known);
+    if (known === undefined || approval === undefined) return;
+    known.broken = approval.number;
+    this.#end(known);
+    if (known.pinned === undefined) this.#ports.arrived(server, false);
+    else this.#announce(known);
   }
 
   /** What counts of a server now; undefined where nobody approved it. */
@@ -158,33 +165,45 @@ export class ApprovedServers {
 
   async #judge(known: Known): Promise<void> {
     const { launch, live } = known;
-    if (launch.ownProgram === true) return live === undefined ? this.#begin(known) : this.#ofProgram(known, live);
+    if (launch.ownProgram === true) return live === undefined ? this.#begin(known, 0) : this.#ofProgram(known, live);
     const approval = this.#approvalOf(known);
     if (approval === undefined) return this.#unapproved(known);
     if (approval.drift !== null || approval.number === known.broken) return this.#drifted(known, approval, undefined);
-    if (live === undefined) return this.#beginAsApproved(known);
+    if (live === undefined) return this.#beginAsApproved(known, approval);
     const approved = await this.#ports.approvals.definition(approval.definition);
     const seen = wholeDefinition(live, approved);
     const changes = changesBetween(approved, seen);
-    if (changes === undefined) return this.#serve(known, approval, approved);
+    if (changes === undefined) {
+      known.begunUnder = approval.number;
+      return this.#serve(known, approval, approved);
+    }
     // What runs may be older than what was approved just now: it is to say again what it is.
-    if ((known.seenAt ?? 0) <= approval.at) return this.#beginAsApproved(known);
+    if (known.begunUnder !== approval.number) return this.#beginAsApproved(known, approval);
     return this.#drifted(known, approval, { seen, changes });
   }
 
-  #beginAsApproved(known: Known): void {
+  #beginAsApproved(known: Known, { number }: Approval): void {
     const { name } = known.launch;
+    if (known.begunUnder === number) return;
     // Where it was another one and is approved anew: from here on it only has to say so itself.
     if (known.pinned !== undefined || known.broken !== undefined)
       void this.#ports.setAside({ ...asWaiting(name), reason: 'it is approved anew, and has not started since' });
     this.#ports.lift(name, 'drift');
-    return this.#begin(known);
+    return this.#begin(known, number);
   }
 
-  #begin(known: Known): void {
-    known.begun = true;
+  /** One that starts already is not started once more. */
+  #begin(known: Known, number: number): void {
+    if (known.begunUnder === number) return;
+    known.begunUnder = number;
     known.live = undefined;
     this.#ports.begin(known.launch.name);
+  }
+
+  #end(known: Known): void {
+    if (known.begunUnder !== undefined) this.#ports.end(known.launch.name);
+    known.begunUnder = undefined;
+    known.live = undefined;
   }
 
   /** Whoever opens the gate has the functions and says what they are: nobody else has to. */
@@ -251,7 +270,7 @@ export class ApprovedServers {
   }
 
   async #unapproved(known: Known): Promise<void> {
-    const { setAside, facts, catalogue, arrived, end, command } = this.#ports;
+    const { setAside, facts, catalogue, arrived, command } = this.#ports;
     const { name } = known.launch;
     const why = this.#unreadable === undefined ? 'nobody has approved it' : `approvals: ${this.#unreadable}`;
     const stopping = setAside({ ...asWaiting(name), reason: why });
@@ -259,9 +278,7 @@ export class ApprovedServers {
       known,
       `server ${name} is not approved (${why}), so nothing of it is offered. To look at it and approve it: ${command('approve', known.launch)}`,
     );
-    if (known.begun === true) end(name);
-    known.begun = false;
-    known.live = undefined;
+    this.#end(known);
     const was = known.pinned;
     if (was === undefined) {
       arrived(name, false);
@@ -292,6 +309,7 @@ export class ApprovedServers {
     lift(name, 'approval');
     known.broken = approval.number;
     known.opens = undefined;
+    this.#end(known);
     this.#say(
       known,
       `server ${name} is set aside, because ${reason}. To see it: ${command('diff', known.launch)}; where it is as it should be: ${command('approve', known.launch)}`,

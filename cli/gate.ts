@@ -189,7 +189,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     catalogue,
     recorder: keeper,
     approved: (server) => approved.standing(server),
-    setAside: (quarantined) => enforcement.setAside(quarantined),
+    setAside: (quarantined) => {
+      const stopping = enforcement.setAside(quarantined);
+      approved.broke(quarantined.id);
+      return stopping;
+    },
     lift: (server) => quarantine.lift('server', server, 'environment'),
     note,
   });

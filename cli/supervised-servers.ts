@@ -132,6 +132,7 @@ export class SupervisedServers {
     this.#begun.delete(name);
     this.#described.delete(name);
     this.#asked.delete(name);
+    this.#returned(name);
     void this.#servers.get(name)?.stop();
   }
 
