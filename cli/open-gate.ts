@@ -6,7 +6,7 @@ import { LedgerInUse, LedgerRefused } from '../ledger/open.ts';
 import { type Configuration, configurationFile, readConfiguration } from './configuration.ts';
 import { openControl } from './control.ts';
 import { EXIT } from './exit-codes.ts';
-import { type GateOptions, type RunningGate, startGate } from './gate.ts';
+import { startGate } from './gate.ts';
 import { healthOf } from './gate-health.ts';
 import { baseName, type GateFolder, gateFolder, type Home } from './home.ts';
 import { registerKeys } from './key-registry.ts';
@@ -14,6 +14,7 @@ import { type GateKeys, openKeys } from './ledger.ts';
 import { giveOrder, orderTaker, standingOrders } from './orders.ts';
 import { CommandError, type Output, reasonOf } from './output.ts';
 import type { ToldAside } from './quarantines.ts';
+import type { GateOptions, RunningGate } from './running-gate.ts';
 import { packageVersion } from './version.ts';
 
 /** A gate's name is a folder and part of the name of its log's key. A dot is not in it: NAME.2 is the second of its name. */

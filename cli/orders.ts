@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { hmacSha256 } from '../adapters/crypto/node-crypto.ts';
 import { acquireFileLock, type FileLock } from '../adapters/storage/file-lock.ts';
 import { openStateDocument, type StateDocument } from '../adapters/storage/state-document.ts';
-import type { RunningGate } from './gate.ts';
 import { baseName, type GateFolder, type Home } from './home.ts';
+import type { RunningGate } from './running-gate.ts';
 import { type Order, type OrderTerms, readOrders, type StandingOrder, standsBeside } from './standing-orders.ts';
 import { systemClock } from './system-clock.ts';
 

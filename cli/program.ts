@@ -12,12 +12,12 @@ import type { OperatorHints } from '../proxy/client-view.ts';
 import { Conversation } from '../proxy/conversation.ts';
 import { Arrivals } from './arrivals.ts';
 import { type Configuration, invalid, readConfiguration } from './configuration.ts';
-import type { RunningGate } from './gate.ts';
 import { findHome } from './home.ts';
 import { localPrincipal } from './identity.ts';
 import { openGate as openNamedGate } from './open-gate.ts';
 import { CommandError, type Output, output } from './output.ts';
 import { isRevocable, REVOCABLE, type Revocable } from './revocable.ts';
+import type { RunningGate } from './running-gate.ts';
 import { launchOf, type ServerLaunch } from './servers.ts';
 import { systemClock } from './system-clock.ts';
 

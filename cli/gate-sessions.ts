@@ -1,0 +1,32 @@
+// How those who come to a gate get their session: whoever is known gets one, in the view that he asked for; who is refused leaves a denial.
+
+import { EraSession } from '../adapters/downstream/era-session.ts';
+import { OpenRounds } from '../adapters/downstream/modern/open-rounds.ts';
+import { deny } from '../domain/denial.ts';
+import type { ClientSessions } from '../proxy/client-port.ts';
+import { Conversation } from '../proxy/conversation.ts';
+import type { Enforcement } from '../proxy/enforcement.ts';
+import type { GateOptions } from './running-gate.ts';
+
+export function gateSessions(
+  { version, missingPolicyHint }: Pick<GateOptions, 'version' | 'missingPolicyHint'>,
+  enforcement: Enforcement,
+): ClientSessions {
+  const rounds = new OpenRounds(enforcement.clock, enforcement.crypto);
+  return {
+    // The view of a server that does not exist is one in which nothing is offered: so is that of a forbidden one, and nobody learns which.
+    open: ({ principal }, view) =>
+      new EraSession(enforcement, {
+        principal,
+        view,
+        rounds,
+        version,
+        hints: { missingPolicy: missingPolicyHint },
+      }),
+    refuse: async ({ principal }, view, code, detail) => {
+      const conversation = new Conversation(enforcement, { principal, view, onNotice: () => {} });
+      await conversation.refuse(deny(code, detail), '(message)');
+      await conversation.close('disconnect');
+    },
+  };
+}
