@@ -3,6 +3,7 @@
 import { sha256 } from '../adapters/crypto/node-crypto.ts';
 import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
 import { launchDigest, type ServerDefinition } from '../control-plane/integrity/definition.ts';
+import type { Digest } from '../domain/digest.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ServerDescription, ToolServer } from '../proxy/tool-server.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
@@ -87,10 +88,11 @@ const unanswered: Adopt = (connection, key) => {
   return { key, connection: launchDigest(sha256, { key }) };
 };
 
-/** Starts a server for nothing else than to be told what it is, and stops it. Rejects with a plain explanation. */
+/** Starts a server for nothing else than to be told what it is, and stops it. Rejects with a plain explanation. `onKeys`: those that it showed. */
 export async function readDefinition(
   launch: ServerLaunch,
   surroundings: Pick<ServerSurroundings, 'credentials' | 'consent' | 'sandbox' | 'guard'> = {},
+  onKeys?: (keys: readonly Digest[]) => void,
 ): Promise<ServerDefinition> {
   const server = launch.start({
     clientInfo: { name: 'portcullis', version: packageVersion() },
@@ -99,7 +101,9 @@ export async function readDefinition(
     ...surroundings,
   });
   try {
-    return wholeDefinition(await readLive(server, launch.description, READ_WITHIN_MS));
+    const live = await readLive(server, launch.description, READ_WITHIN_MS);
+    onKeys?.(server.tlsKeys ?? []);
+    return wholeDefinition(live);
   } finally {
     await server.stop();
   }

@@ -25,6 +25,7 @@ import { CommandError, type Output, reasonOf } from '../output.ts';
 import { reviewSandbox } from '../review-sandbox.ts';
 import { changeLines, definitionLines, lookAlikeLine, marksOf } from '../review-text.ts';
 import { launchOf, type ServerLaunch } from '../servers.ts';
+import { type ShownKeys, shownKeyLines, shownKeys } from '../shown-keys.ts';
 
 export interface ToolsOptions {
   readonly config?: string;
@@ -50,6 +51,8 @@ export interface Reviewed {
   readonly problem: string | undefined;
   /** What it runs, as it was just before it was asked; undefined for one that is no process. */
   readonly measured?: MeasuredLaunch | undefined;
+  /** Null for one that showed no key. */
+  readonly tls?: ShownKeys | null;
 }
 
 export async function toolsReview(servers: readonly string[], options: ToolsOptions, out: Output): Promise<number> {
@@ -104,7 +107,7 @@ export async function toolsApprove(servers: readonly string[], options: ApproveO
   for (const one of waiting) {
     const outcome = await approveOne(one, looked, { digests, interactive, out });
     if (outcome.approved === false) failed += 1;
-    done.push({ server: one.launch.name, digest: one.digest ?? null, ...outcome });
+    done.push({ server: one.launch.name, digest: one.digest ?? null, tls: one.tls ?? null, ...outcome });
   }
   await tellGates(looked.home, (text) => out.note(text));
   out.answer({ servers: done });
@@ -204,7 +207,11 @@ async function reviewed(
     const measured = await measuredNow(launch, home, means);
     if (measured?.installed !== undefined)
       out.note(`installed ${measured.installed.name} ${measured.installed.version}: that copy is what runs`);
-    const live = await readHere(launch, measured, home, configuration, out);
+    let tls: ShownKeys | null = null;
+    const onKeys = (keys: readonly string[]): void => {
+      tls = shownKeys(launch.description, keys);
+    };
+    const live = await readHere(launch, measured, home, configuration, out, onKeys);
     const digest = definitionDigest(sha256, live);
     const isSame = approval?.definition === digest && approval.drift === null;
     return {
@@ -213,6 +220,7 @@ async function reviewed(
       live,
       digest,
       measured,
+      tls,
       problem: undefined,
     };
   } catch (error) {
@@ -231,11 +239,12 @@ async function readHere(
   home: Home,
   configuration: Configuration,
   out: Output,
+  onKeys?: (keys: readonly string[]) => void,
 ): Promise<ServerDefinition> {
   const { maker: sandbox, close } = await reviewSandbox(launch, home, configuration, (text) => out.note(text));
   try {
     const { guard } = measured ?? {};
-    return await readDefinition(launch, { credentials: existingCredentials(home), sandbox, guard });
+    return await readDefinition(launch, { credentials: existingCredentials(home), sandbox, guard }, onKeys);
   } finally {
     await close();
   }
@@ -268,6 +277,7 @@ async function approveOne(
     return refused('its files are not what they were when it was asked, and it was not approved');
   await approvals.approve(launch.name, live, { by: userName(), environment: measured?.record ?? null });
   out.line(`${launch.name}  approved as ${digest}`);
+  if (isNamed && one.tls) for (const line of shownKeyLines(one.tls)) out.line(line);
   return { approved: true };
 }
 
@@ -290,6 +300,7 @@ function tell(one: Reviewed, all: readonly Reviewed[], out: Output, isWhole: boo
   if (one.problem !== undefined) out.line(`    ${one.problem}`);
   if (one.live === undefined) return;
   out.line(`    digest ${one.digest}`);
+  if (one.tls) for (const line of shownKeyLines(one.tls)) out.line(line);
   const marks = marksOf(one.live);
   if (marks.length > 0) {
     const kinds = [...new Set(marks.map(({ kind }) => kind))].sort().join(', ');
@@ -319,7 +330,7 @@ function alikeIn(one: Reviewed, all: readonly Reviewed[]) {
 }
 
 function reviewJson(one: Reviewed, all: readonly Reviewed[]): object {
-  const { launch, state, live, digest, approval, problem } = one;
+  const { launch, state, live, digest, approval, problem, tls = null } = one;
   return {
     server: launch.name,
     state,
@@ -328,6 +339,7 @@ function reviewJson(one: Reviewed, all: readonly Reviewed[]): object {
     marks: live === undefined ? [] : marksOf(live),
     lookAlikes: alikeIn(one, all),
     approval: approval ?? null,
+    tls,
     ...(problem === undefined ? {} : { problem }),
   };
 }

@@ -196,3 +196,31 @@ describe('what the gate says to be let in', () => {
     expect(proxied).toBe(0);
   });
 });
+
+describe('a review of a server over TLS', () => {
+  it('says which key it showed and whether that is pinned, and of a wrong one nothing else', async () => {
+    const key = spkiPin(right.publicKey);
+    const url = strange.url('http');
+    const servers = {
+      open: { http: { url } },
+      held: { http: { url, pins: [key] } },
+      wrong: { http: { url, pins: [spkiPin(selfSigned().publicKey)] } },
+      plain: { http: { url: remotes[0]?.url('http') } },
+    };
+    const file = at.configure({ agents: { me: { roles: [], auth: 'local' } }, servers }, '', 'reviewed');
+    const env = { NODE_EXTRA_CA_CERTS: at.path('ca.pem') };
+    const { stdout } = await at.run(['tools', 'review', '--json', '--config', file], { env });
+    const { servers: reviewed } = JSON.parse(stdout) as {
+      servers: { server: string; tls: unknown; problem?: string }[];
+    };
+    expect(reviewed.map(({ server, tls }) => [server, tls])).toEqual([
+      ['open', { keys: [key], pinned: false }],
+      ['held', { keys: [key], pinned: true }],
+      ['wrong', null],
+      ['plain', null],
+    ]);
+    expect(reviewed[2]?.problem).toContain(`it showed the key ${key}, which is not pinned`);
+    const told = await at.run(['tools', 'review', 'open', '--config', file], { env });
+    expect(told.stdout).toContain(`TLS key ${key} (not pinned; to hold it to this key, write it into its "pins")`);
+  });
+});
