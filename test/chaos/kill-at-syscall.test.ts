@@ -12,7 +12,7 @@ import { goneWithin } from '../support/processes.ts';
 import { RawStdio } from '../support/raw-mcp.ts';
 
 const TRACING = spawnSync('strace', ['-f', '-qq', '-e', 'trace=none', 'true'], { stdio: 'ignore' }).status === 0;
-const EVERY = Number(process.env.CHAOS_KILLS ?? 25) > 25;
+const EVERY = Number(process.env.CHAOS_KILLS ?? 16) > 16;
 
 /** System call, where it is killed when every point is tried, and where in a short run. */
 const POINTS: readonly (readonly [string, readonly number[], readonly number[]])[] = [
