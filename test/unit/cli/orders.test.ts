@@ -2,7 +2,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { giveOrder, type OrderTaker, orderTaker } from '../../../cli/orders.ts';
+import { gateFolder } from '../../../cli/home.ts';
+import { operatorsOf } from '../../../cli/operators.ts';
+import { giveOrder, type OrderTaker, orderTaker, standingOrders } from '../../../cli/orders.ts';
 import type { Order } from '../../../cli/standing-orders.ts';
 import { proves } from '../../guarantees.ts';
 
@@ -184,6 +186,105 @@ describe('what was ordered of an installation', () => {
     const other = await run('h');
     await other.take();
     expect(other.done).toEqual(['revoke agent me', 'lift agent me', 'set aside agent me']);
+  });
+
+  describe('when an operator lifts a quarantine over HTTP', () => {
+    const aside = { what: 'set-aside', kind: 'server', id: 'shop', reason: 'too much' } as const;
+    const [SET, LIFTED] = ['set aside server shop', 'lift server shop'];
+    /** As POST /operator/orders has it. */
+    const lift = async (more: object = {}) => {
+      await mkdir(join(root, 'gates', 'g'), { recursive: true });
+      await writeFile(gateFolder(home(), 'g').heads, '');
+      const operators = operatorsOf(
+        { operators: { ann: { apiKey: 'sha256:x' } } } as never,
+        home(),
+        SECRET,
+        {} as never,
+      );
+      return operators?.order({ order: 'lift', kind: 'server', id: 'shop', ...more }, 'ann');
+    };
+
+    it.each([
+      ['whose kind cannot be set aside', { kind: 'call' }],
+      ['of nobody', { id: '' }],
+      ['with a member that is not known', { number: 1 }],
+      ['of a gate that there is not', { gate: 'h' }],
+    ])('refuses one %s, and nothing is lifted', async (_, more) => {
+      await give(aside, 'g');
+      expect(await lift(more)).toHaveProperty('problem');
+      const gate = await run();
+      await gate.take();
+      expect(gate.done).toEqual([SET]);
+    });
+
+    proves(
+      'G4',
+      'what was set aside again afterwards stays so: for a gate that runs, that starts again, and that is new',
+      async () => {
+        const gate = await run();
+        await give(aside, 'g');
+        await gate.take();
+        expect(await lift()).toMatchObject({ done: true, answer: { order: 2 } });
+        await gate.take();
+        expect(gate.done).toEqual([SET, LIFTED]);
+        await give(aside, 'g');
+        await gate.take();
+        expect(gate.done).toEqual([SET, LIFTED, SET]);
+        const again = await run();
+        await again.take();
+        expect(again.done).toEqual([]);
+        const beside = await run('g.2');
+        await beside.take();
+        expect(beside.done.at(-1)).toBe(SET);
+        expect(await standingOrders(home(), SECRET)).toMatchObject([
+          { number: 2, what: 'lift', by: 'ann' },
+          { number: 3, what: 'set-aside', gate: 'g' },
+        ]);
+      },
+    );
+
+    proves('G4', 'an old lift that is put back in the place of what came after it lifts nothing', async () => {
+      const file = join(root, 'orders.json');
+      const gate = await run();
+      await give(aside);
+      await lift();
+      const old = await readFile(file);
+      await gate.take();
+      await give(aside);
+      await gate.take();
+      await writeFile(file, old);
+      for (const one of [gate, await run()]) {
+        await expect(one.take()).rejects.toThrow('older');
+        expect(one.unknown.length).toBeGreaterThan(0);
+      }
+      expect(gate.done).toEqual([LIFTED, SET]);
+    });
+
+    proves(
+      'G4',
+      'one that was taken and could not be noted is not taken again after what was set aside since',
+      async () => {
+        let broken = true;
+        await give(aside);
+        await lift();
+        await give(ME);
+        const gate = await run('g', (what) => broken && what.startsWith('revoke'));
+        await expect(gate.take()).rejects.toThrow('cannot revoke');
+        expect(gate.done).toEqual([LIFTED]);
+        await give(aside);
+        broken = false;
+        await gate.take();
+        expect(gate.done).toEqual([LIFTED, 'revoke agent me', SET]);
+      },
+    );
+
+    it('at one gate, it stays set aside at the others', async () => {
+      await give(aside);
+      await lift({ gate: 'g' });
+      const [one, other] = [await run('g'), await run('h')];
+      await Promise.all([one.take(), other.take()]);
+      expect([one.done, other.done]).toEqual([[SET, LIFTED], [SET]]);
+    });
   });
 
   it('by many at once is all there', async () => {
