@@ -247,6 +247,7 @@ policy
   .option('--name <name>', 'the name of the server')
   .option('--allow <tools>', 'tools to allow, separated by commas')
   .option('--workspace <dir>', 'the folder in which allowed tools may work, where they take paths')
+  .option('--cwd <dir>', 'the folder that the server is started in from now on; otherwise this one')
   .option('--force', 'replace files that are there')
   .option(...JSON_OPTION)
   .passThroughOptions()
@@ -396,6 +397,7 @@ program
   .summary('what servers run, compared with what was approved')
   .argument('[servers...]', 'of the manifest; all when absent')
   .option('--config <file>', 'the manifest')
+  .option(...CWD_OPTION)
   .option(...JSON_OPTION)
   .action((servers: string[], options: Json & IntegrityOptions) =>
     run(options.json, async (out) => (await import('./commands/integrity.ts')).integrity(servers, options, out)),

@@ -33,6 +33,6 @@ export async function reviewSandbox(
     mayGoOut: () => true,
   });
   const lacking = sandboxing.lacks(launch.name);
-  if (lacking !== undefined) throw new Error(lacking);
+  if (lacking !== undefined) throw new Error(`it stays shut: ${lacking}`);
   return { maker: sandboxing.maker(launch.name), close: () => sandboxing.close() };
 }

@@ -15,7 +15,7 @@ import { ulid } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { Clock, Recorder } from '../proxy/ports.ts';
 import type { Configuration } from './configuration.ts';
-import { findHome, type GateFolder, MANIFEST_NAME } from './home.ts';
+import type { GateFolder } from './home.ts';
 
 /** What a server's launch says of its sandbox. */
 export interface SandboxedLaunch {
@@ -90,36 +90,6 @@ export async function openSandboxing(
       return sandbox === undefined || !found.ok ? undefined : made(found.machine).maker(server, sandbox);
     },
     close: async () => sandboxes?.close(),
-  };
-}
-
-/** For a server that is started outside of a gate, to be asked what it offers: it reaches nobody, because nobody would record it. */
-export function sandboxApart(server: string, stated: StatedSandbox, baseFolder: string): SandboxMaker {
-  let sandboxes: Sandboxes | undefined;
-  let maker: SandboxMaker | undefined;
-  const state = findHome().state;
-  const governing = [MANIFEST_NAME, 'policy'].map((name) => resolve(baseFolder, name));
-  const refuse = () => Promise.reject(new Error('nothing is recorded outside of a gate'));
-  return {
-    prepare: async () => {
-      const found = await findSandbox();
-      if (!found.ok) throw new Error(`it stays shut: ${found.reason} (${found.hint})`);
-      sandboxes ??= new Sandboxes({
-        machine: found.machine,
-        withheld: { secret: [state], store: join(state, 'store'), governing, home: homedir() },
-        recorder: () => ({ opened: refuse, closed: refuse, refused: refuse }),
-        connectionId: () => server,
-        mayGoOut: () => false,
-      });
-      maker = sandboxes.maker(server, stated);
-      await maker.prepare();
-    },
-    make: (program) => maker?.make(program) ?? { ok: false, reason: 'sandbox: it was not made ready' },
-    release: () => {
-      void sandboxes?.close();
-      sandboxes = undefined;
-      maker = undefined;
-    },
   };
 }
 

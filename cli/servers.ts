@@ -16,6 +16,7 @@ import { type ProcessListener, startLine, stdioToolServer } from '../adapters/up
 import type { CallLimits } from '../control-plane/authorization.ts';
 import { CALL_OUTPUT_BYTES_DEFAULT, CALL_TIMEOUT_MS_DEFAULT } from '../control-plane/policy/limits.ts';
 import type { ManifestRemote, ManifestServer } from '../control-plane/policy/manifest.ts';
+import { Defect } from '../domain/defect.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { OnPolicyChange } from '../proxy/guards/why-not.ts';
 import type { Callee } from '../proxy/lineage-tokens.ts';
@@ -23,7 +24,7 @@ import type { ApartServer } from '../proxy/server-pool.ts';
 import type { ToolServer } from '../proxy/tool-server.ts';
 import { EXIT } from './exit-codes.ts';
 import { CommandError } from './output.ts';
-import { describedSandbox, sandboxApart, statedSandbox } from './sandboxing.ts';
+import { describedSandbox, statedSandbox } from './sandboxing.ts';
 
 export interface ServerLaunch {
   readonly name: string;
@@ -142,11 +143,9 @@ export async function launchOf(
       },
       start: (surroundings) => {
         // Nothing starts it without the sandbox that it is to have, whoever asks for it.
-        const inside = (): ServerSurroundings =>
-          sandbox === undefined || surroundings.sandbox !== undefined
-            ? surroundings
-            : { ...surroundings, sandbox: sandboxApart(name, sandbox, baseFolder) };
-        return inEra(name, chosen, 'legacy-first', (era) => stdioToolServer(config, bounded(inside()), era));
+        if (sandbox !== undefined && surroundings.sandbox === undefined)
+          throw new Defect(`the server ${name} without its sandbox`);
+        return inEra(name, chosen, 'legacy-first', (era) => stdioToolServer(config, bounded(surroundings), era));
       },
     };
   }

@@ -1,7 +1,7 @@
 // portcullis integrity: of every server that is a process what was approved of its environment, what it is now, and what differs, item by item. It only looks:
 // nothing is started, installed or approved.
 
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
 import type { Means } from '../../adapters/integrity/environment-of.ts';
 import {
@@ -26,6 +26,8 @@ import { launchOf, type ServerLaunch } from '../servers.ts';
 
 export interface IntegrityOptions {
   readonly config?: string;
+  /** Where servers are started that the manifest starts nowhere in particular. */
+  readonly cwd?: string;
 }
 
 type State = 'as approved' | 'different' | 'not approved' | 'approved unmeasured' | 'not measurable' | 'no process';
@@ -44,7 +46,7 @@ const DIFFERENCES_SHOWN_MAX = 40;
 
 export async function integrity(
   servers: readonly string[],
-  { config }: IntegrityOptions,
+  { config, cwd }: IntegrityOptions,
   out: Output,
 ): Promise<number> {
   const home = findHome();
@@ -66,7 +68,7 @@ export async function integrity(
   try {
     for (const [name, server] of Object.entries(manifest.servers)) {
       if ((servers.length > 0 && !servers.includes(name)) || server.inProcess !== undefined) continue;
-      const launch = await launchOf(name, server, dirname(file));
+      const launch = await launchOf(name, server, dirname(file), resolve(cwd ?? '.'));
       const approval = approvalFor(approvals, name, launch.description);
       looked.push(await lookAt(launch, approval?.environment, home.state, means));
     }

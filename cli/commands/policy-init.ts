@@ -21,6 +21,8 @@ export interface PolicyInitOptions {
   readonly name?: string;
   readonly allow?: string;
   readonly workspace?: string;
+  /** The folder that the server is started in from now on; ours where it is not said. */
+  readonly cwd?: string;
   readonly force?: boolean;
 }
 
@@ -41,7 +43,8 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
       'choose another --name, or replace it with --force',
     ]);
   }
-  const [read] = await readTools([await launchOf(name, unlistedServer(line), '.')], out);
+  const cwd = resolve(options.cwd ?? '.');
+  const [read] = await readTools([await launchOf(name, unlistedServer(line), '.', cwd)], home, existing, out);
   const tools = read?.tools ?? [];
   const allow =
     options.allow
@@ -61,7 +64,7 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
   const starter = starterPolicy({
     server: name,
     ...line,
-    cwd: process.cwd(),
+    cwd,
     tools,
     allow,
     ...(workspace === undefined ? {} : { workspace }),

@@ -21,7 +21,6 @@ import type { Payload } from '../../ledger/vault.ts';
 import { DEFAULT_JSON_LIMITS } from '../../proxy/limits.ts';
 import type { CallRequested, DecisionAllowed, DecisionDenied } from '../../state-machines/execution-events.ts';
 import { type Configuration, invalid } from '../configuration.ts';
-import { existingCredentials } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome } from '../home.ts';
 import { entriesOf, findLedger, ownLedgers } from '../ledger-folder.ts';
@@ -130,7 +129,7 @@ async function load(options: PolicyOptions, out: Output): Promise<Checked> {
   // What a program serves is there when it runs: until then rules about it are read, and their names are not looked up.
   for (const [name, { inProcess }] of Object.entries(manifest.servers))
     if (inProcess !== undefined) out.note(`the tools of ${name} are functions of a program and are not looked at here`);
-  const tools = await readTools(launches, out, existingCredentials(home));
+  const tools = await readTools(launches, home, configuration, out);
   const assembled = assembleBundle({ manifest: source, policies, tools }, cedarLanguage, digestWith(sha256));
   if (!assembled.ok) {
     out.answer({ ok: false, problems: assembled.problems });

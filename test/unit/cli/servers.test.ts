@@ -1,0 +1,19 @@
+import { expect } from 'vitest';
+import { launchOf } from '../../../cli/servers.ts';
+import { parseManifest } from '../../../control-plane/policy/parse-manifest.ts';
+import { proves } from '../../guarantees.ts';
+
+proves('G4', 'a server that is to have a sandbox is started by nobody without one', async () => {
+  const text = JSON.stringify({
+    apiVersion: 'portcullis/v1',
+    namespace: 'House',
+    agents: {},
+    servers: { caged: { stdio: { command: process.execPath }, sandbox: {} } },
+  });
+  const parsed = parseManifest(text, 'portcullis.yaml');
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  const caged = parsed.manifest.servers.caged;
+  if (caged === undefined) throw new Error('it is not listed');
+  const launch = await launchOf('caged', caged, '/');
+  expect(() => launch.start({ clientInfo: {}, listener: {} })).toThrow('the server caged without its sandbox');
+});
