@@ -167,7 +167,9 @@ export class ApprovedServers {
     const { launch, live } = known;
     if (launch.ownProgram === true) return live === undefined ? this.#begin(known, 0) : this.#ofProgram(known, live);
     const approval = this.#approvalOf(known);
-    if (approval === undefined) return this.#unapproved(known);
+    if (approval === undefined) return this.#unapproved(known, 'nobody has approved it');
+    if (launch.line !== undefined && approval.environment === null)
+      return this.#unapproved(known, 'what it runs was not measured when it was approved');
     if (approval.drift !== null || approval.number === known.broken) return this.#drifted(known, approval, undefined);
     if (live === undefined) return this.#beginAsApproved(known, approval);
     const approved = await this.#ports.approvals.definition(approval.definition);
@@ -269,10 +271,10 @@ export class ApprovedServers {
     this.#ports.announce(launch.name, lists);
   }
 
-  async #unapproved(known: Known): Promise<void> {
+  async #unapproved(known: Known, missing: string): Promise<void> {
     const { setAside, facts, catalogue, arrived, command } = this.#ports;
     const { name } = known.launch;
-    const why = this.#unreadable === undefined ? 'nobody has approved it' : `approvals: ${this.#unreadable}`;
+    const why = this.#unreadable === undefined ? missing : `approvals: ${this.#unreadable}`;
     const stopping = setAside({ ...asWaiting(name), reason: why });
     this.#say(
       known,

@@ -33,6 +33,8 @@ export interface AttestationPorts {
   /** In force when it returns. */
   readonly setAside: (quarantined: Quarantined) => Promise<unknown>;
   readonly lift: (server: string) => void;
+  /** What a person runs to see what a server runs, or to approve it. */
+  readonly command: (verb: 'integrity' | 'approve', server: string) => string;
   readonly note: (text: string) => void;
 }
 
@@ -109,7 +111,7 @@ export function attestServers(ports: AttestationPorts): ServerAttestations {
       cause: 'environment',
     });
     ports.note(
-      `server ${server} is set aside: ${visibleText(said, 400)}. See it: portcullis integrity ${server}; where it is as it should be: portcullis tools approve ${server}`,
+      `server ${server} is set aside: ${visibleText(said, 400)}. See it: ${ports.command('integrity', server)}; where it is as it should be: ${ports.command('approve', server)}`,
     );
     const now = measured === undefined ? null : environmentDigest(sha256, measured);
     const text = { reason, differences: differences.map((one) => ({ ...one })), measured: measured ?? null };

@@ -4,19 +4,23 @@
 import type { JsonObject } from '../domain/json.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import type { StandingSince } from '../proxy/breaker-log.ts';
-import type { Quarantined } from '../proxy/quarantine.ts';
+import type { QuarantineCause, Quarantined } from '../proxy/quarantine.ts';
 import type { UnknownCall } from '../proxy/unknown-calls.ts';
 import type { Guard, GuardState } from '../state-machines/breaker.machine.ts';
+import type { ReviewVerb } from './review-command.ts';
 
 /** Longer lists are cut, with their length beside them. */
 const LISTED_MAX = 32;
 const TEXT_CHARACTERS_MAX = 120;
+const COMMAND_CHARACTERS_MAX = 600;
 
 export interface HealthSources {
   readonly standings: () => readonly StandingSince[];
   readonly unknownCalls: () => readonly UnknownCall[];
   readonly quarantined: () => readonly Quarantined[];
   readonly served: () => readonly string[];
+  /** What a person runs next for a server. */
+  readonly command: (verb: ReviewVerb, server: string) => string;
 }
 
 export interface GateHealth extends JsonObject {
@@ -39,12 +43,12 @@ export function healthOf(gate: HealthSources): GateHealth {
       opens: opensWhen(guard, state),
     })),
     serving: gate.served().slice(0, LISTED_MAX),
-    quarantined: quarantined.slice(0, LISTED_MAX).map(({ kind, id, code, reason }) => ({
-      kind,
-      id: short(id),
-      code,
-      reason: short(reason),
-      lifted: code === 'SERVER_UNAPPROVED' ? 'portcullis tools review' : 'portcullis quarantine lift',
+    quarantined: quarantined.slice(0, LISTED_MAX).map((one) => ({
+      kind: one.kind,
+      id: short(one.id),
+      code: one.code,
+      reason: short(one.reason),
+      lifted: nextFor(one, gate.command),
     })),
     quarantinedInAll: quarantined.length,
     unknownCalls: calls.slice(0, LISTED_MAX).map(({ call, at, agent, server, tool, code }) => ({
@@ -57,6 +61,18 @@ export function healthOf(gate: HealthSources): GateHealth {
     })),
     unknownCallsInAll: calls.length,
   };
+}
+
+const NEXT: Readonly<Record<Exclude<QuarantineCause, 'counts'>, ReviewVerb>> = {
+  approval: 'approve',
+  drift: 'diff',
+  environment: 'integrity',
+};
+
+function nextFor({ id, cause = 'counts' }: Quarantined, command: HealthSources['command']): string {
+  return cause === 'counts'
+    ? 'portcullis quarantine lift'
+    : visibleText(command(NEXT[cause], id), COMMAND_CHARACTERS_MAX).slice(0, COMMAND_CHARACTERS_MAX);
 }
 
 /** What cannot be shown as it is takes more room than it had. */

@@ -35,6 +35,8 @@ export interface GateState {
   };
 }
 
+/** A command that is to be pasted is whole. */
+const COMMAND_CHARACTERS_MAX = 700;
 const NOTHING_WAITS: GateState['waiting'] = { calls: 0, aside: [] };
 
 /** In the order of their names. Never rejects. */
@@ -56,7 +58,7 @@ async function stateOf(folder: GateFolder): Promise<GateState> {
       kind: text(one.kind),
       id: text(one.id),
       code: text(one.code),
-      lifted: text(one.lifted),
+      lifted: text(one.lifted, COMMAND_CHARACTERS_MAX),
     }));
     const shut = listed(answer.shut).map((one) => ({
       code: text(one.code),
@@ -84,4 +86,5 @@ async function stateOf(folder: GateFolder): Promise<GateState> {
 
 const listed = (value: Json | undefined): readonly JsonObject[] =>
   Array.isArray(value) ? value.filter((one): one is JsonObject => isJsonObject(one)) : [];
-const text = (value: Json | undefined): string => visibleText(typeof value === 'string' ? value : '', 200);
+const text = (value: Json | undefined, charactersMax = 200): string =>
+  visibleText(typeof value === 'string' ? value : '', charactersMax);

@@ -34,7 +34,7 @@ import { reasonOf } from './output.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { ProcessAgents } from './process-agents.ts';
 import { Relisting } from './relisting.ts';
-import { reviewCommand } from './review-command.ts';
+import { type ReviewVerb, reviewCommand } from './review-command.ts';
 import type { GateOptions, RunningGate } from './running-gate.ts';
 import { openSandboxing } from './sandboxing.ts';
 import { systemClock } from './system-clock.ts';
@@ -92,6 +92,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     sha256,
     launches.map(({ name }) => name),
   );
+  const command = (verb: ReviewVerb, server: string): string => {
+    const launch = launches.find(({ name }) => name === server) ?? { name: server, description: {} };
+    return reviewCommand(verb, launch, options.configuration);
+  };
   const attestations = attestServers({
     state: dirname(folder.keys),
     secret: keys.vault,
@@ -105,6 +109,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       return stopping;
     },
     lift: (server) => quarantine.lift('server', server, 'environment'),
+    command,
     note,
   });
   const turnover = new PolicyTurnover(clock);
@@ -183,6 +188,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   });
 
   const anomalies = anomalyLimits(options.configuration?.manifest ?? { agents: {} });
+  let hasSettled = false;
   const policy = new PolicyInForce({
     configuration: options.configuration,
     servers: launches.map(({ name }) => name),
@@ -197,6 +203,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onServed: (names) => {
       if (governance.reason?.code === 'GOV_POLICY_MISSING') void options.deciding?.close();
       for (const name of names) announce(name);
+      for (const name of names)
+        if (hasSettled && launches.some((one) => one.name === name && one.ownProgram !== true))
+          note(`server ${name} has come`);
     },
     onJudged: (names) => {
       approved.judged(names);
@@ -217,7 +226,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     begin: (server) => servers.begin(server),
     end: (server) => servers.end(server),
     arrived: (server, anew) => policy.arrived(server, anew),
-    command: (verb, launch) => reviewCommand(verb, launch, options.configuration),
+    command: (verb, { name }) => command(verb, name),
     announce,
     note,
   });
@@ -241,6 +250,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     throw refused;
   });
   await afterCrash({ folder, keys, unknown, governance, revoke: withdrawals.revoke, note });
+  void policy.settled.then(() => {
+    hasSettled = true;
+  });
   servers.start();
   const relisting = new Relisting(() => [...servers.running(), ...pool.own()]);
   await approved.open().catch(async (refused: unknown) => {
@@ -262,6 +274,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     standings: () => breaker.standings(),
     quarantined: () => quarantine.all(),
     unknownCalls: () => unknown.calls.all(),
+    command,
     settle: (call, as, by) => unknown.settle(call, as, by, keeper),
     takeApprovals: () => approved.look(),
     halt,

@@ -14,6 +14,7 @@ import type { Configuration } from './configuration.ts';
 import type { GateFolder } from './home.ts';
 import type { GateKeys } from './ledger.ts';
 import type { Quarantines } from './quarantines.ts';
+import type { ReviewVerb } from './review-command.ts';
 import type { SandboxingPorts } from './sandboxing.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import type { Settlement } from './unknown-calls.ts';
@@ -61,6 +62,8 @@ export interface RunningGate extends Withdrawals {
   quarantined(): readonly Quarantined[];
   /** Calls that nobody knows the end of, and that are not made again before a person has looked. */
   unknownCalls(): readonly UnknownCall[];
+  /** What a person runs next for a server that waits for one. */
+  command(verb: ReviewVerb, server: string): string;
   /** A person has. Rejects, and changes nothing, when it cannot be recorded. */
   settle(call: string, as: Settlement, by?: string): Promise<void>;
   /** Has what was approved or taken back since then count now. Never rejects. */

@@ -14,18 +14,12 @@ import { checkKeys } from '../key-registry.ts';
 import { openKeys } from '../ledger.ts';
 import { ownLedgers } from '../ledger-folder.ts';
 import { type Output, output, reasonOf } from '../output.ts';
+import { type Finding, serverFindings } from '../server-findings.ts';
 import { packageVersion } from '../version.ts';
 import { verify } from './verify.ts';
 
 export interface DoctorOptions {
   readonly config?: string;
-}
-
-interface Finding {
-  readonly check: string;
-  readonly state: 'ok' | 'remark' | 'problem';
-  readonly detail: string;
-  readonly hint?: string;
 }
 
 export async function doctor(options: DoctorOptions, out: Output): Promise<number> {
@@ -47,6 +41,7 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
   const means = await findMachineMeans();
   findings.push(processesFinding(means));
   findings.push(...(await sandboxFindings(home, options.config, means)));
+  findings.push(...(await serverFindings(home, options.config)));
   const problems = findings.filter(({ state }) => state === 'problem').length;
   out.answer({ version: packageVersion(), home, findings, gates, problems });
   const mark = {
@@ -80,7 +75,8 @@ async function sandboxFindings(home: Home, named: string | undefined, means: Mac
       const planned = launchPlan({ file: '', args: [], resources: stdio?.resources ?? {} }, means, around);
       const lacking = sandbox !== undefined && !found.ok ? found.reason : planned.ok ? undefined : planned.reason;
       if (lacking === undefined) continue;
-      findings.push({ check: `server ${server}`, state: 'problem', detail: `stays shut: ${lacking}` });
+      const hint = sandbox !== undefined && !found.ok ? { hint: found.hint } : {};
+      findings.push({ check: `server ${server}`, state: 'problem', detail: `stays shut: ${lacking}`, ...hint });
     }
   } catch {
     // Told as a problem of the configuration already.

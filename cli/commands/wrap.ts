@@ -11,6 +11,7 @@ import { findHome } from '../home.ts';
 import { localPrincipal } from '../identity.ts';
 import { loadConfiguration, onStop, openGate } from '../open-gate.ts';
 import { CommandError, type Output } from '../output.ts';
+import { initCommand } from '../review-command.ts';
 import { type CommandLine, launchOf, unlistedServer } from '../servers.ts';
 
 export interface WrapOptions {
@@ -36,7 +37,12 @@ export async function wrap(
     server ?? unlistedServer(line),
     configuration === undefined ? '.' : baseOf(configuration),
   );
-  const hint = missingPolicyHint(home.config, name, line, configuration);
+  const hint = missingPolicyHint(
+    home.config,
+    configuration,
+    name,
+    initCommand(name, line, configuration, launch.ranIn),
+  );
   if (server === undefined) out.note(hint);
   const { gate } = await openGate(
     { home, name, configuration, launches: [launch], missingPolicyHint: hint, oneClient: true, deciding },
@@ -112,12 +118,11 @@ function mustBeTheSame(configuration: Configuration, name: string, server: Manif
 
 function missingPolicyHint(
   folder: string,
-  name: string,
-  line: CommandLine,
   configuration: Configuration | undefined,
+  name: string,
+  command: string,
 ): string {
-  const command = [line.command, ...line.args].join(' ');
   const file = configuration?.file ?? `${folder}/portcullis.yaml`;
   const why = configuration === undefined ? `There is no ${file} yet` : `${file} does not list the server ${name}`;
-  return `${why}, so every call is denied. To allow calls, run: portcullis policy init --name ${name} -- ${command}; then edit the rules it writes beside ${file}. What would allow a call: portcullis policy explain`;
+  return `${why}, so every call is denied. To allow calls, run: ${command}; then edit the rules it writes beside ${file}. What would allow a call: portcullis policy explain`;
 }

@@ -32,7 +32,8 @@ describe('from nothing to the first allowed call', () => {
     const first = await call('count', { by: 1 });
     expect(denialOf(first.reply)).toBe('GOV_POLICY_MISSING');
     for (const said of [textOf(first.reply), first.notes]) {
-      expect(said).toContain(`portcullis policy init --name counter -- ${line.join(' ')}`);
+      expect(said).toContain('portcullis policy init --name counter --cwd ');
+      expect(said).toContain(` -- ${line.join(' ')};`);
       expect(said).toContain(`${at.home}/portcullis.yaml`);
       expect(said).toContain('portcullis policy explain');
     }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { healthOf, opensWhen } from '../../../cli/gate-health.ts';
+import type { QuarantineCause } from '../../../proxy/quarantine.ts';
 import { GUARDS, WAYS } from '../../../state-machines/breaker.machine.ts';
 
 describe('how a gate is', () => {
@@ -29,7 +30,9 @@ describe('how a gate is', () => {
         id: `${n}${hostile}`,
         code: 'SERVER_UNAPPROVED' as const,
         reason: hostile,
+        cause: 'approval' as const,
       })),
+    command: (verb: string, server: string) => `portcullis ${verb} ${server}`,
     served: () => many.map(String),
   };
 
@@ -43,7 +46,13 @@ describe('how a gate is', () => {
 
   it('is open when nothing shuts it', () => {
     const standings = () => GUARDS.map((guard) => ({ guard, state: 'open' as const, since: 0 }));
-    const nothing = { standings, unknownCalls: () => [], quarantined: () => [], served: () => ['fs'] };
+    const nothing = {
+      standings,
+      unknownCalls: () => [],
+      quarantined: () => [],
+      served: () => ['fs'],
+      command: () => '',
+    };
     expect(healthOf(nothing)).toMatchObject({
       open: true,
       shut: [],
@@ -51,6 +60,26 @@ describe('how a gate is', () => {
       unknownCalls: [],
       quarantined: [],
     });
+  });
+
+  it('says what to run next for a server, for each cause that set it aside', () => {
+    const aside = (cause: QuarantineCause) => ({
+      kind: 'server' as const,
+      id: 'fs',
+      code: 'SERVER_QUARANTINED' as const,
+      reason: 'x',
+      cause,
+    });
+    const { quarantined } = healthOf({
+      ...gate,
+      quarantined: () => (['approval', 'drift', 'environment', 'counts'] as const).map(aside),
+    });
+    expect((quarantined as { lifted: string }[]).map(({ lifted }) => lifted)).toEqual([
+      'portcullis approve fs',
+      'portcullis diff fs',
+      'portcullis integrity fs',
+      'portcullis quarantine lift',
+    ]);
   });
 
   it('says of each guard and each way in which it shuts the gate what opens it', () => {
