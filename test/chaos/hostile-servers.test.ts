@@ -12,7 +12,7 @@ import { proves } from '../guarantees.ts';
 import { closeInstallations, type Installation, installation, type RunningCommand } from '../support/cli.ts';
 import { urlOf } from '../support/counter-gate.ts';
 import { type CallEvidence, callsOf, entriesOf } from '../support/evidence.ts';
-import { denialOf, RawHttp, type RawReply } from '../support/raw-mcp.ts';
+import { denialOf, RawHttp, type RawReply, textOf } from '../support/raw-mcp.ts';
 import { serversThere } from '../support/servers-there.ts';
 
 /** What becomes of the one call of each, and the status of its ending. */
@@ -27,7 +27,10 @@ const MODES: Readonly<Record<string, readonly [code: string | undefined, status:
   'notifies-forever': ['DEADLINE_EXCEEDED', 'timed_out'],
   'progress-flood': ['TOOL_LOST', 'unknown'],
   'closes-stdout': ['TOOL_LOST', 'unknown'],
-  'answers-200-megabytes': ['OUTPUT_TOO_LARGE', 'withheld'],
+  'forks-and-leaves': ['TOOL_LOST', 'unknown'],
+  'changes-tools-and-waits': ['LINEAGE_REVOKED', 'aborted'],
+  'endless-line': ['OUTPUT_TOO_LARGE', 'withheld'],
+  'answers-a-gigabyte': ['OUTPUT_TOO_LARGE', 'withheld'],
   deep: ['OUTPUT_INVALID', 'withheld'],
   'invalid-utf8': ['OUTPUT_INVALID', 'withheld'],
   'schema-explodes': ['OUTPUT_INVALID', 'withheld'],
@@ -42,11 +45,11 @@ const LIMITS: Readonly<Record<string, object>> = {
 const OVER_HTTP: readonly string[] = ['json', 'events'];
 
 const MIB = 1024 * 1024;
-/** What all of them together may cost: threads that check schemas, and what no collector has been at yet. The large answers are 600 MB. */
+/** What all of them together may cost: threads that check schemas, and what no collector has been at yet. The large answers are 4 GB. */
 const MEMORY_MAX = 320 * MIB;
 const RULES = '@id("all") @reason("a test") permit (principal, action, resource);\n';
 
-/** Answers calls with 200 MB: `/json` on the response, `/events` as one event. */
+/** Answers calls with a gigabyte: `/json` on the response, `/events` as one event. */
 async function flooding(request: IncomingMessage, response: ServerResponse): Promise<void> {
   let text = '';
   for await (const chunk of request) text += String(chunk);
@@ -67,7 +70,7 @@ async function flooding(request: IncomingMessage, response: ServerResponse): Pro
   response.write(`${isEvents ? 'data: ' : ''}{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":"`);
   const closed = once(response, 'close').catch(() => undefined);
   const part = 'x'.repeat(65_536);
-  for (let n = 0; n < 3_200 && !response.destroyed; n++) {
+  for (let n = 0; n < 16_384 && !response.destroyed; n++) {
     if (!response.write(part)) await Promise.race([once(response, 'drain'), closed]);
   }
   response.end(`"}]}}${isEvents ? '\n\n' : ''}`);
@@ -80,6 +83,10 @@ describe('a gate before hostile servers', () => {
   let before = 0;
   let client: RawHttp;
   const replies = new Map<string, RawReply>();
+  /** What the neighbour answered while each of them had its call. */
+  const beside = new Map<string, RawReply>();
+  /** Whose answer came before whose. */
+  const order: string[] = [];
   let neighbours: readonly RawReply[] = [];
   let evidence: readonly CallEvidence[] = [];
 
@@ -112,7 +119,14 @@ describe('a gate before hostile servers', () => {
     let over = false;
     const poked = Promise.all(
       [...Object.keys(MODES), ...OVER_HTTP].map(async (server) => {
-        replies.set(server, await call(server, 'poke', {}));
+        const [poke, near] = [call(server, 'poke', {}), call('near', 'echo', { text: server })];
+        const answered = near.then((reply) => {
+          beside.set(server, reply);
+          order.push(`beside ${server}`);
+        });
+        replies.set(server, await poke);
+        order.push(server);
+        await answered;
       }),
     ).finally(() => {
       over = true;
@@ -135,14 +149,21 @@ describe('a gate before hostile servers', () => {
     ...OVER_HTTP.map((path) => [path, 'OUTPUT_TOO_LARGE', 'withheld'] as const),
   ];
   for (const [server, code, status] of CASES) {
-    proves('G6', `${server}: the call ends once, ${code ?? 'with its result'}, and that is recorded`, () => {
-      const reply = replies.get(server);
-      expect(denialOf(reply)).toBe(code);
-      const [own, ...more] = evidence.filter((one) => one.intent !== undefined && targetOf(one) === server);
-      expect(more).toEqual([]);
-      expect(own).toMatchObject({ code, status });
-      expect(own?.endings).toHaveLength(1);
-    });
+    proves(
+      'G6',
+      `${server}: the call ends once, ${code ?? 'with its result'}, which is recorded, and the neighbour answers meanwhile`,
+      () => {
+        const reply = replies.get(server);
+        expect(denialOf(reply)).toBe(code);
+        const [own, ...more] = evidence.filter((one) => one.intent !== undefined && targetOf(one) === server);
+        expect(more).toEqual([]);
+        expect(own).toMatchObject({ code, status });
+        expect(own?.endings).toHaveLength(1);
+        expect(textOf(beside.get(server))).toBe(`near: ${server}`);
+        // Of those that go on for long.
+        if (status === 'timed_out') expect(order.indexOf(`beside ${server}`)).toBeLessThan(order.indexOf(server));
+      },
+    );
   }
 
   it('the neighbour is served all the while', () => {

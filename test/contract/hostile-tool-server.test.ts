@@ -108,6 +108,14 @@ describe('what is dropped without harm', () => {
     });
   }
 
+  it('an answer for another call in flight goes to that call once, and keeps no call from its own', async () => {
+    const server = hostile('answers-the-other');
+    await server.start();
+    const [first, second] = await Promise.all([poke(server), poke(server)]);
+    expect([first, second].map(textOf)).toEqual(['theirs', 'poked']);
+    await vi.waitFor(() => expect(server.dropped).toMatchObject({ answers: 1 }));
+  });
+
   it('an answer written just before the exit still counts', async () => {
     const server = hostile('answers-and-exits');
     await server.start();

@@ -1,5 +1,6 @@
 // Real processes of a small server in a package of its own, and whatever can be done to its files behind its back.
 
+import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   cpSync,
@@ -72,6 +73,16 @@ afterEach(() => {
 afterAll(() => thread.close());
 
 const at = (path: string): string => join(home, path);
+/** A mount of the whole machine: nobody but root, and not even root in most containers. */
+const canMount = mayMount();
+
+function mayMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), 'portcullis-'));
+  const isMounted = spawnSync('mount', ['--bind', folder, folder]).status === 0;
+  if (isMounted) spawnSync('umount', ['-l', folder]);
+  rmSync(folder, { recursive: true, force: true });
+  return isMounted;
+}
 
 function config(more: Partial<StdioServerConfig> = {}): StdioServerConfig {
   const args = ['counter.mjs', at('calls.jsonl')];
@@ -237,6 +248,27 @@ describe('a server whose environment is attested', () => {
     await until(() => running() === 0);
     expect(drifts.map(({ reason }) => reason)).toEqual(back ? [] : [expect.anything()]);
   });
+
+  it.skipIf(!canMount)(
+    'is ended when another file system is mounted over what it runs, and not started there',
+    async () => {
+      await approve();
+      const one = server();
+      await one.start();
+      cpSync(at('srv'), at('evil'), { recursive: true, verbatimSymlinks: true });
+      appendFileSync(at('evil/lib/data.js'), '// evil\n');
+      expect(spawnSync('mount', ['--bind', at('evil'), at('srv')]).status).toBe(0);
+      try {
+        await until(() => running() === 0 && one.description === undefined);
+        expect(attestor.problem('srv')).toMatchObject({ code: 'ENV_ATTESTATION' });
+        expect(drifts[0]?.differences.some(({ item }) => item.startsWith('tree package'))).toBe(true);
+        await expect(one.start()).rejects.toThrow('tree package');
+        await one.stop();
+      } finally {
+        spawnSync('umount', ['-l', at('srv')]);
+      }
+    },
+  );
 
   it.runIf(process.platform === 'linux')(
     'is not believed when its process is another program than its command',
