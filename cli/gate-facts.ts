@@ -19,6 +19,7 @@ import { commit } from '../ledger/vault.ts';
 import { digestOf } from '../proxy/catalogue.ts';
 import type { Recorder } from '../proxy/ports.ts';
 import { recordedText } from '../proxy/recorded-text.ts';
+import { saysRepeatable } from '../proxy/unknown-calls.ts';
 import type { Approval } from './approvals.ts';
 
 /** As much of a server's standard error as explains an end. */
@@ -49,6 +50,7 @@ export class GateFacts {
       tools: Object.fromEntries(tools.map((tool) => [String(tool.name), digestOf(sha256, tool)])),
       prompts: prompts.length,
       resourceTemplates: resourceTemplates.length,
+      repeatable: tools.filter(saysRepeatable).map(({ name }) => String(name)),
       approval: { number, at, by },
       since: since === undefined ? null : changesJson(since),
     };

@@ -2,6 +2,7 @@
 // `dispatched: false` makes it.
 
 import type { DenialCode } from './denial.ts';
+import type { JsonObject } from './json.ts';
 
 export type OutcomeStatus =
   /** The tool answered and the answer was checked. */
@@ -24,4 +25,24 @@ export interface Outcome {
   readonly dispatched: boolean;
   /** Why the client is denied the result; absent exactly for `completed` and `errored`. */
   readonly code?: DenialCode;
+}
+
+/**
+ * Whether nobody knows how far it came. Not where an answer came that was withheld: then it ran. And not where the client itself gave it up: whoever
+ * does that says so of a call that it knows, and may say the opposite next.
+ */
+export function mayHaveRun({ status, dispatched }: Outcome, events: readonly JsonObject[]): boolean {
+  if (!dispatched) return false;
+  switch (status) {
+    case 'unknown':
+    case 'timed_out':
+      return true;
+    case 'aborted':
+      return !events.some(({ type, by }) => type === 'call.cancelled' && by === 'client');
+    case 'completed':
+    case 'errored':
+    case 'incomplete':
+    case 'withheld':
+      return false;
+  }
 }

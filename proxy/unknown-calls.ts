@@ -7,7 +7,7 @@ import { TOOL_METHOD } from '../domain/action.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import { type Denial, deny } from '../domain/denial.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { Outcome } from '../domain/outcome.ts';
+import { mayHaveRun, type Outcome } from '../domain/outcome.ts';
 import type { CapturedCall } from './captured-call.ts';
 import { UNKNOWN_CALLS_MAX, UNKNOWN_CALLS_PER_AGENT_MAX } from './limits.ts';
 
@@ -157,26 +157,6 @@ export class UnknownCalls implements RetryGuard {
 /** Only what a tool does can be done twice: lists, prompts and resources are read, and questions are asked of a client. */
 function isGoverned({ method, askedThrough }: CapturedCall): boolean {
   return method === TOOL_METHOD && askedThrough === undefined;
-}
-
-/**
- * Whether nobody knows how far it came. Not where an answer came that was withheld: then it ran. And not where the client itself gave it up: whoever
- * does that says so of a call that it knows, and may say the opposite next.
- */
-export function mayHaveRun({ status, dispatched }: Outcome, events: readonly JsonObject[]): boolean {
-  if (!dispatched) return false;
-  switch (status) {
-    case 'unknown':
-    case 'timed_out':
-      return true;
-    case 'aborted':
-      return !events.some(({ type, by }) => type === 'call.cancelled' && by === 'client');
-    case 'completed':
-    case 'errored':
-    case 'incomplete':
-    case 'withheld':
-      return false;
-  }
 }
 
 /** What an approved definition says of a tool: that it changes nothing, or nothing more the second time. */

@@ -8,6 +8,7 @@ import { assembleBundle } from '../../control-plane/policy/assemble-bundle.ts';
 import { type Bundle, digestWith } from '../../control-plane/policy/bundle.ts';
 import { redecide } from '../../control-plane/policy/redecide.ts';
 import type { PolicySource } from '../../control-plane/policy/source.ts';
+import { RetryAudit } from '../../control-plane/retry-audit.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { Digest } from '../../domain/digest.ts';
 import type { Entry } from '../../domain/entry.ts';
@@ -21,6 +22,7 @@ import { EXIT } from '../exit-codes.ts';
 import { entriesOf, findLedger } from '../ledger-folder.ts';
 import { type Output, output } from '../output.ts';
 import { openPayloads } from '../payloads.ts';
+import { RetriesAgain } from '../retries-again.ts';
 import { verify } from './verify.ts';
 
 export interface ReplayOptions {
@@ -54,10 +56,20 @@ export async function replayLedger(path: string, options: ReplayOptions, out: Ou
   const bundles = new Bundles(entries, payloads);
   const audit = new LineageAudit(sha256);
   const quarantines = new QuarantineAudit();
+  const denials = new RetryAudit();
   for (const entry of entries) {
     audit.entry(entry);
     quarantines.entry(entry);
+    denials.entry(entry);
   }
+  const again = new RetriesAgain(entries, payloads);
+  const retries = {
+    denied: denials.denied,
+    elsewhere: denials.elsewhere,
+    notReplayable: again.notReplayable,
+    findings: [...denials.findings, ...again.findings],
+  };
+  const besides = audit.findings.length + quarantines.findings.length + retries.findings.length;
   const authority = new AuthorityAgain(entries, payloads);
   const results: CallReplay[] = [];
   for (const [call, recorded] of calls) {
@@ -79,7 +91,7 @@ export async function replayLedger(path: string, options: ReplayOptions, out: Ou
     [transitions, decision, authority].includes('mismatch'),
   );
   const summary = {
-    ok: differences.length === 0 && audit.findings.length === 0 && quarantines.findings.length === 0,
+    ok: differences.length + besides === 0,
     calls: results.length,
     transitionsMatch: count((r) => r.transitions === 'match'),
     open: count((r) => r.transitions === 'open'),
@@ -90,12 +102,13 @@ export async function replayLedger(path: string, options: ReplayOptions, out: Ou
     differences,
     chains: audit.findings,
     quarantines: { set: quarantines.set, lifted: quarantines.lifted, findings: quarantines.findings },
+    retries,
     // Two machines that replay the same ledger get the same digest.
     digest: digestWith(sha256)(canonicalJson(results as unknown as Json)),
   };
   out.answer(summary);
   out.line(
-    `${summary.ok ? out.style('green', 'replayed') : out.style('red', 'DIFFERENT')}  ${summary.calls} calls, ${differences.length + audit.findings.length + quarantines.findings.length} differences`,
+    `${summary.ok ? out.style('green', 'replayed') : out.style('red', 'DIFFERENT')}  ${summary.calls} calls, ${differences.length + besides} differences`,
   );
   out.line(`  transitions  ${summary.transitionsMatch} the same, ${summary.open} still open`);
   out.line(`  decisions    ${summary.decisionsMatch} the same, ${summary.decisionsNotReplayable} not replayable`);
@@ -108,6 +121,8 @@ export async function replayLedger(path: string, options: ReplayOptions, out: Ou
     out.line(`  ${visibleText(call)}: chain, ${rule}, entry ${seq}: ${visibleText(detail, 300)}`);
   for (const { seq, kind, id, detail } of quarantines.findings.slice(0, 20))
     out.line(`  quarantine, entry ${seq}, ${visibleText(kind, 20)} ${visibleText(id, 80)}: ${detail}`);
+  for (const { seq, call, detail } of retries.findings.slice(0, 20))
+    out.line(`  ${visibleText(call)}: made again, entry ${seq}: ${visibleText(detail, 300)}`);
   out.line(`  digest       ${summary.digest}`);
   return summary.ok ? EXIT.ok : EXIT.verificationFailed;
 }

@@ -6,6 +6,7 @@ import { readEntriesAt, verifyLedgerFolder } from '../../adapters/storage/ledger
 import { QuarantineAudit, type QuarantineFinding } from '../../control-plane/anomaly/quarantine-audit.ts';
 import { type ChainFinding, LineageAudit } from '../../control-plane/lineage/audit.ts';
 import { CrossLinks } from '../../control-plane/lineage/cross-links.ts';
+import { RetryAudit, type RetryFinding } from '../../control-plane/retry-audit.ts';
 import type { Entry } from '../../domain/entry.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { parseProof, verifyProof } from '../../ledger/proof.ts';
@@ -93,6 +94,7 @@ async function verifyFolder(
   const started = performance.now();
   const chains = new LineageAudit(sha256);
   const quarantines = new QuarantineAudit();
+  const retries = new RetryAudit();
   const deep = options.quick !== true;
   const report = await verifyLedgerFolder(ledger.dir, {
     origin: key.verifier.name,
@@ -104,6 +106,7 @@ async function verifyFolder(
           onEntry: (entry: Entry) => {
             chains.entry(entry);
             quarantines.entry(entry);
+            retries.entry(entry);
             onEntry(entry);
           },
         }
@@ -111,7 +114,13 @@ async function verifyFolder(
   });
   const ms = Math.round(performance.now() - started);
   const { findings, size, checkpoint } = report;
-  const ok = report.ok && chains.findings.length === 0 && quarantines.findings.length === 0;
+  const told = [
+    ...findings.map(findingText),
+    ...chains.findings.map(chainText),
+    ...quarantines.findings.map(quarantineText),
+    ...retries.findings.map(retryText),
+  ];
+  const ok = report.ok && told.length === 0;
   const keptSizes = trusted.map((kept) => kept.size);
   const answer = {
     ok,
@@ -124,6 +133,7 @@ async function verifyFolder(
       ? {
           chains: { calls: chains.calls, findings: chains.findings },
           quarantines: { set: quarantines.set, lifted: quarantines.lifted, findings: quarantines.findings },
+          retries: { denied: retries.denied, elsewhere: retries.elsewhere, findings: retries.findings },
         }
       : {}),
     checkpoint,
@@ -133,14 +143,9 @@ async function verifyFolder(
     if (ok) {
       out.line(`${out.style('green', 'verified')}  ${size} entries, every one under a signed head  (${ms} ms)`);
     } else {
-      const lines = [
-        ...findings.map(findingText),
-        ...chains.findings.map(chainText),
-        ...quarantines.findings.map(quarantineText),
-      ];
-      out.line(`${out.style('red', 'NOT VERIFIED')}  ${lines.length} finding(s); intact up to entry ${size - 1}`);
-      for (const line of lines.slice(0, 20)) out.line(`  ${line}`);
-      if (lines.length > 20) out.line(`  and ${lines.length - 20} more (--json shows all)`);
+      out.line(`${out.style('red', 'NOT VERIFIED')}  ${told.length} finding(s); intact up to entry ${size - 1}`);
+      for (const line of told.slice(0, 20)) out.line(`  ${line}`);
+      if (told.length > 20) out.line(`  and ${told.length - 20} more (--json shows all)`);
     }
     out.line(`  key      ${key.text.split('+')[0]}  from ${key.from}`);
     if (key.trust === 'claimed') {
@@ -165,6 +170,10 @@ function chainText({ rule, seq, call, detail }: ChainFinding): string {
 
 function quarantineText({ seq, kind, id, detail }: QuarantineFinding): string {
   return `quarantine: entry ${seq}, ${visibleText(kind, 20)} ${visibleText(id, 80)}: ${detail}`;
+}
+
+function retryText({ seq, call, detail }: RetryFinding): string {
+  return `made again: entry ${seq}, call ${visibleText(call, 60)}: ${visibleText(detail, 300)}`;
 }
 
 async function verifyProofFile(path: string, options: VerifyOptions, out: Output): Promise<number> {

@@ -11,6 +11,8 @@ export interface RecordedCallOptions {
   readonly root?: string;
   /** From the root's to the parent's. */
   readonly above?: readonly string[];
+  /** None are told of otherwise. */
+  readonly committed?: { readonly commitment: string; readonly bytes: number };
   /** It is asked by a server, within that call. */
   readonly within?: string;
 }
@@ -71,6 +73,7 @@ function requested(call: string, at: number, options: RecordedCallOptions): Json
     root = call,
     above = [],
     within,
+    committed = null,
   } = options;
   return {
     type: 'call.requested',
@@ -80,7 +83,7 @@ function requested(call: string, at: number, options: RecordedCallOptions): Json
     server,
     tool,
     principal: { agent, roles: [], root: true, authentication: 'local', connection: 'sha256:' },
-    args: null,
+    args: committed,
     lineage: { root, node: call, parent: above.length === 0 ? null : root, depth: above.length, agents: [...above] },
     ...(within === undefined ? {} : { relation: { kind: 'within', call: within } }),
   };

@@ -45,6 +45,22 @@ proves('G10', 'a chain that was never allowed is found in a ledger that is signe
   });
 });
 
+proves('G10', 'a call that was denied for an earlier one that it was not is found, too', async () => {
+  const history = new History().intent('one', { server: 'fs' }).ending('one');
+  const told = { server: 'fs', tool: 't', method: 'tools/call', principal: { agent: 'a' }, args: null };
+  const events = [
+    { type: 'call.requested', call: 'two', ...told },
+    { type: 'decision.denied', code: 'RETRY_OF_UNKNOWN', by: [], detail: 'one ended with TOOL_LOST' },
+  ];
+  const { dir, key } = await written(history.entry('call.denial', { call: 'two', code: 'RETRY_OF_UNKNOWN', events }));
+  const { out, said } = listening(false);
+  expect(await verify(dir, { key }, out)).toBe(5);
+  expect(said()).toMatch(/made again: entry \d+, call two: of one it is known how it ended/);
+  const asked = listening(true);
+  await verify(dir, { key }, asked.out);
+  expect(JSON.parse(asked.said())).toMatchObject({ ok: false, retries: { denied: 1, findings: [{ call: 'two' }] } });
+});
+
 it('a chain that may be is verified, and not looked at in a hurry', async () => {
   const { dir, key } = await written(
     new History().intent('root').intent('c', { parent: 'root' }).ending('c').ending('root'),

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../../domain/json.ts';
-import type { Outcome } from '../../../domain/outcome.ts';
+import { mayHaveRun, type Outcome } from '../../../domain/outcome.ts';
 import { UNKNOWN_CALLS_PER_AGENT_MAX } from '../../../proxy/limits.ts';
 import type { ToolAnswer } from '../../../proxy/tool-server.ts';
-import { mayHaveRun, sameCall, saysRepeatable, type UnknownCall, UnknownCalls } from '../../../proxy/unknown-calls.ts';
+import { sameCall, saysRepeatable, type UnknownCall, UnknownCalls } from '../../../proxy/unknown-calls.ts';
 import { proves } from '../../guarantees.ts';
 import { LIMITS, resultOf, settled, World } from '../../support/gate-world.ts';
 
