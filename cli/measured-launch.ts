@@ -7,7 +7,13 @@ import { randomBytes, sha256 } from '../adapters/crypto/node-crypto.ts';
 import { environmentOf, type LaunchLine, type Means } from '../adapters/integrity/environment-of.ts';
 import { storePackage } from '../adapters/integrity/package-store.ts';
 import type { StartGuard, StartLine } from '../adapters/upstream/stdio/start-guard.ts';
-import { type EnvironmentRecord, environmentDigest } from '../control-plane/integrity/environment.ts';
+import {
+  type EnvironmentDifference,
+  type EnvironmentRecord,
+  environmentDifferences,
+  environmentDigest,
+  readEnvironment,
+} from '../control-plane/integrity/environment.ts';
 import { readTree, type TreeEntry, treeDigest } from '../control-plane/integrity/measured-tree.ts';
 import { packageRunner } from '../control-plane/integrity/package-runner.ts';
 import type { Digest } from '../domain/digest.ts';
@@ -62,6 +68,15 @@ export async function measureAsApproved(
     });
   if (packageRunner(line.command, line.args) !== undefined) return undefined;
   return environmentOf({ ...line, sandbox }, means, { anew: true });
+}
+
+/** What differs of where it runs since it was approved; undefined where that cannot be compared, because either was not measured. */
+export function differencesSince(
+  approved: Json,
+  now: EnvironmentRecord | undefined,
+): readonly EnvironmentDifference[] | undefined {
+  const before = readEnvironment(approved);
+  return before === undefined || now === undefined ? undefined : environmentDifferences(before, now);
 }
 
 /** Kept beside what was approved, so that a later difference can be named file by file. Whoever changes it changes its digest. */

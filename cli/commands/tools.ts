@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline/promises';
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
 import type { Means } from '../../adapters/integrity/environment-of.ts';
 import { changesBetween, definitionDigest, type ServerDefinition } from '../../control-plane/integrity/definition.ts';
+import type { EnvironmentDifference } from '../../control-plane/integrity/environment.ts';
 import { lookAlikes, type NamedServer } from '../../control-plane/integrity/look-alikes.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { visibleText } from '../../domain/visible-text.ts';
@@ -18,7 +19,7 @@ import { findHome, gateFolder, type Home } from '../home.ts';
 import { registerKeys } from '../key-registry.ts';
 import { openKeys } from '../ledger.ts';
 import { readDefinition } from '../live-definition.ts';
-import { type MeasuredLaunch, measureForApproval } from '../measured-launch.ts';
+import { differencesSince, type MeasuredLaunch, measureForApproval } from '../measured-launch.ts';
 import { loadConfiguration } from '../open-gate.ts';
 import { tellGates } from '../operated-gates.ts';
 import { CommandError, type Output, reasonOf } from '../output.ts';
@@ -51,6 +52,8 @@ export interface Reviewed {
   readonly problem: string | undefined;
   /** What it runs, as it was just before it was asked; undefined for one that is no process. */
   readonly measured?: MeasuredLaunch | undefined;
+  /** How that differs from what was approved. */
+  readonly ran?: readonly EnvironmentDifference[];
   /** Null for one that showed no key. */
   readonly tls?: ShownKeys | null;
 }
@@ -72,6 +75,7 @@ export async function toolsDiff(servers: readonly string[], options: ToolsOption
     if (one.approved === undefined) out.line('    nothing is approved that it could be compared with');
     else {
       if (one.live !== undefined) for (const line of changeLines(one.approved, one.live, out.style)) out.line(line);
+      tellRan(one, out);
       if (seen !== undefined && one.approval?.drift) {
         out.line(`    what a gate saw at ${new Date(one.approval.drift.at).toISOString()}:`);
         for (const line of changeLines(one.approved, seen, out.style)) out.line(line);
@@ -83,6 +87,7 @@ export async function toolsDiff(servers: readonly string[], options: ToolsOption
       ...reviewJson(one, all),
       approved: one.approved ?? null,
       changes: changes ?? null,
+      ran: one.ran ?? [],
       saw: saw ?? null,
     });
   }
@@ -213,13 +218,16 @@ async function reviewed(
     };
     const live = await readHere(launch, measured, home, configuration, out, onKeys);
     const digest = definitionDigest(sha256, live);
-    const isSame = approval?.definition === digest && approval.drift === null;
+    const ran = approval === undefined ? [] : (differencesSince(approval.environment, measured?.record) ?? []);
+    const wasMeasured = measured === undefined || approval?.environment !== null;
+    const isSame = approval?.definition === digest && approval.drift === null && ran.length === 0 && wasMeasured;
     return {
       ...common,
       state: approval === undefined ? 'unapproved' : isSame ? 'approved' : 'changed',
       live,
       digest,
       measured,
+      ran,
       tls,
       problem: undefined,
     };
@@ -266,6 +274,7 @@ async function approveOne(
   if (!isNamed) {
     tell(one, all, out, one.approved === undefined);
     if (one.approved !== undefined) for (const line of changeLines(one.approved, live, out.style)) out.line(line);
+    tellRan(one, out);
     if (!(await confirmed(`approve ${launch.name} as ${digest}? [y/N] `))) return refused('not approved');
   }
   // What was shown is what is approved: a server that says something else by now is not.
@@ -310,6 +319,13 @@ function tell(one: Reviewed, all: readonly Reviewed[], out: Output, isWhole: boo
   }
   for (const alike of alikeIn(one, all)) out.line(out.style('yellow', `    ${lookAlikeLine(alike)}`));
   if (isWhole) for (const line of definitionLines(one.live)) out.line(line);
+}
+
+/** Whatever it says of itself: what runs is not what ran. */
+function tellRan({ launch, ran = [] }: Reviewed, out: Output): void {
+  for (const { item, what } of ran)
+    out.line(out.style('red', `    what it runs: ${visibleText(item, 400)}: ${visibleText(what, 400)}`));
+  if (ran.length > 0) out.line(`    file by file: portcullis integrity ${launch.name}`);
 }
 
 function headOf({ launch, state, approval }: Reviewed, out: Output): string {
