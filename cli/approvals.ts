@@ -1,5 +1,6 @@
 // What persons approved on this installation: for a server and one way to it, the definition that they were shown. In `approvals.json`, sealed; the
 // definitions themselves lie beside it, each in a file that is called by its digest and is only read as what that digest says. A gate serves nothing else.
+// Which revision is the newest is kept apart: an older copy, in which what was taken back would be approved again, is refused.
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
@@ -41,6 +42,7 @@ export type Approval = {
   readonly drift: { readonly at: number; readonly definition: Digest } | null;
 };
 
+const HEAD = z.number().int().nonnegative();
 const DIGEST = z.string().refine(isDigest);
 const SCHEMA = z.array(
   z.strictObject({
@@ -75,9 +77,11 @@ export class Approvals {
     return join(this.#state, 'approvals.json');
   }
 
-  /** Rejects with `StateDocumentRefused` when what lies there is not what was approved, or is older than `revisionMin`. */
+  /** Rejects with `StateDocumentRefused` when what lies there is not what was approved, or is older than it was once. */
   async read(revisionMin = 0): Promise<KnownApprovals> {
     const { value, revision } = await this.#open(revisionMin);
+    // Whoever wrote it was killed before the next line, or knew nothing of a head.
+    if (revision > (await this.#openHead()).value) await lockedDuring(this.#file, () => this.#raiseHead(revision));
     return { revision, approvals: value };
   }
 
@@ -177,16 +181,36 @@ export class Approvals {
     return join(this.#folder, `${digest.slice('sha256:'.length)}.json`);
   }
 
-  #open(revisionMin = 0): Promise<StateDocument<Approval[]>> {
+  async #open(revisionMin = 0): Promise<StateDocument<Approval[]>> {
     const key = this.#key;
+    // Before the document: what is written meanwhile makes that only newer.
+    const head = await this.#openHead();
     return openStateDocument<Approval[]>({
       path: this.#file,
       kind: 'approvals',
       initial: [],
       parse: (value: Json) => SCHEMA.safeParse(value).data as Approval[] | undefined,
       mac: (bytes) => hmacSha256(key, bytes),
-      revisionMin,
+      revisionMin: Math.max(revisionMin, head.value),
     });
+  }
+
+  /** The newest revision that anybody knows of. With the keys, and not beside the document: a copy of that folder does not bring both back. */
+  #openHead(): Promise<StateDocument<number>> {
+    const key = this.#key;
+    return openStateDocument<number>({
+      path: join(this.#state, 'keys', 'approvals-head.json'),
+      kind: 'approvals-head',
+      initial: 0,
+      parse: (value: Json) => HEAD.safeParse(value).data,
+      mac: (bytes) => hmacSha256(key, bytes),
+    });
+  }
+
+  /** While the lock is ours. */
+  async #raiseHead(revision: number): Promise<void> {
+    const head = await this.#openHead();
+    if (revision > head.value) await head.replace(revision);
   }
 
   #change<Result>(
@@ -196,6 +220,8 @@ export class Approvals {
       const document = await this.#open();
       const { approvals, result } = work(document.value, document.revision + 1);
       await document.replace([...approvals]);
+      // A crash before this line leaves a head that is one behind: whoever reads next raises it.
+      await this.#raiseHead(document.revision);
       return result;
     });
   }
