@@ -31,8 +31,8 @@ async function expectTruth(counter: CounterGate, gate = 'counter'): Promise<void
   const intended = calls.flatMap(({ intent, args }) => (intent === undefined ? [] : [(args as JsonObject)?.by]));
   const heard = heardIn(counter.heard).map(({ by }) => by as number);
   expect(heard.filter((by) => !intended.includes(by))).toEqual([]);
-  expect(await counter.at.run(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
-  expect(await counter.at.run(['replay', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
+  expect(await counter.at.audit(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
+  expect(await counter.at.audit(['replay', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
 }
 
 /** Calls until the gate lets calls through again; the world has just been mended. */
@@ -213,7 +213,7 @@ describe('two gates of one name', () => {
     await Promise.all([endWell(first), endWell(second)]);
     for (const gate of ['counter', 'counter.2']) {
       expect((await callsOf(counter.at, gate)).map(({ status }) => status)).toEqual(['completed']);
-      expect(await counter.at.run(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
+      expect(await counter.at.audit(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
     }
     expect(existsSync(counter.at.ledger('counter.3'))).toBe(false);
   }, 60_000);

@@ -93,8 +93,8 @@ async function expectUnmoved(counter: CounterGate, call: (by: number) => Promise
 }
 
 async function expectReplay(counter: Pick<CounterGate, 'at'>, gate = 'counter'): Promise<void> {
-  expect(await counter.at.run(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
-  const replayed = await counter.at.run(['replay', counter.at.ledger(gate), '--json']);
+  expect(await counter.at.audit(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
+  const replayed = await counter.at.audit(['replay', counter.at.ledger(gate), '--json']);
   expect(replayed).toMatchObject({ code: 0 });
   expect(JSON.parse(replayed.stdout)).toMatchObject({ differences: [] });
 }

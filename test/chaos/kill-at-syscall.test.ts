@@ -86,8 +86,8 @@ async function killAt(syscall: string, when: number): Promise<boolean> {
   });
   const ledger = counter.at.ledger('counter');
   const [verified, replayed] = await Promise.all([
-    counter.at.run(['verify', ledger]),
-    counter.at.run(['replay', ledger]),
+    counter.at.audit(['verify', ledger]),
+    counter.at.audit(['replay', ledger]),
   ]);
   expect({ where, ...verified }).toMatchObject({ code: 0 });
   expect({ where, ...replayed }).toMatchObject({ code: 0 });

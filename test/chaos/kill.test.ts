@@ -119,8 +119,8 @@ async function checkWhatWasRecovered(counter: CounterGate, found: Findings): Pro
     if (endings.length !== 1) found.G6.push(`call ${call} has ${endings.length} endings`);
   const ledger = counter.at.ledger('counter');
   const [verified, replayed] = await Promise.all([
-    counter.at.run(['verify', ledger]),
-    counter.at.run(['replay', ledger, '--json']),
+    counter.at.audit(['verify', ledger]),
+    counter.at.audit(['replay', ledger, '--json']),
   ]);
   if (verified.code !== 0) found.audit.push(`verify: ${verified.stdout}${verified.stderr}`);
   const { ok, open, decisionsNotReplayable } = JSON.parse(replayed.stdout) as JsonObject;
@@ -213,8 +213,8 @@ it('a ledger that is being written verifies and replays', async () => {
   const ledger = counter.at.ledger('counter');
   for (let round = 0; round < 3; round++) {
     const [verified, replayed] = await Promise.all([
-      counter.at.run(['verify', ledger]),
-      counter.at.run(['replay', ledger]),
+      counter.at.audit(['verify', ledger]),
+      counter.at.audit(['replay', ledger]),
     ]);
     expect(verified).toMatchObject({ code: 0 });
     expect(replayed).toMatchObject({ code: 0 });

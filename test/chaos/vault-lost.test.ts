@@ -20,8 +20,8 @@ it('a ledger without its payloads verifies, says that its decisions cannot be re
   expect(readdirSync(vault).length).toBeGreaterThan(0);
   for (const name of readdirSync(vault)) rmSync(join(vault, name));
 
-  expect(await counter.at.run(['verify', ledger])).toMatchObject({ code: 0 });
-  const { code, stdout } = await counter.at.run(['replay', ledger, '--json']);
+  expect(await counter.at.audit(['verify', ledger])).toMatchObject({ code: 0 });
+  const { code, stdout } = await counter.at.audit(['replay', ledger, '--json']);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({
     ok: true,

@@ -52,8 +52,8 @@ async function end(client: RawHttp): Promise<void> {
 
 /** The ledger is whole, and every decision in it is made again. */
 async function holds({ at }: Apart): Promise<void> {
-  expect(await at.run(['verify', at.ledger('many')])).toMatchObject({ code: 0 });
-  const replayed = await at.run(['replay', at.ledger('many'), '--json']);
+  expect(await at.audit(['verify', at.ledger('many')])).toMatchObject({ code: 0 });
+  const replayed = await at.audit(['replay', at.ledger('many'), '--json']);
   expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true, decisionsNotReplayable: 0, open: 0 });
 }
 
@@ -129,7 +129,7 @@ proves(
     expect(counted(await one.call('own__count', {}))).toEqual({ count: 3, pid: own[0]?.pid });
     expect((await gate.gate.stop()).code).toBe(0);
     expect(running(gate)).toEqual([]);
-    expect(await gate.at.run(['verify', gate.at.ledger('many')])).toMatchObject({ code: 0 });
+    expect(await gate.at.audit(['verify', gate.at.ledger('many')])).toMatchObject({ code: 0 });
   },
   60_000,
 );

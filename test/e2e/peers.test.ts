@@ -196,9 +196,9 @@ describe('an agent behind one gate', () => {
       [chain.gates.one, 'first'],
       [chain.gates.other, 'second'],
     ] as const) {
-      const verified = await at.run(['verify', at.ledger(gate)]);
+      const verified = await at.audit(['verify', at.ledger(gate)]);
       expect(verified.code, verified.stderr + verified.stdout).toBe(0);
-      const replayed = await at.run(['replay', at.ledger(gate), '--json']);
+      const replayed = await at.audit(['replay', at.ledger(gate), '--json']);
       expect(JSON.parse(replayed.stdout), replayed.stdout).toMatchObject({ ok: true });
     }
   });

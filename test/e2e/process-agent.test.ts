@@ -77,8 +77,8 @@ class House {
   async holds(): Promise<void> {
     this.planner.running.child.stdin.end();
     expect(await this.planner.running.ended).toMatchObject({ code: 0 });
-    expect(await this.at.run(['verify', this.at.ledger('house')])).toMatchObject({ code: 0 });
-    const replayed = await this.at.run(['replay', this.at.ledger('house'), '--json']);
+    expect(await this.at.audit(['verify', this.at.ledger('house')])).toMatchObject({ code: 0 });
+    const replayed = await this.at.audit(['replay', this.at.ledger('house'), '--json']);
     expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true, decisionsNotReplayable: 0, open: 0 });
   }
 }

@@ -62,8 +62,8 @@ describe('a call that may have run', () => {
         [timedOut, 'did-not-run'],
         [crashed, 'ran'],
       ]);
-      expect(await counter.at.run(['verify', ledger])).toMatchObject({ code: 0 });
-      expect(await counter.at.run(['replay', ledger])).toMatchObject({ code: 0 });
+      expect(await counter.at.audit(['verify', ledger])).toMatchObject({ code: 0 });
+      expect(await counter.at.audit(['replay', ledger])).toMatchObject({ code: 0 });
     },
     90_000,
   );

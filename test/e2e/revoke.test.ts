@@ -81,8 +81,8 @@ describe('a revocation from the command line', () => {
         expect((await callsOf(counter.at, 'counter'))[0]).toMatchObject({ code: 'LINEAGE_REVOKED' });
         // It is one history for all of them.
         if (kind !== 'root') return;
-        expect(await counter.at.run(['verify', ledger])).toMatchObject({ code: 0 });
-        const replayed = await counter.at.run(['replay', ledger, '--json']);
+        expect(await counter.at.audit(['verify', ledger])).toMatchObject({ code: 0 });
+        const replayed = await counter.at.audit(['replay', ledger, '--json']);
         expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true });
       },
       60_000,
@@ -128,7 +128,7 @@ describe('a revocation from the command line', () => {
     second.running.child.stdin.end();
     await second.running.ended;
     expect(readFileSync(counter.heard, 'utf8')).toBe('{"by":1}\n');
-    expect(await counter.at.run(['verify', counter.at.ledger('counter')])).toMatchObject({ code: 0 });
+    expect(await counter.at.audit(['verify', counter.at.ledger('counter')])).toMatchObject({ code: 0 });
   });
 
   proves(
@@ -148,7 +148,7 @@ describe('a revocation from the command line', () => {
       }
       expect(readFileSync(counter.heard, 'utf8')).toBe('{"by":1}\n');
       for (const gate of ['counter', 'counter.2'])
-        expect(await counter.at.run(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
+        expect(await counter.at.audit(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
     },
     60_000,
   );
@@ -222,7 +222,7 @@ describe('a halt from the command line', () => {
       const facts = (await entriesOf(ledger)).map(({ type }) => type).filter((type) => type.startsWith('gate.'));
       expect(facts).toEqual(['gate.halted', 'gate.resumed']);
       expect(readFileSync(counter.heard, 'utf8')).toBe('{"by":3}\n');
-      expect(await counter.at.run(['verify', ledger])).toMatchObject({ code: 0 });
+      expect(await counter.at.audit(['verify', ledger])).toMatchObject({ code: 0 });
     },
     60_000,
   );

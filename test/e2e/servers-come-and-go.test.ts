@@ -31,8 +31,8 @@ async function policiesOf(at: Installation): Promise<Entry[]> {
 
 /** The ledger is whole, and every decision in it is made again under the policy that was in force then. */
 async function holds(at: Installation): Promise<void> {
-  expect(await at.run(['verify', at.ledger('many')])).toMatchObject({ code: 0 });
-  const replayed = await at.run(['replay', at.ledger('many'), '--json']);
+  expect(await at.audit(['verify', at.ledger('many')])).toMatchObject({ code: 0 });
+  const replayed = await at.audit(['replay', at.ledger('many'), '--json']);
   expect(replayed.stderr).toBe('');
   expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true, decisionsNotReplayable: 0, open: 0 });
 }

@@ -7,7 +7,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Approvals } from '../../cli/approvals.ts';
 import { readConfiguration } from '../../cli/configuration.ts';
+import { EXIT } from '../../cli/exit-codes.ts';
 import { openKeys } from '../../cli/ledger.ts';
+import { output } from '../../cli/output.ts';
 import { launchOf } from '../../cli/servers.ts';
 import type { ServerDefinition } from '../../control-plane/integrity/definition.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -221,6 +223,27 @@ export class Installation {
     return ended;
   }
 
+  /**
+   * What `verify` and `replay` say of a ledger, in this process: it is asked after nearly everything, and loading the command line takes longer than the
+   * answer. The command line itself has tests of its own.
+   */
+  async audit([command, ledger, json]: readonly ['verify' | 'replay', string, '--json'?]): Promise<Audited> {
+    const said = { stdout: '', stderr: '' };
+    const into = (stream: keyof typeof said) => ({ write: (text: string) => (said[stream] += text) });
+    const out = output(json !== undefined, { stdout: into('stdout'), stderr: into('stderr') });
+    const asked =
+      command === 'verify'
+        ? (await import('../../cli/commands/verify.ts')).verify
+        : (await import('../../cli/commands/replay.ts')).replayLedger;
+    const code = await inHome(this.home, async () =>
+      asked(ledger, {}, out).catch((error: unknown) => {
+        out.error(String(error));
+        return EXIT.error;
+      }),
+    );
+    return { code, ...said };
+  }
+
   read(name: string): string {
     return readFileSync(this.path(name), 'utf8');
   }
@@ -230,6 +253,30 @@ export class Installation {
     await Promise.all(this.#started.map((running) => (running.over ? undefined : running.kill())));
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
+}
+
+const homes = { last: Promise.resolve() as Promise<unknown> };
+
+/** Commands find their installation by the environment, of which a process has one: one at a time. */
+function inHome<Result>(home: string, work: () => Promise<Result>): Promise<Result> {
+  const next = homes.last.then(async () => {
+    const before = process.env.PORTCULLIS_HOME;
+    process.env.PORTCULLIS_HOME = home;
+    try {
+      return await work();
+    } finally {
+      if (before === undefined) delete process.env.PORTCULLIS_HOME;
+      else process.env.PORTCULLIS_HOME = before;
+    }
+  });
+  homes.last = next.catch(() => undefined);
+  return next;
+}
+
+export interface Audited {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 const opened: Installation[] = [];

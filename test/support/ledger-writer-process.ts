@@ -8,8 +8,16 @@ import { fileLedgerOptions, keyOfSeed, openFileLedger, payload } from './ledger.
 const [root = '', seed = '', callers = '0'] = process.argv.slice(2);
 
 function say(text: string): void {
-  // At once and whole: what is in a buffer of ours when we are killed was never said.
-  writeSync(1, `${text}\n`);
+  // At once and whole: what is in a buffer of ours when we are killed was never said. A reader that is busy is waited for.
+  const bytes = Buffer.from(`${text}\n`);
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(1, bytes, at);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }
 
 try {
