@@ -4,9 +4,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { findMachineMeans } from '../adapters/upstream/stdio/machine-means.ts';
 import { stdioToolServer } from '../adapters/upstream/stdio/stdio-tool-server.ts';
+import { output } from '../cli/output.ts';
 import { type CallHooks, PLAIN_MANNER } from '../proxy/tool-server.ts';
 import { quantile } from './quantile.ts';
 
+const out = output(false);
 const MARK = `portcullis-rounds-${process.pid}`;
 const HELLO =
   '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"x","version":"0"}}}';
@@ -58,8 +60,8 @@ const before = { processes: left(), descriptors: descriptors() };
 const startedMs = performance.now();
 for (let i = 0; i < rounds; i++) await startAndStop();
 const eachMs = (performance.now() - startedMs) / rounds;
-console.log(`${rounds} starts and stops, ${eachMs.toFixed(1)} ms each`);
-console.log(`processes ${before.processes} -> ${left()}, descriptors ${before.descriptors} -> ${descriptors()}`);
+out.line(`${rounds} starts and stops, ${eachMs.toFixed(1)} ms each`);
+out.line(`processes ${before.processes} -> ${left()}, descriptors ${before.descriptors} -> ${descriptors()}`);
 
 const lived: number[] = [];
 for (let i = 0; i < cancellations; i++) {
@@ -77,9 +79,9 @@ for (let i = 0; i < cancellations; i++) {
   await one.stop();
 }
 lived.sort((a, b) => a - b);
-console.log(
+out.line(
   `${cancellations} cancellations that were ignored, from the cancellation to the death of the tool, grace included:`,
 );
-console.log(
+out.line(
   `p50 ${quantile(lived, 0.5).toFixed(1)} ms, p99 ${quantile(lived, 0.99).toFixed(1)} ms, worst ${(lived.at(-1) ?? 0).toFixed(1)} ms`,
 );
