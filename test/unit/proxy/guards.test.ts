@@ -99,6 +99,16 @@ describe('a call that runs', () => {
     expect(await call.end).toMatchObject({ code: 'POLICY_ENGINE_FAULT' });
   });
 
+  it('does not outlive one that is said to be gone again and again', async () => {
+    const { world, call } = await running();
+    for (let times = 0; times < 3; times++) {
+      world.governance.shut('engine', 'POLICY_ENGINE_FAULT', `gone, ${times}`);
+      world.clock.advance(2_000);
+      await settled();
+    }
+    expect(await Promise.race([call.end, settled()])).toMatchObject({ code: 'POLICY_ENGINE_FAULT' });
+  });
+
   it('is not released when its authority is withdrawn while its answer is checked', async () => {
     const { world, call, heard } = await running();
     heard.answer(resultOf('done'));
