@@ -1,5 +1,5 @@
 // A gate is killed at every point of a call where something is promised: decided, verified, intended, dispatched, answered, recorded, released, denied,
-// and while it recovers from that. Over standard input and output, and over HTTP before a server that outlives it. kill-at-syscall.test.ts kills it at its
+// and while it recovers from that. Over standard input and output, and before servers that outlive it. kill-at-syscall.test.ts kills it at its
 // writes, whatever they are of. CHAOS_KILLS=100 tries every point on every way instead of a sample.
 
 import { spawn } from 'node:child_process';
@@ -80,16 +80,23 @@ async function overStdio(): Promise<Way> {
   };
 }
 
+const REMOTE = {
+  http: ['http-counter.mjs', (port: string) => ({ http: { url: `http://127.0.0.1:${port}/mcp` } })],
+  ws: ['ws-counter.mjs', (port: string) => ({ ws: { url: `ws://127.0.0.1:${port}/` } })],
+  sse: ['sse-counter.mjs', (port: string) => ({ sse: { url: `http://127.0.0.1:${port}/sse` } })],
+} as const;
+
 /** The server is nobody's child: it goes on when the gate dies. */
-async function overHttp(): Promise<Way> {
+const over = (way: keyof typeof REMOTE) => async (): Promise<Way> => {
+  const [fixture, at] = REMOTE[way];
   const heard = counterGate().heard;
-  const server = spawn(process.execPath, [fixtureServer('http-counter.mjs')], {
+  const server = spawn(process.execPath, [fixtureServer(fixture)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, COUNTER_FILE: heard },
   });
   const [printed] = (await once(server.stdout, 'data')) as [Buffer];
-  const url = /http:\S+/.exec(printed.toString())?.[0] ?? `http://127.0.0.1:${printed.toString().trim()}/mcp`;
-  const counter = { ...counterGate({ server: { stdio: undefined, http: { url } } }), heard };
+  const port = /\d+(?=\D*$)/.exec(printed.toString().trim())?.[0] ?? '';
+  const counter = { ...counterGate({ server: { stdio: undefined, ...at(port) } }), heard };
   return {
     counter,
     start: async (options) => {
@@ -112,7 +119,7 @@ async function overHttp(): Promise<Way> {
       await counter.at.close();
     },
   };
-}
+};
 
 const rootOf = ({ intent }: CallEvidence): unknown =>
   ((intent?.events as readonly JsonObject[] | undefined)?.[0]?.lineage as JsonObject | undefined)?.root;
@@ -211,14 +218,18 @@ describe('killed at a point of a call', () => {
   const short = POINTS.filter((point) => point.short === true);
   for (const [name, open, sample] of [
     ['over standard input and output', overStdio, short],
-    ['over HTTP', overHttp, short.slice(1, 2)],
+    ['over HTTP', over('http'), short.slice(1, 2)],
+    // What a socket was given nobody takes back: whether it was heard is chance.
+    ['over WebSocket', over('ws'), short.slice(1, 2)],
+    ['over HTTP+SSE', over('sse'), []],
   ] as const) {
+    const points = EVERY ? POINTS : sample;
+    if (points.length === 0) continue;
     proves(
       'G6',
       `${name}: what was begun ends once, its chain is over, and it is not made again before a person has looked`,
       async () => {
         const way = await open();
-        const points = EVERY ? POINTS : sample;
         const killed = await killAtEach(way, points);
         await checkLedger(way);
         await way.close();
