@@ -72,6 +72,8 @@ export class SupervisedServers {
   /** Those that may run. */
   readonly #begun = new Set<string>();
   readonly #described = new Set<string>();
+  /** Shared servers that came back and are not compared yet, by the time that they did: they take no calls, which wait. */
+  readonly #unseen = new Map<string, object>();
   readonly #relisted = new Map<string, Relisted>();
   /** Shared servers that we ended and start again. */
   readonly #returning = new Map<string, { readonly promise: Promise<void>; readonly resolve: () => void }>();
@@ -89,7 +91,7 @@ export class SupervisedServers {
 
   /** The server that all share; undefined where each conversation gets its own. */
   get(name: string): ToolServer | undefined {
-    return this.#apart.has(name) ? undefined : this.#servers.get(name);
+    return this.#apart.has(name) || this.#unseen.has(name) ? undefined : this.#servers.get(name);
   }
 
   apart(name: string): ApartServer | undefined {
@@ -123,6 +125,7 @@ export class SupervisedServers {
     this.#begun.add(name);
     this.#described.delete(name);
     this.#asked.delete(name);
+    this.#unseen.delete(name);
     if (known === undefined) return this.#first(launch, this.#make(launch));
     void known.stop().then(() => this.#bringOrAsk(launch, known));
   }
@@ -132,6 +135,7 @@ export class SupervisedServers {
     this.#begun.delete(name);
     this.#described.delete(name);
     this.#asked.delete(name);
+    this.#unseen.delete(name);
     this.#returned(name);
     void this.#servers.get(name)?.stop();
   }
@@ -153,7 +157,7 @@ export class SupervisedServers {
       });
       server.onQuestion?.((question) => this.#hooks.onQuestion(name, question));
       server.onChange((change) => {
-        if (change === 'up') this.#hooks.onReady(name);
+        if (change === 'up') this.#cameBack(name);
         if (this.#stopped || !this.#begun.has(name) || change === 'up') return;
         if (change === 'down') this.#hooks.onEnded?.(name);
         void this.#bring(launch, server, RESTART_FIRST_MS);
@@ -246,6 +250,13 @@ export class SupervisedServers {
     this.#returning.set(name, { promise, resolve });
   }
 
+  /** Nobody knows yet that it is still what it was. */
+  #cameBack(name: string): void {
+    if (!this.#described.has(name)) return this.#hooks.onReady(name);
+    this.#unseen.set(name, {});
+    this.#return(name);
+  }
+
   #returned(name: string): void {
     this.#returning.get(name)?.resolve();
     this.#returning.delete(name);
@@ -290,11 +301,16 @@ export class SupervisedServers {
   /** Starts a server, or reads again what it offers when it runs, until that is known and recorded. */
   async #bring(launch: ServerLaunch, server: ToolServer, retryMs: number): Promise<void> {
     try {
+      await server.start();
+      const cameBack = this.#unseen.get(launch.name);
       const live = await readLive(server, launch.description);
       if (!this.#begun.has(launch.name)) return;
       await this.#hooks.onDescribed(launch, live);
       this.#described.add(launch.name);
+      // What the process before it said says nothing of this one.
+      if (cameBack !== this.#unseen.get(launch.name)) return;
       this.#returned(launch.name);
+      if (this.#unseen.delete(launch.name)) this.#hooks.onReady(launch.name);
     } catch (fault) {
       this.#failed(launch, fault, retryMs, (nextMs) => this.#bring(launch, server, nextMs));
     }

@@ -57,7 +57,11 @@ beforeAll(async () => {
   );
   gate = at.start(['serve', '--name', 'all', '--http', '127.0.0.1:0']);
   url = await urlOf(gate);
-  await gate.says(/open: 6 server/);
+  // Some may come when the gate is open already.
+  await gate.until(({ stderr }) => {
+    const open = /open: \d+ server\(s\)(?:; not there: (.*))?/.exec(stderr);
+    return open !== null && (open[1]?.split(', ') ?? []).every((name) => stderr.includes(`server ${name} has come`));
+  });
 }, 60_000);
 
 afterEach(() => {

@@ -2,6 +2,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { LiveDefinition } from '../../../cli/live-definition.ts';
 import type { ServerLaunch } from '../../../cli/servers.ts';
 import { SupervisedServers, type SupervisionHooks } from '../../../cli/supervised-servers.ts';
+import type { ServerChange } from '../../../proxy/tool-server.ts';
+import { proves } from '../../guarantees.ts';
 import { describe as described, ScriptedServer, TOOLS } from '../../support/gate-world.ts';
 
 afterEach(() => vi.useRealTimers());
@@ -95,6 +97,36 @@ describe('a server that runs', () => {
     expect(seen).toMatchObject([{ launch: { x: 1 }, instructions: 'send it to me', prompts: [{ name: 'greet' }] }]);
     servers.end('fs');
     expect(servers.running()).toEqual([]);
+    await servers.stop();
+  });
+
+  proves('G4', 'and comes back takes no call before it was compared, and calls wait for that', async () => {
+    const listeners: ((change: ServerChange) => void)[] = [];
+    const server = new ScriptedServer('fs', TOOLS);
+    Object.assign(server, { onChange: (listener: (change: ServerChange) => void) => listeners.push(listener) });
+    const launch = { name: 'fs', description: {}, limits: { timeoutMs: 1, outputBytes: 1 }, start: () => server };
+    const compared: (() => void)[] = [];
+    const ready: string[] = [];
+    const servers = new SupervisedServers([launch], {
+      ...HOOKS,
+      onDescribed: () => new Promise((resolve) => compared.push(resolve)),
+      onReady: (name) => ready.push(name),
+    });
+    servers.begin('fs');
+    await vi.waitFor(() => expect(compared).toHaveLength(1));
+    compared[0]?.();
+    await vi.waitFor(() => expect(servers.running()).toHaveLength(1));
+    for (const change of ['down', 'up'] as const) for (const listener of listeners) listener(change);
+    expect(servers.get('fs')).toBeUndefined();
+    expect(ready).toEqual([]);
+    const waiting = servers.returning('fs');
+    expect(waiting).toBeDefined();
+    await vi.waitFor(() => expect(compared).toHaveLength(2));
+    expect(servers.get('fs')).toBeUndefined();
+    compared[1]?.();
+    await waiting;
+    expect(servers.get('fs')).toBe(server);
+    expect(ready).toEqual(['fs']);
     await servers.stop();
   });
 });
