@@ -9,7 +9,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import { readPermitText } from '../../domain/permit-text.ts';
 import { fixtureServer } from '../fixtures/servers/paths.ts';
 import { proves } from '../guarantees.ts';
-import { closeInstallations, type StartOptions } from '../support/cli.ts';
+import { closeInstallations, installation, type StartOptions } from '../support/cli.ts';
 import { type CounterGate, counterGate, urlOf } from '../support/counter-gate.ts';
 import { type CallEvidence, callsOf, entriesOf, heardIn } from '../support/evidence.ts';
 import { goneWithin } from '../support/processes.ts';
@@ -238,6 +238,55 @@ describe('killed at a point of a call', () => {
       EVERY ? 600_000 : 120_000,
     );
   }
+
+  proves(
+    'G11',
+    'with an agent behind it, when its tool has answered it: both calls are unknown, their chain is over, and neither is made again',
+    async () => {
+      const at = installation();
+      const heard = at.path('heard.jsonl');
+      const stdio = (...args: readonly string[]) => ({ stdio: { command: process.execPath, args } });
+      const worker = stdio(fixtureServer('calling-agent.mjs'), '--era=legacy', at.path('agent'));
+      const counter = stdio(fixtureServer('counter.mjs'), heard);
+      at.configure(
+        {
+          agents: { planner: { auth: 'local' }, worker: { root: false, auth: 'process' } },
+          servers: { worker: { ...worker, agent: 'worker' }, counter },
+        },
+        '@id("all") @reason("who calls whom is not the question here") permit (principal, action, resource);\n',
+      );
+      const open = async (env: Record<string, string> = {}) => {
+        const planner = new RawStdio(at.start(['serve', '--name', 'house', '--stdio'], { env }));
+        await planner.initialize();
+        for (let turn = 0, listed = ''; turn < 600 && !(/worker__/.test(listed) && /counter__/.test(listed)); turn++) {
+          await new Promise((resolve) => setTimeout(resolve, 25));
+          listed = JSON.stringify((await planner.ask('tools/list'))?.result);
+        }
+        return planner;
+      };
+      const call = ['worker__work', { steps: [{ call: 'counter__count', args: { by: 70_000 } }] }] as const;
+      const kill = { KILL_AT: 'when the tool has answered', KILL_ARGUMENTS: '"by":70000' };
+      const planner = await open({ NODE_OPTIONS: `--import ${HOOK}`, ...kill });
+      expect(await planner.call(...call)).toBeUndefined();
+      expect((await planner.running.ended).signal).toBe('SIGKILL');
+      expect(await goneWithin(at.home, 5_000)).toEqual([]);
+
+      const next = await open();
+      const cut = await callsOf(at, 'house');
+      expect(cut.map(({ tool, status, endings }) => [tool, status, endings.length])).toEqual([
+        ['work', 'unknown', 1],
+        ['count', 'unknown', 1],
+      ]);
+      expect(new Set(cut.map(rootOf)).size).toBe(1);
+      expect(denialOf(await next.call(...call))).toBe('RETRY_OF_UNKNOWN');
+      expect(heardIn(heard).filter(({ by }) => by === 70_000)).toHaveLength(1);
+      await next.running.kill();
+      const revoked = (await entriesOf(at.ledger('house'))).filter(({ type }) => type === 'revocation.added');
+      expect(revoked.map(({ kind, id }) => [kind, id])).toEqual([['root', rootOf(cut[0] as CallEvidence)]]);
+      expect({ ...(await at.run(['verify', at.ledger('house')])) }).toMatchObject({ code: 0 });
+    },
+    120_000,
+  );
 
   it('every point is one of a call that the hook knows', async () => {
     const { readFile } = await import('node:fs/promises');
