@@ -9,6 +9,10 @@ import { settled } from '../../support/gate-world.ts';
 function logged(closed: readonly Guard[] = []) {
   const governance = new Governance('01KAJ0000000000000000B0001', closed);
   const entries: EntryBody[] = [];
+  // Whoever is told first may bring an intent at once.
+  governance.onChange((shut) => {
+    if (shut?.detail === 'with an intent') entries.push({ type: 'call.intent' });
+  });
   const failures: string[] = [];
   let now = 1_000;
   let broken = false;
@@ -138,6 +142,37 @@ describe('what shut the gate is in the ledger', () => {
     },
   );
 
+  proves('G4', 'it is there before anybody who is told of it can bring an intent', () => {
+    const gate = logged();
+    gate.governance.shut('engine', 'POLICY_ENGINE_FAULT', 'with an intent');
+    expect(gate.said()).toEqual(['gate.shut engine POLICY_ENGINE_FAULT', 'call.intent']);
+  });
+
+  it('a ledger that failed already is not said to have failed once more for what was on its way', async () => {
+    const gate = logged();
+    gate.breaks(true);
+    gate.governance.shut('engine', 'POLICY_ENGINE_FAULT', 'gone');
+    gate.governance.shut('ledger', 'GOV_LEDGER_UNWRITABLE', 'disk full');
+    await settled();
+    expect(gate.failures).toEqual([]);
+  });
+
+  it('what cannot be recorded any more when the gate ends shuts nothing', async () => {
+    const gate = logged();
+    gate.breaks(true);
+    gate.governance.shut('engine', 'POLICY_ENGINE_FAULT', 'gone');
+    gate.log.close();
+    await settled();
+    expect(gate.failures).toEqual([]);
+  });
+
+  it('a halt is not recorded by this either when the ledger is back, nor is what has not said its first word', () => {
+    const gate = logged(['ledger', 'engine']);
+    gate.governance.shut('halt', 'GOV_HALTED', 'lunch');
+    gate.governance.open('ledger');
+    expect(gate.said()).toEqual([]);
+  });
+
   it('a start that goes well leaves nothing, one that does not says why', () => {
     const gate = logged(['ledger', 'policy']);
     gate.governance.shut('policy', 'GOV_POLICY_MISSING', 'none');
@@ -177,6 +212,10 @@ describe('what shut the gate is in the ledger', () => {
     gate.governance.shut('stall', 'GOV_STALLED', '3 s');
     const of = (guard: Guard) => gate.log.standings().find((one) => one.guard === guard);
     expect(of('engine')).toEqual({ guard: 'engine', state: 'open', since: 1_050 });
+    gate.governance.shut('policy', 'GOV_POLICY_MISSING', 'none');
+    gate.later(50);
+    gate.governance.shut('policy', 'GOV_POLICY_INVALID', 'wrong');
+    expect(of('policy')).toMatchObject({ state: 'held', since: 1_200 });
     expect(of('stall')).toEqual({
       guard: 'stall',
       state: 'failed',
