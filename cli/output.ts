@@ -35,11 +35,7 @@ export interface OutputStreams {
 export function output(json: boolean, streams: OutputStreams = process): Output {
   const colours = !json && streams.stdout.isTTY === true && process.env.NO_COLOR === undefined;
   let answered = false;
-  let heard = true;
-  // Node takes its standard output for writable again after every error.
-  streams.stdout.on?.('error', () => {
-    heard = false;
-  });
+  const reader = readerOf(streams.stdout);
   return {
     json,
     line: (text) => {
@@ -60,8 +56,22 @@ export function output(json: boolean, streams: OutputStreams = process): Output 
       if (json && !answered) streams.stdout.write(`${JSON.stringify({ error: text, hints })}\n`);
     },
     style: (style, text) => (colours ? styleText(style, text) : text),
-    heard: () => heard,
+    heard: () => !reader.gone,
   };
+}
+
+const readers = new WeakMap<OutputStreams['stdout'], { gone: boolean }>();
+
+/** Node takes its standard output for writable again after every error. Listened to once, however many outputs a process has. */
+function readerOf(stream: OutputStreams['stdout']): { readonly gone: boolean } {
+  const known = readers.get(stream);
+  if (known !== undefined) return known;
+  const reader = { gone: false };
+  stream.on?.('error', () => {
+    reader.gone = true;
+  });
+  readers.set(stream, reader);
+  return reader;
 }
 
 /** An expected end of a command that is not success: said to the user as it is, without a stack. */
