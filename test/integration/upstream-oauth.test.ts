@@ -31,7 +31,8 @@ afterEach(async () => {
   await Promise.all(open.map((server) => server.stop()));
   open = [];
   await world.stop();
-  rmSync(folder, { recursive: true });
+  // A token may be on its way to its file.
+  rmSync(folder, { recursive: true, maxRetries: 5, retryDelay: 100 });
 });
 
 const credentials = () => new CredentialStore(join(folder, 'credentials.json'), SECRET);
