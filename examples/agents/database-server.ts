@@ -9,12 +9,20 @@ import * as z from 'zod';
 const LOOK_EVERY_MS = 50;
 const WAIT_MS = 25_000;
 
-const db = await PGlite.create(process.argv[2] ?? 'memory://');
+/** Who is only asked what it offers needs no database; who stays has it before the first question. */
+const OPENS_AFTER_MS = 1_000;
+const opened: { db?: Promise<PGlite> } = {};
+
+function database(): Promise<PGlite> {
+  opened.db ??= PGlite.create(process.argv[2] ?? 'memory://');
+  return opened.db;
+}
 
 const WHERE = { table: z.string(), column: z.string(), equals: z.string() };
 type Where = Readonly<Record<keyof typeof WHERE, string>>;
 
 async function count({ table, column, equals }: Where): Promise<number> {
+  const db = await database();
   const known = await db.query(
     `select 1 from information_schema.columns where table_schema = 'public' and table_name = $1 and column_name = $2`,
     [table, column],
@@ -57,3 +65,4 @@ server.registerTool(
 );
 process.stdin.on('end', () => process.exit(0));
 await server.connect(new StdioServerTransport());
+setTimeout(() => void database(), OPENS_AFTER_MS);
