@@ -12,17 +12,17 @@ import { goneWithin } from '../support/processes.ts';
 import { RawStdio } from '../support/raw-mcp.ts';
 
 const TRACING = spawnSync('strace', ['-f', '-qq', '-e', 'trace=none', 'true'], { stdio: 'ignore' }).status === 0;
-const EVERY = Number(process.env.CHAOS_KILLS ?? 16) > 16;
+const EVERY = Number(process.env.CHAOS_KILLS ?? 10) > 10;
 
 /** System call, where it is killed when every point is tried, and where in a short run. */
 const POINTS: readonly (readonly [string, readonly number[], readonly number[]])[] = [
   // Entries, payloads and state documents: all from one thread, because there is only one in the pool.
-  ['pwrite64', range(1, 30, 1), [2, 7, 11, 15, 19]],
+  ['pwrite64', range(1, 30, 1), [2, 11, 19]],
   ['fdatasync', range(1, 3, 1), [1]],
   ['fsync', range(1, 12, 1), [5]],
   ['rename', range(1, 4, 1), [2]],
   // To the tool and to the client, between many that only wake a thread up: about here lies the end of the start.
-  ['write', range(380, 560, 5), [430, 490]],
+  ['write', range(380, 560, 5), [460]],
 ];
 
 function range(from: number, to: number, step: number): number[] {
@@ -47,7 +47,7 @@ describe.skipIf(!TRACING)('killed at a system call (skipped where strace cannot 
         }
       }
       // Counts of system calls shift with the code; when most points lie beyond the end of the run, this test needs new ones.
-      expect(killed).toBeGreaterThan(5);
+      expect(killed).toBeGreaterThan(4);
     },
     EVERY ? 1_200_000 : 150_000,
   );
