@@ -98,7 +98,7 @@ proves(
     expect(await names(me)).toEqual([]);
     await gate.stop();
     expect((await entriesOf(at.ledger('g'))).map(({ type }) => type)).toContain('tools.withdrawn');
-    expect(await at.run(['verify', at.ledger('g')])).toMatchObject({ code: 0 });
+    expect(await at.audit(['verify', at.ledger('g')])).toMatchObject({ code: 0 });
   },
   90_000,
 );
@@ -160,7 +160,7 @@ proves(
     await until(async () => textOf(await add(later)) === 'added');
     await again.stop();
     expect((await entriesOf(at.ledger('g'))).map(({ type }) => type)).toContain('tools.drifted');
-    expect(await at.run(['verify', at.ledger('g')])).toMatchObject({ code: 0 });
+    expect(await at.audit(['verify', at.ledger('g')])).toMatchObject({ code: 0 });
   },
   120_000,
 );

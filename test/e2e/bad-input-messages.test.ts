@@ -226,6 +226,6 @@ describe('on standard input', () => {
     for (const said of client.stray) expect(faultsOf(said as unknown as JsonObject, '2025-11-25')).toEqual([]);
     expect(gate.heard()).toEqual([]);
     expect(running.stderr).not.toMatch(/at .*:\d+:\d+|Unhandled|Defect/);
-    expect(await at.run(['verify', at.ledger('stdio')])).toMatchObject({ code: 0 });
+    expect(await at.audit(['verify', at.ledger('stdio')])).toMatchObject({ code: 0 });
   }, 60_000);
 });

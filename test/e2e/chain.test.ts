@@ -209,7 +209,7 @@ it('the ledger says where each call stood, verifies, and replays', async () => {
     });
   expect(places).toContainEqual(['planner', 'review', 0, undefined, 'completed']);
   expect(places).toContainEqual(['reviewer', 'count', 1, ['planner'], 'completed']);
-  expect(await at.run(['verify', at.ledger('chain')])).toMatchObject({ code: 0 });
-  const replayed = await at.run(['replay', at.ledger('chain'), '--json']);
+  expect(await at.audit(['verify', at.ledger('chain')])).toMatchObject({ code: 0 });
+  const replayed = await at.audit(['replay', at.ledger('chain'), '--json']);
   expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true, decisionsNotReplayable: 0 });
 });

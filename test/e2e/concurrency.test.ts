@@ -46,7 +46,7 @@ proves(
     expect((await gate.stop()).code).toBe(0);
     const calls = await callsOf(at, 'crowd');
     expect(calls.map(({ status }) => status)).toEqual(replies.map(() => 'completed'));
-    expect(await at.run(['verify', at.ledger('crowd')])).toMatchObject({ code: 0 });
+    expect(await at.audit(['verify', at.ledger('crowd')])).toMatchObject({ code: 0 });
   },
   60_000,
 );

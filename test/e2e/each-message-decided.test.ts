@@ -304,7 +304,7 @@ it('a client of the newer library on standard input is asked and answered too', 
 proves('G6', 'and the ledger of all that verifies', async () => {
   await Promise.all(clients.splice(0).map((client) => client.close()));
   expect(await gate.stop()).toMatchObject({ code: 0 });
-  expect(await at.run(['verify', at.ledger('all')])).toMatchObject({ code: 0 });
+  expect(await at.audit(['verify', at.ledger('all')])).toMatchObject({ code: 0 });
 });
 
 function failed(error: Error): JsonObject {

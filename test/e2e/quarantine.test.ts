@@ -72,9 +72,9 @@ describe('an agent that is denied too often', () => {
         { kind: 'agent', id: 'wild', cause: 'counts', counted },
       ]);
       expect(await factsOf(counter, 'quarantine.lifted')).toMatchObject([{ kind: 'agent', id: 'wild' }]);
-      const verified = await at.run(['verify', at.ledger('counter'), '--json']);
+      const verified = await at.audit(['verify', at.ledger('counter'), '--json']);
       expect(JSON.parse(verified.stdout)).toMatchObject({ ok: true, quarantines: { set: 1, lifted: 1, findings: [] } });
-      const replayed = await at.run(['replay', at.ledger('counter'), '--json']);
+      const replayed = await at.audit(['replay', at.ledger('counter'), '--json']);
       expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true, differences: [] });
     },
     120_000,
@@ -102,7 +102,7 @@ describe('a gate beside another of its name', () => {
         await gate.running.ended;
       }
       for (const gate of ['counter', 'counter.2'])
-        expect(await counter.at.run(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
+        expect(await counter.at.audit(['verify', counter.at.ledger(gate)])).toMatchObject({ code: 0 });
       const [told] = (await entriesOf(counter.at.ledger('counter.2'))).filter(({ type }) => type === 'quarantine.set');
       expect(told).toMatchObject({
         kind: 'agent',
@@ -134,7 +134,7 @@ describe('a server that ends again and again', () => {
       await client.running.ended;
       const counted = { misdeed: 'restarts', count: 3 };
       expect(await factsOf(counter, 'quarantine.set')).toMatchObject([{ kind: 'server', id: 'counter', counted }]);
-      const replayed = await counter.at.run(['replay', counter.at.ledger('counter'), '--json']);
+      const replayed = await counter.at.audit(['replay', counter.at.ledger('counter'), '--json']);
       expect(JSON.parse(replayed.stdout)).toMatchObject({ ok: true, quarantines: { set: 1, findings: [] } });
       const wrong = await counter.at.run(['quarantine', 'lift', 'tool', 'counter/count']);
       expect(wrong).toMatchObject({ code: 2, stdout: '' });

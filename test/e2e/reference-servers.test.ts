@@ -248,8 +248,8 @@ describe('afterwards', () => {
   it('every ledger verifies and replays without a difference', async () => {
     for (const gate of ['http', 'stdio', 'fs', 'everything']) {
       const ledger = reference.at.ledger(gate);
-      expect(await reference.at.run(['verify', ledger]), gate).toMatchObject({ code: 0 });
-      const replayed = await reference.at.run(['replay', ledger, '--json']);
+      expect(await reference.at.audit(['verify', ledger]), gate).toMatchObject({ code: 0 });
+      const replayed = await reference.at.audit(['replay', ledger, '--json']);
       expect(replayed, gate).toMatchObject({ code: 0 });
       expect(JSON.parse(replayed.stdout), gate).toMatchObject({ differences: [], decisionsNotReplayable: 0 });
     }

@@ -75,7 +75,7 @@ describe('the roots of a client', () => {
         .filter((entry) => JSON.stringify(entry).includes('"roots/list"'))
         .map(({ type }) => type);
       expect(types).toContain('call.intent');
-      expect(await at.run(['verify', at.ledger('fs')])).toMatchObject({ code: 0 });
+      expect(await at.audit(['verify', at.ledger('fs')])).toMatchObject({ code: 0 });
     }, 60_000);
   }
 });

@@ -70,7 +70,7 @@ afterEach(() => {
 
 afterAll(async () => {
   expect((await gate.stop()).code).toBe(0);
-  expect(await at.run(['verify', at.ledger('all')])).toMatchObject({ code: 0 });
+  expect(await at.audit(['verify', at.ledger('all')])).toMatchObject({ code: 0 });
   for (const counter of counters.values()) await counter.stop();
   await closeInstallations();
 }, 60_000);

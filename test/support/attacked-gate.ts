@@ -121,7 +121,7 @@ export class AttackedGate {
       .split('\n')
       .filter((line) => line !== '' && !/^portcullis: (listening|ledger|open)/.test(line))
       .join('\n');
-    const verified = (await this.at.run(['verify', this.at.ledger(NAME)])).code;
+    const verified = (await this.at.audit(['verify', this.at.ledger(NAME)])).code;
     return { code, complaints, verified };
   }
 }
