@@ -44,7 +44,7 @@ beforeAll(async () => {
   });
   gate = at.start(['serve', '--name', 'many', '--http', '127.0.0.1:0']);
   url = await urlOf(gate);
-  await gate.says('open: 3 server(s)');
+  await gate.opensWith(3);
 }, 60_000);
 
 afterAll(async () => {
@@ -232,7 +232,7 @@ proves(
     });
     const other = at.start(['serve', '--name', 'many', '--http', '127.0.0.1:0']);
     const ada = new RawModern(await urlOf(other), credential('ada'));
-    await other.says('open: 2 server(s)');
+    await other.opensWith(2);
     const names = async () =>
       ((await ada.ask('tools/list')).result as { tools: readonly Item[] } | undefined)?.tools.map(({ name }) => name);
     expect(await names()).toEqual(expect.arrayContaining(['turns__echo', 'turns__count']));

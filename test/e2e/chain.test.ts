@@ -123,7 +123,7 @@ beforeAll(async () => {
     RULES,
   );
   gate = at.start(['serve', '--name', 'chain', '--http', '127.0.0.1:0']);
-  await gate.says('open: 2 server(s)');
+  await gate.opensWith(2);
   asPlanner = await clientOf(planner.key);
   asReviewer = await clientOf(reviewing.key);
 }, 60_000);

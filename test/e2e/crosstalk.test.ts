@@ -161,7 +161,7 @@ beforeAll(async () => {
   local = new RawStdio(gate);
   await local.initialize();
   url = await urlOf(gate);
-  await gate.says('open: 5 server(s)');
+  await gate.opensWith(5);
 }, 60_000);
 
 beforeEach(async () => {

@@ -35,7 +35,7 @@ async function apart(flags: readonly string[] = [], more: Neighbour = {}): Promi
   const at = neighbours({ servers: { own: { isolation: 'per-session', flags, ...more }, all: {} }, agents });
   const gate = at.start(['serve', '--name', 'many', '--http', '127.0.0.1:0']);
   const url = await urlOf(gate);
-  await gate.says('open: 2 server(s)');
+  await gate.opensWith(2);
   return { at, gate, url };
 }
 
@@ -286,7 +286,7 @@ proves(
       );
       const gate = at.start(['serve', '--name', 'many', '--http', '127.0.0.1:0']);
       const url = await urlOf(gate);
-      await gate.says('open: 3 server(s)');
+      await gate.opensWith(3);
       // The counters count for each connection.
       const clients = [await session(url, 'ada'), await session(url, 'ada'), new RawModern(url, credential('bob'))];
       for (const server of ['http', 'sse', 'ws'])

@@ -53,7 +53,7 @@ export class AttackedGate {
     );
     const running = at.start(['serve', '--name', NAME, '--http', '127.0.0.1:0']);
     const url = await urlOf(running);
-    await running.says(/open: 2 server/);
+    await running.opensWith(2);
     const bearer = { good: `Bearer ${keys.good.key}`, evil: `Bearer ${keys.evil.key}` };
     return new AttackedGate(at, running, Number(new URL(url).port), bearer);
   }

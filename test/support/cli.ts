@@ -108,6 +108,14 @@ export class RunningCommand {
     return this.until(({ stdout, stderr }) => found(stdout) || found(stderr), withinMs);
   }
 
+  /** Waits until the gate is open and so many servers are there: it opens with those that were quick, and says of each other one that it has come. */
+  opensWith(servers: number): Promise<this> {
+    return this.until(({ stderr }) => {
+      const [, quick] = /open: (\d+) server/.exec(stderr) ?? [];
+      return quick !== undefined && Number(quick) + (stderr.match(/server \S+ has come$/gm)?.length ?? 0) >= servers;
+    });
+  }
+
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
   }
