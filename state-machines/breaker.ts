@@ -2,12 +2,12 @@
 // region, because no guard looks at another; that table and machine agree, also where guards change in turn, is proven in test/model.
 // Nothing here reads a clock or does I/O.
 
-import { type AnyMachineSnapshot, initialTransition, transition } from 'xstate';
 import { Defect } from '../domain/defect.ts';
 import type { DenialCode } from '../domain/denial.ts';
 import {
   BREAKER_EFFECTS,
   BREAKER_FACTS,
+  BREAKER_STATES,
   type BreakerEffectType,
   type BreakerFact,
   breakerMachine,
@@ -86,39 +86,33 @@ export function firstShut(
   return undefined;
 }
 
-function stateIn(snapshot: AnyMachineSnapshot, guard: Guard): GuardState {
-  // A parallel machine of flat regions: its value names one state for each.
-  return (snapshot.value as Record<Guard, GuardState>)[guard];
-}
-
 function deriveTable(): ReadonlyMap<Guard, Region> {
-  const [start] = initialTransition(breakerMachine);
-  const regionOf = (guard: Guard): Region => {
-    const region = new Map<GuardState, Map<BreakerFact, BreakerTransition>>();
-    const waiting: AnyMachineSnapshot[] = [start];
-    for (let snapshot = waiting.pop(); snapshot !== undefined; snapshot = waiting.pop()) {
-      const state = stateIn(snapshot, guard);
-      if (region.has(state)) continue;
-      const row = new Map<BreakerFact, BreakerTransition>();
-      region.set(state, row);
-      for (const fact of BREAKER_FACTS) {
-        const event = { type: `${guard}.${fact}` };
-        // XState answers an event it has no transition for with the same snapshot; asking first keeps the two cases apart.
-        if (!snapshot.can(event)) continue;
-        const [after, executable] = transition(breakerMachine, snapshot as typeof start, event);
-        const actions: readonly { type: string }[] = executable;
-        const nothingNew = actions.some(({ type }) => type === NOTHING_NEW);
-        row.set(fact, { to: stateIn(after, guard), effects: effectsOf(actions), nothingNew });
-        waiting.push(after);
-      }
-    }
-    return region;
-  };
   return new Map(GUARDS.map((guard) => [guard, regionOf(guard)]));
 }
 
-function effectsOf(actions: readonly { type: string }[]): BreakerEffectType[] {
-  return actions.flatMap(({ type }) => {
+/** What the machine's definition says, read and not executed: a gate starts with this, and clients wait for it. */
+function regionOf(guard: Guard): Region {
+  const region = new Map<GuardState, ReadonlyMap<BreakerFact, BreakerTransition>>();
+  const nodes = breakerMachine.root.states[guard]?.states ?? {};
+  for (const state of BREAKER_STATES) {
+    const node = nodes[state];
+    if (node === undefined) continue;
+    const row = new Map<BreakerFact, BreakerTransition>();
+    for (const fact of BREAKER_FACTS) {
+      const [found, ...others] = node.on[`${guard}.${fact}`] ?? [];
+      if (found === undefined) continue;
+      if (others.length > 0 || found.guard !== undefined) throw new Defect(`${guard}.${fact} is not decided by itself`);
+      const to = BREAKER_STATES.find((known) => known === found.target?.[0]?.key) ?? state;
+      const actions = found.actions.map((action) => (typeof action === 'string' ? action : String(action)));
+      row.set(fact, { to, effects: effectsOf(actions), nothingNew: actions.includes(NOTHING_NEW) });
+    }
+    region.set(state, row);
+  }
+  return region;
+}
+
+function effectsOf(actions: readonly string[]): BreakerEffectType[] {
+  return actions.flatMap((type) => {
     if (type === NOTHING_NEW) return [];
     const effect = BREAKER_EFFECTS.find((known) => known === type);
     if (effect === undefined) throw new Defect(`the breaker names an unknown effect: ${type}`);

@@ -106,13 +106,22 @@ export function publicKeyToPem(publicKey: Uint8Array): string {
 
 /** The 32 bytes of a public key in PEM, or undefined when it is not one of the strict profile. */
 export function publicKeyFromPem(pem: string): Uint8Array | undefined {
+  const raw = rawFromPem(pem);
+  return raw !== undefined && isStrictPublicKey(raw) ? raw : undefined;
+}
+
+/** Whether a PEM text holds the public half of this key. What was computed from a private key is of the strict profile: that need not be asked. */
+export function isPublicHalf(pem: string, { publicKey }: Pick<SigningKey, 'publicKey'>): boolean {
+  const raw = rawFromPem(pem);
+  return raw !== undefined && equalBytes(raw, publicKey);
+}
+
+function rawFromPem(pem: string): Uint8Array | undefined {
   // Also reads the public half out of a private key, which has no business here.
   if (pem.includes('PRIVATE')) return undefined;
   try {
     const key = createPublicKey({ key: pem, format: 'pem' });
-    if (key.asymmetricKeyType !== 'ed25519') return undefined;
-    const raw = rawPublicKey(key);
-    return isStrictPublicKey(raw) ? raw : undefined;
+    return key.asymmetricKeyType === 'ed25519' ? rawPublicKey(key) : undefined;
   } catch {
     return undefined;
   }

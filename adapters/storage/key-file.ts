@@ -19,9 +19,9 @@ import {
 import { dirname, join } from 'node:path';
 import { decodeBase64url, encodeBase64url } from '../../domain/base64url.ts';
 import {
-  equalBytes,
   generateSigningKey,
   importSigningKey,
+  isPublicHalf,
   publicKeyFromPem,
   publicKeyToPem,
   randomBytes,
@@ -76,8 +76,7 @@ export function openSigningKey(folder: string, role: SigningRole): SigningKey | 
     if (key === undefined) return { fault: `${path} does not hold an Ed25519 private key` };
     // A crash before this line leaves a private key without its public half; the next start writes it.
     if (!exists(publicPath)) createWhole(publicPath, publicKeyToPem(key.publicKey), 0o644);
-    const publicKey = publicKeyFromPem(readOwn(publicPath, OTHERS_WRITE));
-    if (publicKey === undefined || !equalBytes(publicKey, key.publicKey)) {
+    if (!isPublicHalf(readOwn(publicPath, OTHERS_WRITE), key)) {
       return { fault: `${publicPath} is not the public half of ${path}` };
     }
     return key;
