@@ -6,11 +6,10 @@ import type { JsonObject } from '../../domain/json.ts';
 import { fixtureServer } from '../fixtures/servers/paths.ts';
 import { proves } from '../guarantees.ts';
 import { closeInstallations, installation } from '../support/cli.ts';
-import { type CounterGate, counterGate, urlOf } from '../support/counter-gate.ts';
+import { type CounterGate, counterGate } from '../support/counter-gate.ts';
 import { callsOf, heardIn } from '../support/evidence.ts';
 import { goneWithin } from '../support/processes.ts';
-import { denialOf, RawHttp, textOf } from '../support/raw-mcp.ts';
-import { serversThere } from '../support/servers-there.ts';
+import { denialOf, type RawHttp, RawStdio, textOf } from '../support/raw-mcp.ts';
 
 afterEach(closeInstallations);
 
@@ -264,23 +263,29 @@ describe('from a tool server', () => {
         { agents: { me: { auth: 'local' } }, servers },
         '@id("all") @reason("anything, to see what it does") permit (principal, action, resource);',
       );
-      const gate = at.start(['serve', '--name', 'gate', '--http', '127.0.0.1:0']);
-      const url = await urlOf(gate);
-      await serversThere(url, Object.keys(servers));
-      const client = new RawHttp(url);
+      const client = new RawStdio(at.start(['serve', '--name', 'gate', '--stdio']));
       await client.initialize();
+      const listed = async (): Promise<number> => {
+        const { tools } = (await client.ask('tools/list'))?.result ?? {};
+        return (tools as readonly JsonObject[]).filter(({ name }) => String(name).endsWith('__poke')).length;
+      };
+      // A busy machine starts one long after the other.
+      await expect.poll(listed, { timeout: 30_000 }).toBe(Object.keys(HOSTILE).length);
       const ends: string[] = [];
       // One by one: what one server takes of the machine is nothing that another one is denied for.
       for (const [mode, expected] of Object.entries(HOSTILE)) {
-        const reply = await client.call(`${mode}__poke`, {});
+        const reply = await client.call(`${mode}__poke`, {}, { progressToken: 'mine' });
         const end =
           denialOf(reply) ??
           (textOf(reply) === 'poked' ? 'released' : `unexpected: ${JSON.stringify(reply).slice(0, 300)}`);
         expect(expected, `${mode}: ${end}`).toContain(end);
         ends.push(end);
-        expect((await client.ask('ping')).result, mode).toEqual({});
+        // The gate is there, says so, and has passed on nothing that nobody asked for.
+        expect((await client.ask('ping'))?.result, mode).toEqual({});
+        expect(client.stray, mode).toEqual([]);
       }
-      expect((await gate.stop()).code, gate.stderr.slice(-1000)).toBe(0);
+      client.running.child.stdin.end();
+      expect((await client.running.ended).code, client.running.stderr.slice(-1000)).toBe(0);
       expect(await goneWithin(at.path('mark'), 3_000)).toEqual([]);
       const calls = await callsOf(at, 'gate');
       expect(calls.filter(({ endings }) => endings.length !== 1)).toEqual([]);

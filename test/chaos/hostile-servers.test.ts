@@ -180,9 +180,10 @@ describe('a gate before hostile servers', () => {
     expect((await call('near', 'echo', { text: 'still' })).result).toMatchObject({ content: [{ type: 'text' }] });
   });
 
-  it('the ledger verifies', async () => {
+  it('the ledger verifies and replays', async () => {
     await gate.stop();
     expect(await at.audit(['verify', at.ledger('gate')])).toMatchObject({ code: 0 });
+    expect(await at.audit(['replay', at.ledger('gate')])).toMatchObject({ code: 0 });
   });
 });
 
