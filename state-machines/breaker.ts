@@ -102,13 +102,20 @@ function regionOf(guard: Guard): Region {
       const [found, ...others] = node.on[`${guard}.${fact}`] ?? [];
       if (found === undefined) continue;
       if (others.length > 0 || found.guard !== undefined) throw new Defect(`${guard}.${fact} is not decided by itself`);
-      const to = BREAKER_STATES.find((known) => known === found.target?.[0]?.key) ?? state;
-      const actions = found.actions.map((action) => (typeof action === 'string' ? action : String(action)));
+      const to = found.target === undefined ? state : stateOf(found.target);
+      const actions = found.actions.map(String);
       row.set(fact, { to, effects: effectsOf(actions), nothingNew: actions.includes(NOTHING_NEW) });
     }
     region.set(state, row);
   }
   return region;
+}
+
+function stateOf([target, ...others]: readonly { readonly key: string }[]): GuardState {
+  const state = BREAKER_STATES.find((known) => known === target?.key);
+  if (state === undefined || others.length > 0)
+    throw new Defect(`the breaker leads to an unknown state: ${target?.key}`);
+  return state;
 }
 
 function effectsOf(actions: readonly string[]): BreakerEffectType[] {
