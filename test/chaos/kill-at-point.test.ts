@@ -15,7 +15,7 @@ import { type CallEvidence, callsOf, entriesOf, heardIn } from '../support/evide
 import { goneWithin } from '../support/processes.ts';
 import { denialOf, RawHttp, type RawReply, RawStdio } from '../support/raw-mcp.ts';
 
-const EVERY = Number(process.env.CHAOS_KILLS ?? 10) > 10;
+const EVERY = Number(process.env.CHAOS_KILLS ?? 0) > 25;
 const HOOK = new URL('../support/kill-at.mjs', import.meta.url).href;
 
 interface Point {

@@ -10,7 +10,7 @@ import { type CallEvidence, callsOf, heardIn } from '../support/evidence.ts';
 import { goneWithin } from '../support/processes.ts';
 import { RawHttp, RawStdio } from '../support/raw-mcp.ts';
 
-const KILLS = Number(process.env.CHAOS_KILLS ?? 10);
+const KILLS = Number(process.env.CHAOS_KILLS ?? (process.env.CI === 'true' ? 25 : 10));
 const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 2 ** 31);
 /** A ledger is given up after so many kills, so that checking it all stays quick. */
 const KILLS_PER_LEDGER = 10;
