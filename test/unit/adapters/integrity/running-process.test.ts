@@ -26,7 +26,7 @@ describe.skipIf(process.platform !== 'linux')('a process', () => {
     const parent = spawn('/bin/sh', ['-c', 'cat <&3 >&2 & echo $!; exec sleep 60'], {
       stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
     });
-    const [said] = await once(parent.stdout, 'data');
+    const [said] = await once(parent.stdout!, 'data');
     const zombie = runningProcess(Number(String(said)))!;
     expect(zombie).toBeDefined();
     await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, 'utf8')).toBe('sleep\n');
