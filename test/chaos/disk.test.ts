@@ -37,9 +37,12 @@ async function expectTruth(counter: CounterGate, gate = 'counter'): Promise<void
 
 /** Calls until the gate lets calls through again; the world has just been mended. */
 async function untilOpen(client: RawStdio, by: number): Promise<void> {
-  await expect
-    .poll(async () => denialOf(await client.call('count', { by })) ?? 'none', { timeout: 25_000, interval: 250 })
-    .toBe('none');
+  const answered = () => client.call('count', { by }).then((reply) => denialOf(reply) ?? 'none');
+  try {
+    await expect.poll(answered, { timeout: 25_000, interval: 250 }).toBe('none');
+  } catch (error) {
+    throw new Error(`the gate stays shut, and says: ${client.running.stderr}`, { cause: error });
+  }
 }
 
 async function endWell(client: RawStdio): Promise<void> {

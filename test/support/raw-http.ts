@@ -34,7 +34,7 @@ export class RawConnection {
   }
 
   /** Waits until the predicate holds for what was received, or the connection is closed. */
-  async until(holds: (received: string) => boolean, timeoutMs = 5000): Promise<string> {
+  async until(holds: (received: string) => boolean, timeoutMs = 20_000): Promise<string> {
     const end = Date.now() + timeoutMs;
     while (!holds(this.received) && !this.closed) {
       if (Date.now() > end) throw new Error(`timed out; received: ${JSON.stringify(this.received.slice(0, 500))}`);
