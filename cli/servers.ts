@@ -7,6 +7,7 @@ import type { ConnectionListener } from '../adapters/upstream/connection.ts';
 import { inEra } from '../adapters/upstream/era-choice.ts';
 import type { CredentialStore } from '../adapters/upstream/http/oauth/credentials.ts';
 import type { Consent } from '../adapters/upstream/http/oauth/grants.ts';
+import type { Variables } from '../adapters/upstream/stdio/environment.ts';
 import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
 import type { SandboxMaker } from '../adapters/upstream/stdio/ports.ts';
 import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
@@ -97,12 +98,16 @@ const APART: Readonly<Record<ManifestServer['isolation'], ServerLaunch['apart']>
   'per-root': 'chain',
 };
 
-/** How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. */
+/**
+ * How to start a server of the manifest. What speaks HTTP is loaded only for a server that does: it takes a while. `environment` is where the variables
+ * come from that it is to have, and the secrets of its headers.
+ */
 export async function launchOf(
   name: string,
   server: ManifestServer,
   baseFolder: string,
   workingFolder = process.cwd(),
+  environment: Variables = process.env,
 ): Promise<ServerLaunch> {
   const { concurrency, idleTimeoutMs, cancelGraceMs, timeoutMs, outputBytes } = server.limits;
   const { onPolicyChange } = server;
@@ -114,8 +119,11 @@ export async function launchOf(
   const apart = APART[server.isolation];
   const limits = { timeoutMs, outputBytes };
   /** With the bounds that the manifest sets for the conversation itself. */
-  const bounded = (surroundings: ServerSurroundings) =>
-    cancelGraceMs === undefined ? surroundings : { ...surroundings, limits: { cancelGraceMs } };
+  const bounded = (surroundings: ServerSurroundings) => ({
+    ...surroundings,
+    ourEnvironment: environment,
+    ...(cancelGraceMs === undefined ? {} : { limits: { cancelGraceMs } }),
+  });
   const common = {
     name,
     limits,
@@ -133,7 +141,7 @@ export async function launchOf(
     const config = { name, command, args, cwd: folder, env: env.set, inherit: env.allow, ...limited };
     return {
       ...common,
-      line: () => startLine(config),
+      line: () => startLine(config, environment),
       ...(cwd === undefined ? { ranIn: folder } : {}),
       ...(server.agent === undefined ? {} : { callsBack: true }),
       ...(sandbox === undefined ? {} : { sandbox }),
