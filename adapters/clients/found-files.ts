@@ -1,0 +1,230 @@
+// Finds the files in which the known clients keep their servers, and reads them. It writes nothing, starts nothing and follows symbolic
+// links to the file that a client would read. What cannot be read or understood is a problem with its place, not a failure.
+
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { isJsonObject, type Json } from '../../domain/json.ts';
+import { type Machine, pathOfPlace, pathsOf } from './client-paths.ts';
+import { parseText, type TextFormat, textOf } from './edit-text.ts';
+import { readEntry } from './entry-shapes.ts';
+import { KNOWN_CLIENTS, type KnownClient, type Place } from './known-clients.ts';
+import type { ServerEntry } from './server-entry.ts';
+import type { KeyPath, TextProblem } from './text-edit.ts';
+
+/** The largest of these files in practice holds years of history and has a few megabytes. */
+export const CLIENT_FILE_BYTES_MAX = 32 * 1024 * 1024;
+
+export interface FoundServer {
+  /** The client's own name for it. Hostile text. */
+  readonly name: string;
+  /** Where the entry is in the document. */
+  readonly path: KeyPath;
+  readonly place: Place;
+  /** The folder that an entry of the local scope belongs to. */
+  readonly project?: string;
+  /** As it is in the file, secrets included. */
+  readonly raw: Json;
+  readonly entry: ServerEntry;
+}
+
+export interface FoundFile {
+  readonly client: KnownClient;
+  /** The path that the client opens. */
+  readonly file: string;
+  /** The file itself, symbolic links followed. */
+  readonly real: string;
+  readonly format: TextFormat;
+  /** `sha256:` and base64url of the bytes that were read. */
+  readonly digest: string;
+  readonly text: string;
+  /** The places of the client in this file, whether or not they hold servers now. */
+  readonly places: readonly Place[];
+  /** The project's folder, for a file that belongs to one. */
+  readonly project?: string;
+  readonly servers: readonly FoundServer[];
+  /** Places whose value is not what the client keeps there. */
+  readonly problems: readonly string[];
+}
+
+/** A file that is there and could not be understood. It is left as it is. */
+export interface UnreadFile {
+  readonly client: KnownClient;
+  readonly file: string;
+  readonly problem: Partial<TextProblem> & { readonly reason: string };
+}
+
+/** What the search needs of a disk; a fake one in tests of other platforms. */
+export interface Disk {
+  /** The bytes and the real path; undefined where nothing is. Throws what a file system throws. */
+  read(path: string): { readonly bytes: Uint8Array; readonly real: string } | undefined;
+  /** The names in a folder; none where there is no folder. */
+  list(path: string): readonly string[];
+  exists(path: string): boolean;
+}
+
+export const nodeDisk: Disk = {
+  read(path) {
+    const state = statSync(path, { throwIfNoEntry: false });
+    if (state === undefined) return undefined;
+    if (!state.isFile()) throw new Error('it is not a regular file');
+    if (state.size > CLIENT_FILE_BYTES_MAX) throw new Error(`it is larger than ${CLIENT_FILE_BYTES_MAX} bytes`);
+    return { bytes: readFileSync(path), real: realpathSync(path) };
+  },
+  list(path) {
+    try {
+      return readdirSync(path);
+    } catch {
+      return [];
+    }
+  },
+  exists: (path) => statSync(path, { throwIfNoEntry: false }) !== undefined,
+};
+
+export function foundFiles(
+  machine: Machine,
+  disk: Disk = nodeDisk,
+  clients: readonly KnownClient[] = KNOWN_CLIENTS,
+): { readonly files: readonly FoundFile[]; readonly unread: readonly UnreadFile[] } {
+  const files: FoundFile[] = [];
+  const unread: UnreadFile[] = [];
+  // A file that two clients read belongs to the one named first: it is edited once.
+  const seen = new Set<string>();
+  for (const client of clients) {
+    for (const { path, places, project } of pathsOfClient(client, machine, disk)) {
+      const found = readOne(client, path, places, project, disk);
+      if (found === undefined) continue;
+      const real = 'real' in found ? found.real : found.file;
+      if (seen.has(real)) continue;
+      seen.add(real);
+      if ('real' in found) files.push(found);
+      else unread.push(found);
+    }
+  }
+  return { files, unread };
+}
+
+/** The folder that the agent is started in and, above it, the one that holds the repository. */
+export function projectFolders(machine: Machine, disk: Disk): readonly string[] {
+  const paths = pathsOf(machine.platform);
+  for (let folder = machine.cwd; ; folder = paths.dirname(folder)) {
+    if (folder === machine.home || folder === paths.dirname(folder)) return [machine.cwd];
+    if (disk.exists(paths.join(folder, '.git'))) return folder === machine.cwd ? [folder] : [machine.cwd, folder];
+  }
+}
+
+interface ClientPath {
+  readonly path: string;
+  readonly places: Place[];
+  readonly project?: string;
+}
+
+function pathsOfClient(client: KnownClient, machine: Machine, disk: Disk): readonly ClientPath[] {
+  const byPath = new Map<string, ClientPath>();
+  for (const place of client.places) {
+    const own = place.file.startsWith('{project}');
+    for (const project of own ? projectFolders(machine, disk) : ['']) {
+      const pattern = pathOfPlace(place, machine, project);
+      if (pattern === undefined) continue;
+      for (const path of matching(pattern, machine, disk)) {
+        const known = byPath.get(path);
+        if (known === undefined) byPath.set(path, { path, places: [place], ...(own ? { project } : {}) });
+        else known.places.push(place);
+      }
+    }
+  }
+  return [...byPath.values()];
+}
+
+/** A pattern's `*` filled with every name that is there. */
+function matching(pattern: string, machine: Machine, disk: Disk): readonly string[] {
+  const paths = pathsOf(machine.platform);
+  const [before, after] = pattern.split(`${paths.sep}*`);
+  if (before === undefined || after === undefined) return [pattern];
+  return [...disk.list(before)].sort().map((name) => paths.join(before, name) + after);
+}
+
+function readOne(
+  client: KnownClient,
+  file: string,
+  places: readonly Place[],
+  project: string | undefined,
+  disk: Disk,
+): FoundFile | UnreadFile | undefined {
+  let read: ReturnType<Disk['read']>;
+  try {
+    read = disk.read(file);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { client, file, problem: { reason: `cannot be read: ${reason}` } };
+  }
+  const format = places[0]?.format;
+  if (read === undefined || format === undefined) return undefined;
+  const text = textOf(read.bytes);
+  if (text === undefined) return { client, file, problem: { reason: 'it is not UTF-8 text' } };
+  const parsed = parseText(format, text);
+  if (!parsed.ok) return { client, file, problem: parsed.problem };
+  const problems: string[] = [];
+  const servers = places.flatMap((place) => serversAt(parsed.value, place, problems));
+  const digest = `sha256:${createHash('sha256').update(read.bytes).digest('base64url')}`;
+  return {
+    client,
+    file,
+    real: read.real,
+    format,
+    digest,
+    text,
+    places,
+    ...(project === undefined ? {} : { project }),
+    servers,
+    problems,
+  };
+}
+
+function serversAt(document: Json, place: Place, problems: string[]): FoundServer[] {
+  let tops: { path: KeyPath; value: Json; project?: string }[] = [{ path: [], value: document }];
+  for (const key of place.at) {
+    tops = tops.flatMap(({ path, value, project }) => {
+      if (!isJsonObject(value)) {
+        problems.push(`${path.join('.') || 'the document'} is not a map`);
+        return [];
+      }
+      if (key === '*') {
+        return Object.entries(value).map(([name, member]) => ({ path: [...path, name], value: member, project: name }));
+      }
+      const member = Object.hasOwn(value, key) ? value[key] : undefined;
+      return member === undefined
+        ? []
+        : [{ path: [...path, key], value: member, ...(project === undefined ? {} : { project }) }];
+    });
+  }
+  return tops.flatMap(({ path, value, project }) => {
+    const owned = project === undefined ? {} : { project };
+    const of = (name: string, key: string | number, raw: Json): FoundServer => ({
+      name,
+      path: [...path, key],
+      place,
+      ...owned,
+      raw,
+      entry: readEntry(place.shape, raw),
+    });
+    if (place.list === true) {
+      if (value === null) return [];
+      if (!Array.isArray(value)) {
+        problems.push(`${path.join('.')} is not a list`);
+        return [];
+      }
+      return (value as readonly Json[]).flatMap((raw, index) => {
+        const name = isJsonObject(raw) ? raw.name : undefined;
+        if (typeof name === 'string') return [of(name, index, raw)];
+        problems.push(`${path.join('.')}.${index} has no name`);
+        return [];
+      });
+    }
+    if (value === null) return [];
+    if (!isJsonObject(value)) {
+      problems.push(`${path.join('.')} is not a map`);
+      return [];
+    }
+    return Object.entries(value).map(([name, raw]) => of(name, name, raw));
+  });
+}
