@@ -1,0 +1,12 @@
+// The files of the repository that are made from the code. `npm run generate` writes them; a test says when one is not what the code says.
+
+import { manifestJsonSchema } from '../control-plane/policy/manifest-json-schema.ts';
+
+export interface GeneratedFile {
+  readonly file: string;
+  readonly text: string;
+}
+
+export function schemaText(): GeneratedFile {
+  return { file: 'schema/portcullis.schema.json', text: `${JSON.stringify(manifestJsonSchema(), undefined, 2)}\n` };
+}
