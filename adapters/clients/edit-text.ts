@@ -3,7 +3,10 @@
 
 import type { Json } from '../../domain/json.ts';
 import { editJson, parseJson, rereadJson } from './json-text.ts';
-import { type Edit, editValue, sameValue, type TextEditing, type TextReading } from './text-edit.ts';
+import { type Edit, editValue, sameValue, type TextEditing, type TextReading, valueAt } from './text-edit.ts';
+import { editToml, parseToml } from './toml-text.ts';
+import { onlyTheseTables } from './untouched-lines.ts';
+import { editYaml, parseYaml, rereadYaml } from './yaml-text.ts';
 
 export type TextFormat = 'json' | 'jsonc' | 'toml' | 'yaml';
 
@@ -11,20 +14,33 @@ interface Codec {
   parse(text: string): TextReading;
   /** Applies the edits; may assume that `parse` accepted the text. */
   edit(text: string, edits: readonly Edit[]): TextEditing;
-  /** An independent reading; undefined when it refuses the text. */
-  reread(text: string): Json | undefined;
+  /** Whether a second reading, which shares no code with `edit`, finds the intended change and no other. */
+  agrees(before: string, after: string, edits: readonly Edit[], intended: Json | undefined): boolean;
 }
 
-const notYet: TextReading & { ok: false } = {
-  ok: false,
-  problem: { line: 1, column: 1, reason: 'this format cannot be edited yet' },
+const lenientJson: Omit<Codec, 'parse'> = {
+  edit: editJson,
+  agrees: (_before, after, _edits, intended) => sameValue(rereadJson(after), intended),
 };
 
 const CODECS: Readonly<Record<TextFormat, Codec>> = {
-  json: { parse: (text) => parseJson(text, 'json'), edit: editJson, reread: (text) => rereadJson(text) },
-  jsonc: { parse: (text) => parseJson(text, 'jsonc'), edit: editJson, reread: (text) => rereadJson(text) },
-  toml: { parse: () => notYet, edit: () => notYet, reread: () => undefined },
-  yaml: { parse: () => notYet, edit: () => notYet, reread: () => undefined },
+  json: { ...lenientJson, parse: (text) => parseJson(text, 'json') },
+  jsonc: { ...lenientJson, parse: (text) => parseJson(text, 'jsonc') },
+  toml: {
+    parse: parseToml,
+    edit: editToml,
+    agrees: (before, after, edits) =>
+      onlyTheseTables(
+        before,
+        after,
+        edits.map(({ path }) => path.map(String)),
+      ),
+  },
+  yaml: {
+    parse: parseYaml,
+    edit: editYaml,
+    agrees: (before, after, edits) => sameElsewhere(rereadYaml(before), rereadYaml(after), edits),
+  },
 };
 
 /** The text of a file's bytes, its byte order mark kept; undefined when the bytes are not UTF-8. */
@@ -54,10 +70,21 @@ export function editText(format: TextFormat, text: string, edits: readonly Edit[
   const intended = editValue(before.value, edits);
   const after = codec.parse(edited.text);
   if (!after.ok) return refusedEdit(`the edited text cannot be read: ${after.problem.reason}`);
-  if (!sameValue(after.value, intended) || !sameValue(codec.reread(edited.text), intended)) {
+  if (!sameValue(after.value, intended) || !codec.agrees(text, edited.text, edits, intended)) {
     return refusedEdit('the edited text would not say what was intended');
   }
   return edited;
+}
+
+/** Equal but for what the edits name. What they set is compared by the first reading, whose rules decide how it was understood. */
+function sameElsewhere(before: Json | undefined, after: Json | undefined, edits: readonly Edit[]): boolean {
+  if (before === undefined || after === undefined) return false;
+  // Maps that an edit had to make go as a whole.
+  const gone = edits.map(({ path }): Edit => {
+    const missing = path.findIndex((_, index) => valueAt(before, path.slice(0, index + 1)) === undefined);
+    return { path: missing < 0 ? path : path.slice(0, missing + 1), value: undefined };
+  });
+  return sameValue(editValue(before, gone), editValue(after, gone));
 }
 
 function refusedEdit(reason: string): TextEditing {

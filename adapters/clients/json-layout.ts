@@ -3,6 +3,7 @@
 
 import type { Node } from 'jsonc-parser';
 import type { Json } from '../../domain/json.ts';
+import { flat, quoted } from './quoted-text.ts';
 import { sameValue } from './text-edit.ts';
 
 /** Blanks and comments that end with the line. */
@@ -42,14 +43,6 @@ export function commaAfter(body: string, offset: number): number | undefined {
   return match === null ? undefined : offset + match[0].length - 1;
 }
 
-/** One line, with a space after commas and colons. */
-export function flat(value: Json): string {
-  if (Array.isArray(value)) return `[${(value as readonly Json[]).map(flat).join(', ')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const members = Object.entries(value).map(([key, member]) => `${JSON.stringify(key)}: ${flat(member)}`);
-  return members.length === 0 ? '{}' : `{ ${members.join(', ')} }`;
-}
-
 /** A value as it stands behind its key: maps over several lines where the parent is, everything else on one. */
 export function rendered(value: Json, body: string, indent: string, multiLine: boolean): string {
   if (!multiLine || typeof value !== 'object' || value === null || Array.isArray(value)) return flat(value);
@@ -57,9 +50,7 @@ export function rendered(value: Json, body: string, indent: string, multiLine: b
   if (entries.length === 0) return '{}';
   const eol = eolOf(body);
   const inner = indent + indentUnit(body);
-  const lines = entries.map(
-    ([key, member]) => `${inner}${JSON.stringify(key)}: ${rendered(member, body, inner, true)}`,
-  );
+  const lines = entries.map(([key, member]) => `${inner}${quoted(key)}: ${rendered(member, body, inner, true)}`);
   return `{${eol}${lines.join(`,${eol}`)}${eol}${indent}}`;
 }
 

@@ -14,6 +14,7 @@ import {
   replaced,
   withLast,
 } from './json-layout.ts';
+import { quoted } from './quoted-text.ts';
 import { type Edit, type KeyPath, NESTING_MAX, problemAt, type TextEditing, type TextReading } from './text-edit.ts';
 
 const BOM = '\uFEFF';
@@ -160,7 +161,7 @@ function inserted(body: string, parent: Node, path: KeyPath, value: Json): strin
   if (whole === undefined) return undefined;
   const multiLine = isMultiLine(body, parent) || (parent.children?.length === 0 && body.includes('\n'));
   const indent = childIndent(body, parent);
-  const text = (typeof key === 'string' ? `${JSON.stringify(key)}: ` : '') + rendered(whole, body, indent, multiLine);
+  const text = (typeof key === 'string' ? `${quoted(key)}: ` : '') + rendered(whole, body, indent, multiLine);
   return withLast(body, parent, text, multiLine);
 }
 
