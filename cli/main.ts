@@ -1,7 +1,8 @@
 // The command line. Each command is loaded when it is used: a client that starts us waits for what we load.
 
-import { Command, CommanderError } from 'commander';
+import { Argument, Command, CommanderError } from 'commander';
 import type { SettleOptions, UnknownOptions } from './commands/calls.ts';
+import type { Shell } from './commands/completion.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { HaltOptions } from './commands/halt.ts';
 import type { IntegrityOptions } from './commands/integrity.ts';
@@ -410,6 +411,16 @@ program
   .option(...JSON_OPTION)
   .action((options: Json & DoctorOptions) =>
     run(options.json, async (out) => (await import('./commands/doctor.ts')).doctor(options, out)),
+  );
+
+program
+  .command('completion')
+  .summary('completion for bash, zsh or fish')
+  .description('Prints a script for a shell; its first lines say where to put it.')
+  .addArgument(new Argument('<shell>', 'bash, zsh or fish').choices(['bash', 'zsh', 'fish']))
+  .option(...JSON_OPTION)
+  .action((shell: Shell, options: Json) =>
+    run(options.json, async (out) => (await import('./commands/completion.ts')).completion(shell, program, out)),
   );
 
 /** Help, version and refusals of usage, alike for every command. */

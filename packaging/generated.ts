@@ -1,6 +1,8 @@
 // The files of the repository that are made from the code. `npm run generate` writes them; a test says when one is not what the code says.
 
+import type { CommandShape } from '../cli/completion/command-shape.ts';
 import { manifestJsonSchema } from '../control-plane/policy/manifest-json-schema.ts';
+import { commandReference } from './command-reference.ts';
 
 export interface GeneratedFile {
   readonly file: string;
@@ -9,4 +11,8 @@ export interface GeneratedFile {
 
 export function schemaText(): GeneratedFile {
   return { file: 'schema/portcullis.schema.json', text: `${JSON.stringify(manifestJsonSchema(), undefined, 2)}\n` };
+}
+
+export function referenceText(program: CommandShape): GeneratedFile {
+  return { file: 'docs/commands.md', text: commandReference(program) };
 }

@@ -2,48 +2,43 @@
 
 import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, it } from 'vitest';
-import { closeInstallations, installation, PORTCULLIS } from '../support/cli.ts';
+import { allOf, type CommandShape } from '../../cli/completion/command-shape.ts';
+import { closeInstallations, type Installation, installation, PORTCULLIS } from '../support/cli.ts';
 import { counterGate } from '../support/counter-gate.ts';
 import { play } from './session.ts';
 
 afterAll(closeInstallations);
 
-const COMMANDS = [
-  '',
-  'wrap',
-  'serve',
-  'verify',
-  'replay',
-  'prove',
-  'log',
-  'policy',
-  'policy init',
-  'policy check',
-  'policy explain',
-  'policy test',
-  'keys',
-  'doctor',
-];
+/** Every command that there is, as the program itself tells. */
+async function everyCommand(at: Installation): Promise<readonly string[]> {
+  const { stdout } = await at.run(['completion', 'bash', '--json']);
+  const { program } = JSON.parse(stdout) as { program: CommandShape };
+  return allOf(program).map(({ path }) => path);
+}
+
+const wordsOf = (command: string): string[] => command.split(' ').filter((word) => word !== '');
 
 describe('every command', () => {
-  it('has --help and --version', async () => {
-    const at = installation();
-    for (const command of COMMANDS) {
-      const words = command.split(' ').filter((word) => word !== '');
-      const help = await at.run([...words, '--help']);
+  // All of them get both from one place; a process for each would tell no more.
+  it.each(['', 'wrap', 'policy', 'policy init', 'tools approve', 'calls settle'])(
+    'has --help and --version: %s',
+    async (command) => {
+      const at = installation();
+      const help = await at.run([...wordsOf(command), '--help']);
       expect(help, command).toMatchObject({ code: 0, stderr: '' });
       expect(help.stdout, command).toMatch(new RegExp(`^Usage: portcullis ${command}`));
-      const version = await at.run([...words, '--version']);
+      const version = await at.run([...wordsOf(command), '--version']);
       expect(version, command).toMatchObject({ code: 0, stderr: '' });
       expect(version.stdout, command).toMatch(/^\d+\.\d+\.\d+\n$/);
-    }
-  }, 60_000);
+    },
+  );
 
   it('refuses an option it does not have, under our name, with exit code 2', async () => {
     const at = installation();
-    for (const command of COMMANDS) {
-      const words = command.split(' ').filter((word) => word !== '');
-      const ended = await at.run([...words, '--no-such-option']);
+    const commands = await everyCommand(at);
+    expect(commands.length).toBeGreaterThan(25);
+    for (const command of commands) {
+      const ended = await at.run([...wordsOf(command), '--no-such-option']);
       expect(ended, command).toMatchObject({ code: 2, stdout: '' });
       expect(ended.stderr, command).toMatch(/^portcullis: (unknown|required) option .*\nportcullis: hint: /);
     }
