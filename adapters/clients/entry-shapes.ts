@@ -77,13 +77,15 @@ export function restoredEntry(
   for (const key of new Set([...Object.keys(before), ...Object.keys(wrapped)])) {
     if (sameValue(before[key], wrapped[key])) continue;
     const [was, made, is] = [before[key], wrapped[key], now[key]];
-    if (sameValue(is, made)) edits.push({ path: [key], value: was });
-    else if (sameValue(is, was)) continue;
-    else if (isJsonObject(made) && isJsonObject(is)) {
+    if (sameValue(is, was)) continue;
+    const maps = isJsonObject(made) && isJsonObject(is);
+    if (maps && (isJsonObject(was) || !sameValue(is, made))) {
+      // A map that has grown since keeps what came to it.
       const inner = restoredEntry(isJsonObject(was) ? was : {}, made, is);
       edits.push(...inner.edits.map(({ path, value }) => ({ path: [key, ...path], value })));
       conflicts.push(...inner.conflicts.map((field) => `${key}.${field}`));
-    } else conflicts.push(key);
+    } else if (sameValue(is, made)) edits.push({ path: [key], value: was });
+    else conflicts.push(key);
   }
   return { edits, conflicts };
 }
@@ -115,7 +117,7 @@ function lineOf(shape: LineShape, raw: JsonObject): ServerEntry {
       : unknown(`it has "${shape.command}" and a remote "type"`);
   if (address === undefined) return unknown(`it has neither "${shape.command}" nor an address`);
   if (says === 'stdio') return unknown(`it has "${address}" and the type of a local server`);
-  return remoteOf(shape, raw, address, says);
+  return remoteOf(shape, raw, address, says === 'remote' ? undefined : says);
 }
 
 /** The key that holds the address; two of them are one too many, and the second is then an unknown field. */
@@ -153,9 +155,19 @@ function remoteOf(shape: LineShape, raw: JsonObject, address: string, says: Remo
   const expanded = firstExpanded(shape, { [address]: url });
   if (expanded !== undefined) return expanded;
   if (!URL.canParse(url)) return unknown(`the field "${address}" is not an address`);
-  const strange = Object.keys(raw).find(
-    (key) => ![address, 'type', shape.headers[0], ...shape.remoteKeys].includes(key),
-  );
+  const { username, password } = new URL(url);
+  if (username !== '' || password !== '') {
+    return other(
+      'unsupported',
+      `the address in "${address}" holds a user name or a password`,
+      'send it in a header instead',
+    );
+  }
+  const [holder, ...within] = shape.headers;
+  const around = within.length > 0 ? raw[holder] : undefined;
+  const fields = [...Object.keys(raw), ...(isJsonObject(around) ? Object.keys(around) : [])];
+  const known = [address, 'type', ...shape.headers, ...shape.remoteKeys];
+  const strange = fields.find((key) => !known.includes(key));
   if (strange !== undefined) {
     return other(
       'unsupported',
@@ -163,18 +175,19 @@ function remoteOf(shape: LineShape, raw: JsonObject, address: string, says: Remo
       'take the field away or govern this server by hand',
     );
   }
-  const headers = namedTexts(
-    shape.headers.reduce<Json | undefined>(
-      (at, key) => (isJsonObject(at) ? at[key] : at),
-      raw[shape.headers[0]] === undefined ? undefined : raw,
-    ),
-  );
-  if (headers === undefined) return unknown(`the field "${shape.headers.join('.')}" is not a map of texts`);
-  return { kind: 'remote', transport: says ?? transportOf(shape.urls[address] ?? 'http', url), url, headers };
+  const headers = namedTexts(within.length === 0 ? raw[holder] : valueAt(around, within));
+  if (headers === undefined || (around !== undefined && !isJsonObject(around))) {
+    return unknown(`the field "${shape.headers.join('.')}" is not a map of texts`);
+  }
+  const transport = says ?? transportOf(shape.urls[address] ?? 'unsaid', url);
+  if (transport === 'unsaid') {
+    return other('unsupported', 'it does not say which transport it uses', 'add its "type" to the entry: http or sse');
+  }
+  return { kind: 'remote', transport, url, headers };
 }
 
 /** Where the type is not said, an address that ends in /sse is one of the older transport, and ws: says it itself. */
-function transportOf(usual: RemoteTransport, url: string): RemoteTransport {
+function transportOf(usual: RemoteTransport | 'unsaid', url: string): RemoteTransport | 'unsaid' {
   const { protocol, pathname } = new URL(url);
   if (protocol === 'ws:' || protocol === 'wss:') return 'ws';
   return /\/sse\/?$/.test(pathname) ? 'sse' : usual;

@@ -135,12 +135,14 @@ function pathsOfClient(client: KnownClient, machine: Machine, disk: Disk): reado
   return [...byPath.values()];
 }
 
-/** A pattern's `*` filled with every name that is there. */
+/** A pattern's `*` filled with every name that is there and ends as the pattern says. */
 function matching(pattern: string, machine: Machine, disk: Disk): readonly string[] {
   const paths = pathsOf(machine.platform);
   const [before, after] = pattern.split(`${paths.sep}*`);
   if (before === undefined || after === undefined) return [pattern];
-  return [...disk.list(before)].sort().map((name) => paths.join(before, name) + after);
+  const names = [...disk.list(before)].sort();
+  if (after.startsWith(paths.sep)) return names.map((name) => paths.join(before, name) + after);
+  return names.filter((name) => name.endsWith(after)).map((name) => paths.join(before, name));
 }
 
 function readOne(

@@ -1,7 +1,10 @@
-// Which clients there are and where each keeps its servers, as data. An entry here makes a client known; nothing is asked of the client itself.
+// Which clients there are and where each keeps its servers, as data. Nothing is asked of a client itself.
+// A client that is not listed is not found; one whose files have another form is reported and left alone.
 
 import type { TextFormat } from './edit-text.ts';
+import { EDITOR_CLIENTS } from './editor-clients.ts';
 import type { ShapeName } from './shapes.ts';
+import { TERMINAL_CLIENTS } from './terminal-clients.ts';
 
 export type Platform = 'linux' | 'darwin' | 'win32';
 export type Scope = 'user' | 'project' | 'local';
@@ -42,64 +45,5 @@ export interface KnownClient {
   readonly checked: string;
 }
 
-const CHECKED = '2026-11';
-
-export const KNOWN_CLIENTS: readonly KnownClient[] = [
-  {
-    id: 'claude-code',
-    title: 'Claude Code',
-    places: [
-      {
-        scope: 'user',
-        file: '{CLAUDE_CONFIG_DIR|~}/.claude.json',
-        format: 'json',
-        at: ['mcpServers'],
-        shape: 'standard',
-      },
-      {
-        scope: 'local',
-        file: '{CLAUDE_CONFIG_DIR|~}/.claude.json',
-        format: 'json',
-        at: ['projects', '*', 'mcpServers'],
-        shape: 'standard',
-      },
-      {
-        scope: 'project',
-        file: '{project}/.mcp.json',
-        format: 'json',
-        at: ['mcpServers'],
-        shape: 'standard',
-        shared: true,
-        privateOverride: 'local',
-      },
-    ],
-    ungoverned: [
-      'built-in tools (Bash, Edit, WebFetch and others)',
-      'connectors of claude.ai',
-      'servers of plugins',
-      'managed-mcp.json',
-    ],
-    reload: 'in a running session: /mcp, then reconnect; or start a new session',
-    source: 'run with version 2.1.329',
-    checked: CHECKED,
-  },
-  {
-    id: 'cursor',
-    title: 'Cursor',
-    places: [
-      { scope: 'user', file: '~/.cursor/mcp.json', format: 'jsonc', at: ['mcpServers'], shape: 'standard' },
-      {
-        scope: 'project',
-        file: '{project}/.cursor/mcp.json',
-        format: 'jsonc',
-        at: ['mcpServers'],
-        shape: 'standard',
-        shared: true,
-      },
-    ],
-    ungoverned: ['built-in tools (terminal, edits, search)'],
-    reload: 'restart Cursor',
-    source: 'public sources of three other tools',
-    checked: CHECKED,
-  },
-];
+/** In the order in which a file that two of them read is given to one. */
+export const KNOWN_CLIENTS: readonly KnownClient[] = [...TERMINAL_CLIENTS, ...EDITOR_CLIENTS];

@@ -8,6 +8,7 @@ export type ShapeName =
   | 'vscode'
   | 'windsurf'
   | 'zed'
+  | 'cline'
   | 'cline-cli'
   | 'continue'
   | 'goose'
@@ -25,10 +26,11 @@ export interface LineShape {
   readonly env: string;
   /** The field that lists variables the client hands on by name. */
   readonly forwarded?: string;
-  /** Fields that hold an address, with the transport they mean where nothing else says it. */
-  readonly urls: Readonly<Record<string, RemoteTransport>>;
+  /** Fields that hold an address, with the transport they mean where nothing else says it; `unsaid` where that differs by version. */
+  readonly urls: Readonly<Record<string, RemoteTransport | 'unsaid'>>;
   readonly headers: readonly [string, ...string[]];
-  readonly types: Readonly<Record<string, 'stdio' | RemoteTransport | undefined>>;
+  /** What each `type` means; `remote` is any transport of a remote server. */
+  readonly types: Readonly<Record<string, 'stdio' | 'remote' | RemoteTransport>>;
   readonly stdioType: string;
   /** The client wants the type said even for a local server. */
   readonly typeNeeded: boolean;
@@ -99,6 +101,7 @@ export const SHAPES: Readonly<Record<ShapeName, LineShape>> = {
         : undefined,
     expands: NOTHING,
   },
+  cline: { ...STANDARD, urls: { url: 'unsaid' } },
   'cline-cli': { ...STANDARD, inside: 'transport', typeNeeded: true },
   continue: {
     ...STANDARD,
@@ -139,7 +142,7 @@ export const SHAPES: Readonly<Record<ShapeName, LineShape>> = {
   },
   gemini: {
     ...STANDARD,
-    urls: { httpUrl: 'http', url: 'sse' },
+    urls: { httpUrl: 'http', url: 'unsaid' },
     remoteKeys: [...KEPT, 'includeTools', 'excludeTools'],
     unsupported: {},
     expands: DOLLAR,
@@ -149,7 +152,7 @@ export const SHAPES: Readonly<Record<ShapeName, LineShape>> = {
     ...STANDARD,
     commandHoldsArgs: true,
     env: 'environment',
-    types: { local: 'stdio', remote: 'http' },
+    types: { local: 'stdio', remote: 'remote' },
     stdioType: 'local',
     typeNeeded: true,
     unsupported: {},
