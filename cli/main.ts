@@ -5,6 +5,7 @@ import type { SettleOptions, UnknownOptions } from './commands/calls.ts';
 import type { Shell } from './commands/completion.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { HaltOptions } from './commands/halt.ts';
+import type { InitOptions } from './commands/init.ts';
 import type { IntegrityOptions } from './commands/integrity.ts';
 import type { KeysOptions } from './commands/keys.ts';
 import type { LineageOptions } from './commands/lineage.ts';
@@ -15,9 +16,11 @@ import type { PolicyInitOptions } from './commands/policy-init.ts';
 import type { ProveOptions } from './commands/prove.ts';
 import type { QuarantineOptions } from './commands/quarantine.ts';
 import type { ReplayOptions } from './commands/replay.ts';
+import type { RestoreOptions } from './commands/restore.ts';
 import type { RevokeOptions } from './commands/revoke.ts';
 import type { ServeOptions } from './commands/serve.ts';
 import type { ApproveOptions, ToolsOptions } from './commands/tools.ts';
+import type { UninstallOptions } from './commands/uninstall.ts';
 import type { VerifyOptions } from './commands/verify.ts';
 import type { WrapOptions } from './commands/wrap.ts';
 import { decidingThread } from './deciding-ahead.ts';
@@ -72,6 +75,49 @@ const JSON_OPTION = ['--json', 'print the answer as JSON'] as const;
 function repeated(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
+
+program
+  .command('init')
+  .summary('put the servers of your clients behind the gate')
+  .description(
+    'Finds the MCP clients of this machine and puts their servers behind the gate, in place. Shows first what it would write, and asks; without a terminal it writes nothing unless --yes is given.',
+  )
+  .option('--client <id>', 'only this client; may be given several times', repeated)
+  .option('--server <name>', 'only servers that the client calls so; may be given several times', repeated)
+  .option('--yes', 'write without asking')
+  .option('--dry-run', 'only show what would be written')
+  .option(...JSON_OPTION)
+  .action((options: Json & InitOptions) =>
+    run(options.json, async (out) => (await import('./commands/init.ts')).init(options, out)),
+  );
+
+program
+  .command('restore')
+  .summary('take what init wrote back')
+  .description(
+    'Puts the files of clients back as they were: byte for byte where nobody changed them since, otherwise only the entries that go through the gate. The manifest and the ledgers stay.',
+  )
+  .option('--client <id>', 'only the files of this client; may be given several times', repeated)
+  .option('--all', 'the files of every client')
+  .option('--yes', 'also write files that changed since, without asking')
+  .option('--dry-run', 'only show what would be written')
+  .option(...JSON_OPTION)
+  .action((options: Json & RestoreOptions) =>
+    run(options.json, async (out) => (await import('./commands/restore.ts')).restore(options, out)),
+  );
+
+program
+  .command('uninstall')
+  .summary('take everything back, and remove the state')
+  .description(
+    'Restores the files of every client, then removes the state of this installation. The ledgers are kept, with what is needed to verify them; the manifest and the rules stay.',
+  )
+  .option('--purge', 'remove the ledgers too')
+  .option('--yes', 'without asking')
+  .option(...JSON_OPTION)
+  .action((options: Json & UninstallOptions) =>
+    run(options.json, async (out) => (await import('./commands/uninstall.ts')).uninstall(options, out)),
+  );
 
 program
   .command('wrap')
@@ -133,15 +179,20 @@ program
     run(options.json, async (out) => (await import('./commands/revoke.ts')).revoke(kind, id, options, out)),
   );
 
-program
-  .command('halt')
-  .summary('let nothing pass until it is lifted, and stop what runs')
-  .option('--name <gate>', 'only the gates of this name; otherwise every gate of this installation')
-  .option('--reason <text>', 'what is told to the operator and recorded')
-  .option(...JSON_OPTION)
-  .action((options: Json & HaltOptions) =>
-    run(options.json, async (out) => (await import('./commands/halt.ts')).halt(options, out)),
-  );
+for (const [name, summary] of [
+  ['halt', 'let nothing pass until it is lifted, and stop what runs'],
+  ['pause', 'the same as halt: everything is denied until resume'],
+] as const) {
+  program
+    .command(name)
+    .summary(summary)
+    .option('--name <gate>', 'only the gates of this name; otherwise every gate of this installation')
+    .option('--reason <text>', 'what is told to the operator and recorded')
+    .option(...JSON_OPTION)
+    .action((options: Json & HaltOptions) =>
+      run(options.json, async (out) => (await import('./commands/halt.ts')).halt(options, out)),
+    );
+}
 
 program
   .command('resume')

@@ -7,13 +7,14 @@ import type { Manifest } from '../../control-plane/policy/manifest.ts';
 import { parseManifest } from '../../control-plane/policy/parse-manifest.ts';
 import { starterPolicy } from '../../control-plane/policy/starter.ts';
 import { visibleText } from '../../domain/visible-text.ts';
+import { mayAsk } from '../asking.ts';
 import { type Configuration, invalid, readConfiguration } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome, MANIFEST_NAME } from '../home.ts';
 import { CommandError, type Output } from '../output.ts';
 import { type CommandLine, launchOf, unlistedServer } from '../servers.ts';
 import { readTools } from '../tool-definitions.ts';
-import { mayAsk, toolsApprove } from './tools.ts';
+import { toolsApprove } from './tools.ts';
 import { serverName } from './wrap.ts';
 
 export interface PolicyInitOptions {

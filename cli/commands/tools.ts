@@ -2,7 +2,6 @@
 
 import { userInfo } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { sha256 } from '../../adapters/crypto/node-crypto.ts';
 import type { Means } from '../../adapters/integrity/environment-of.ts';
 import { changesBetween, definitionDigest, type ServerDefinition } from '../../control-plane/integrity/definition.ts';
@@ -11,6 +10,7 @@ import { lookAlikes, type NamedServer } from '../../control-plane/integrity/look
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { type Approval, Approvals, approvalFor } from '../approvals.ts';
+import { confirmed, mayAsk } from '../asking.ts';
 import { measuringMeans } from '../attestations.ts';
 import type { Configuration } from '../configuration.ts';
 import { existingCredentials } from '../credentials.ts';
@@ -288,20 +288,6 @@ async function approveOne(
   out.line(`${launch.name}  approved as ${digest}`);
   if (isNamed && one.tls) for (const line of shownKeyLines(one.tls)) out.line(line);
   return { approved: true };
-}
-
-/** Whether there is somebody who can be shown something and asked. */
-export function mayAsk(out: Output): boolean {
-  return process.stdin.isTTY === true && process.stdout.isTTY === true && !out.json;
-}
-
-async function confirmed(question: string): Promise<boolean> {
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await asking.question(question)).trim());
-  } finally {
-    asking.close();
-  }
 }
 
 function tell(one: Reviewed, all: readonly Reviewed[], out: Output, isWhole: boolean): void {
