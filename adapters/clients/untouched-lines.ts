@@ -3,6 +3,10 @@
 
 import { sameValue } from './text-edit.ts';
 
+const PART = `(?:"(?:[^"\\\\]|\\\\.)*"|'[^']*'|[A-Za-z0-9_-]+)`;
+const PARTS = new RegExp(PART, 'g');
+const HEADER = new RegExp(`^[ \\t]*\\[[ \\t]*(${PART}(?:[ \\t]*\\.[ \\t]*${PART})*)[ \\t]*\\][ \\t]*(?:#.*)?\\r?$`);
+
 /** Whether only tables that an edit's path goes through, or that lie below its first two keys, differ. */
 export function onlyTheseTables(before: string, after: string, paths: readonly (readonly string[])[]): boolean {
   const entries = paths.map((path) => path.slice(0, 2));
@@ -14,7 +18,7 @@ function outside(text: string, entries: readonly (readonly string[])[]): string[
   let concerned = false;
   let headed = false;
   for (const line of text.split('\n')) {
-    const header = /^[ \t]*\[([^[\]]*(?:"[^"]*"|'[^']*')?[^[\]]*)\][ \t]*(?:#.*)?\r?$/.exec(line)?.[1];
+    const header = HEADER.exec(line)?.[1];
     if (header !== undefined) concerned = entries.some((entry) => meet(entry, partsOf(header)));
     else if (/^[ \t]*\[\[/.test(line)) concerned = false;
     // Without a header yet: the entry's own keys at the top of the file, up to the first header.
@@ -26,9 +30,18 @@ function outside(text: string, entries: readonly (readonly string[])[]): string[
 }
 
 function partsOf(header: string): string[] {
-  return [...header.matchAll(/"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+)/g)].map(
-    ([, basic, literal, bare]) => basic ?? literal ?? bare ?? '',
+  return [...header.matchAll(PARTS)].map(([part]) =>
+    part.startsWith('"') ? unescaped(part) : part.replace(/^'|'$/g, ''),
   );
+}
+
+/** TOML's escapes are JSON's in what people write; a name with another one is taken as it stands and meets nothing. */
+function unescaped(part: string): string {
+  try {
+    return String(JSON.parse(part));
+  } catch {
+    return part;
+  }
 }
 
 function meet(entry: readonly string[], header: readonly string[]): boolean {

@@ -37,9 +37,9 @@ export function parseYaml(text: string): TextReading {
   return valued(document, text);
 }
 
-/** Another reading of the same text: by the rules of YAML 1.1, where other words are switches and numbers. */
+/** Another reading of the same text: every scalar is the text that stands there, so that `1.0` and `1` are two values. */
 export function rereadYaml(text: string): Json | undefined {
-  const document = parseDocument(text, { ...READING, version: '1.1' });
+  const document = parseDocument(text, { ...READING, schema: 'failsafe' });
   const read = document.errors.length > 0 ? undefined : valued(document, text);
   return read?.ok ? read.value : undefined;
 }
@@ -85,7 +85,7 @@ function edited(body: string, path: KeyPath, value: Json | undefined): string | 
       [holder, member, node] = [node, undefined, node.items[key]];
       if (node === undefined) return undefined;
     } else if (isMap(node) && typeof key === 'string') {
-      const pair: Member | undefined = node.items.find((item) => isScalar(item.key) && item.key.value === key);
+      const pair: Member | undefined = node.items.find((item) => isScalar(item.key) && String(item.key.value) === key);
       if (pair === undefined) return value === undefined ? body : inserted(body, node, path.slice(index), value);
       [holder, member, node] = [node, pair, pair.value];
     } else return undefined;
