@@ -12,7 +12,7 @@ export default defineConfig({
     hookTimeout: 30_000,
     projects: [
       { extends: true, test: { name: 'core', include: CORE, isolate: false } },
-      { extends: true, test: { name: 'world', include: ['test/**/*.test.ts'], exclude: CORE } },
+      { extends: true, test: { name: 'world', include: ['test/**/*.test.ts'], exclude: [...CORE, 'test/package/**'] } },
     ],
   },
 });
