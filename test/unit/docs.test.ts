@@ -40,6 +40,7 @@ describe('the documents', () => {
     'README.md',
     'docs/architecture.md',
     'docs/cli.md',
+    'docs/clients.md',
     'docs/denials.md',
     'docs/processes.md',
     'docs/reliability.md',
