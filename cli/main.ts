@@ -362,6 +362,8 @@ tools
   .description('Shows what is not approved and asks, server by server; with --digest it approves exactly that.')
   .argument('[servers...]', 'servers of the manifest; otherwise all that are not approved')
   .option('--digest <digest>', 'approve what has this digest, without asking; may be given several times', repeated)
+  .option('--allow <tools>', 'write rules that allow these tools of it, separated by commas')
+  .option('--allow-read-only', 'write rules that allow the tools of which it says that they only read')
   .option('--config <file>', 'the manifest')
   .option(...CWD_OPTION)
   .option(...JSON_OPTION)

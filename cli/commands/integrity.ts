@@ -16,6 +16,7 @@ import type { Json } from '../../domain/json.ts';
 import { visibleText } from '../../domain/visible-text.ts';
 import { Approvals, approvalFor } from '../approvals.ts';
 import { measuringMeans } from '../attestations.ts';
+import { personsEnvironment } from '../client-variables.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome, gateFolder } from '../home.ts';
 import { openKeys } from '../ledger.ts';
@@ -64,11 +65,12 @@ export async function integrity(
   const { vault } = openKeys(gateFolder(home, 'any').keys);
   const { approvals } = await new Approvals(home.state, vault).read();
   const means = measuringMeans(home.state, vault);
+  const environment = personsEnvironment(home);
   const looked: Looked[] = [];
   try {
     for (const [name, server] of Object.entries(manifest.servers)) {
       if ((servers.length > 0 && !servers.includes(name)) || server.inProcess !== undefined) continue;
-      const launch = await launchOf(name, server, dirname(file), resolve(cwd ?? '.'));
+      const launch = await launchOf(name, server, dirname(file), resolve(cwd ?? '.'), environment(name));
       const approval = approvalFor(approvals, name, launch.description);
       looked.push(await lookAt(launch, approval?.environment, home.state, means));
     }

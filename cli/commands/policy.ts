@@ -20,6 +20,7 @@ import { visibleText } from '../../domain/visible-text.ts';
 import type { Payload } from '../../ledger/vault.ts';
 import { DEFAULT_JSON_LIMITS } from '../../proxy/limits.ts';
 import type { CallRequested, DecisionAllowed, DecisionDenied } from '../../state-machines/execution-events.ts';
+import { personsEnvironment } from '../client-variables.ts';
 import { type Configuration, invalid } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome } from '../home.ts';
@@ -121,10 +122,11 @@ async function load(options: PolicyOptions, out: Output): Promise<Checked> {
     ]);
   }
   const { manifest, file, source, policies } = configuration;
+  const environment = personsEnvironment(home);
   const launches = await Promise.all(
     Object.entries(manifest.servers)
       .filter(([, { inProcess }]) => inProcess === undefined)
-      .map(([name, server]) => launchOf(name, server, dirname(file))),
+      .map(([name, server]) => launchOf(name, server, dirname(file), process.cwd(), environment(name))),
   );
   // What a program serves is there when it runs: until then rules about it are read, and their names are not looked up.
   for (const [name, { inProcess }] of Object.entries(manifest.servers))

@@ -9,9 +9,11 @@ import type { EnvironmentDifference } from '../../control-plane/integrity/enviro
 import { lookAlikes, type NamedServer } from '../../control-plane/integrity/look-alikes.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { visibleText } from '../../domain/visible-text.ts';
+import { allowOf } from '../allowing.ts';
 import { type Approval, Approvals, approvalFor } from '../approvals.ts';
 import { confirmed, mayAsk } from '../asking.ts';
 import { measuringMeans } from '../attestations.ts';
+import { personsEnvironment } from '../client-variables.ts';
 import type { Configuration } from '../configuration.ts';
 import { existingCredentials } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -27,6 +29,7 @@ import { reviewSandbox } from '../review-sandbox.ts';
 import { changeLines, definitionLines, lookAlikeLine, marksOf } from '../review-text.ts';
 import { launchOf, type ServerLaunch } from '../servers.ts';
 import { type ShownKeys, shownKeyLines, shownKeys } from '../shown-keys.ts';
+import { type Allowing, chosenTools } from '../starter-rules.ts';
 
 export interface ToolsOptions {
   readonly config?: string;
@@ -34,7 +37,7 @@ export interface ToolsOptions {
   readonly cwd?: string;
 }
 
-export interface ApproveOptions extends ToolsOptions {
+export interface ApproveOptions extends ToolsOptions, Allowing {
   readonly digest?: readonly string[];
 }
 
@@ -98,7 +101,8 @@ export async function toolsDiff(servers: readonly string[], options: ToolsOption
 export async function toolsApprove(servers: readonly string[], options: ApproveOptions, out: Output): Promise<number> {
   const { digest: digests = [] } = options;
   const interactive = mayAsk(out);
-  if (digests.length === 0 && !interactive) {
+  const isAsked = options.allow !== undefined || options.allowReadOnly === true;
+  if (digests.length === 0 && !interactive && !isAsked) {
     throw new CommandError('nobody can be asked here, so say which definition is approved', EXIT.usage, [
       'look at it: portcullis tools review',
       'then: portcullis tools approve SERVER --digest sha256:...',
@@ -107,12 +111,19 @@ export async function toolsApprove(servers: readonly string[], options: ApproveO
   const looked = await lookAt(servers, options, out);
   const waiting = servers.length > 0 ? looked.chosen : looked.chosen.filter(({ state }) => state !== 'approved');
   if (waiting.length === 0) out.line('nothing waits for approval');
+  // Before anything is approved: a name that is wrong is one of another server, perhaps.
+  for (const { launch, live } of waiting) if (live !== undefined) chosenTools(launch.name, live, options);
   const done: object[] = [];
   let failed = 0;
   for (const one of waiting) {
-    const outcome = await approveOne(one, looked, { digests, interactive, out });
+    const { launch, live } = one;
+    const { name } = launch;
+    // What is approved already is not asked for once more where only rules are wanted.
+    const isDone = one.state === 'approved' && isAsked && digests.length === 0;
+    const outcome = isDone ? { approved: true } : await approveOne(one, looked, { digests, interactive, out });
     if (outcome.approved === false) failed += 1;
-    done.push({ server: one.launch.name, digest: one.digest ?? null, tls: one.tls ?? null, ...outcome });
+    const allowed = outcome.approved ? await allowOf(name, live, options, interactive, out) : {};
+    done.push({ server: name, digest: one.digest ?? null, tls: one.tls ?? null, ...outcome, ...allowed });
   }
   await tellGates(looked.home, (text) => out.note(text));
   out.answer({ servers: done });
@@ -163,10 +174,11 @@ async function lookAt(servers: readonly string[], { config, cwd }: ToolsOptions,
   }
   const approvals = await openApprovals(home);
   const folder = cwd === undefined ? process.cwd() : resolve(cwd);
+  const environment = personsEnvironment(home);
   const launches = await Promise.all(
     Object.entries(manifest.servers)
       .filter(([, { inProcess }]) => inProcess === undefined)
-      .map(([name, server]) => launchOf(name, server, dirname(file), folder)),
+      .map(([name, server]) => launchOf(name, server, dirname(file), folder, environment(name))),
   );
   // Those that nobody asked for are looked at as they were approved: names are compared with theirs.
   const isChosen = ({ name }: ServerLaunch): boolean => servers.length === 0 || servers.includes(name);
