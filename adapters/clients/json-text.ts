@@ -41,6 +41,17 @@ export function editJson(text: string, edits: readonly Edit[]): TextEditing {
   return { ok: true, text: now };
 }
 
+/** The range of the value at a path; undefined where none is. */
+export function jsonSource(text: string, path: KeyPath): { readonly start: number; readonly end: number } | undefined {
+  const tree = treeOf(text, 'jsonc');
+  let node = tree.ok ? tree.node : undefined;
+  for (const key of path) {
+    const child = node === undefined ? undefined : childOf(node, key);
+    node = child?.type === 'property' ? memberOf(child) : child;
+  }
+  return node === undefined ? undefined : { start: node.offset, end: node.offset + node.length };
+}
+
 /** The second reading: comments and trailing commas are blanked by a scanner of our own, the rest is for JSON.parse. */
 export function rereadJson(text: string): Json | undefined {
   const blank = text

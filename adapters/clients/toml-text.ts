@@ -1,10 +1,11 @@
 // Reads and edits TOML at the source ranges of the keys concerned. A new key goes below the last one of its table; a key that goes takes its
 // line along. Everything else, comments and blank lines included, stays byte for byte.
 
-import { parse, parseDocument } from '@decimalturn/toml-patch';
+import { parse } from '@decimalturn/toml-patch';
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import { quoted } from './quoted-text.ts';
 import { type Edit, type KeyPath, problemAt, sameValue, type TextEditing, type TextReading } from './text-edit.ts';
+import { type Binding, layoutOf, type Range, type Table, type Value } from './toml-layout.ts';
 
 const BOM = '\uFEFF';
 
@@ -47,63 +48,6 @@ function plain(value: unknown): Json {
   if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   if (typeof value !== 'object' || value === null) return value as Json;
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, plain(member)]));
-}
-
-type Block = ReturnType<typeof parseDocument>['cst'][number];
-type Assignment = Extract<Block, { equals: number }>;
-type Value = Assignment['value'];
-
-interface Range {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** A key with a value, wherever it is written. */
-interface Binding {
-  readonly path: readonly string[];
-  /** As many leading keys of the path come from the table's header or the inline table around it. */
-  readonly above: number;
-  readonly range: Range;
-  readonly value: Value;
-  readonly valueRange: Range;
-  /** The braces around it, when it is in an inline table. */
-  readonly inline: boolean;
-}
-
-interface Table {
-  readonly path: readonly string[];
-  readonly header: Range;
-}
-
-interface Layout {
-  readonly tables: readonly Table[];
-  readonly bindings: readonly Binding[];
-}
-
-function layoutOf(body: string): Layout {
-  const starts = [0, ...[...body.matchAll(/\n/g)].map(({ index }) => index + 1)];
-  const rangeOf = ({ loc }: { loc: Assignment['loc'] }): Range => ({
-    start: (starts[loc.start.line - 1] ?? 0) + loc.start.column,
-    end: (starts[loc.end.line - 1] ?? 0) + loc.end.column,
-  });
-  const tables: Table[] = [];
-  const bindings: Binding[] = [];
-  const bind = (assignment: Assignment, above: readonly string[], inline: boolean) => {
-    const path = [...above, ...assignment.key.value];
-    const { value } = assignment;
-    const own = { path, above: above.length, range: rangeOf(assignment), value, valueRange: rangeOf(value), inline };
-    bindings.push(own);
-    if (value.type === 'InlineTable') for (const { item } of value.items) bind(item as Assignment, path, true);
-  };
-  for (const block of parseDocument(body).cst) {
-    if (block.type === 'KeyValue') bind(block as Assignment, [], false);
-    // A list of tables has no path of names: nothing in it is ever ours.
-    if (block.type !== 'Table') continue;
-    const path = block.key.item.value;
-    tables.push({ path, header: rangeOf(block.key) });
-    for (const row of block.items) if (row.type === 'KeyValue') bind(row as Assignment, path, false);
-  }
-  return { tables, bindings };
 }
 
 function edited(body: string, path: KeyPath, value: Json | undefined): string | undefined {

@@ -8,7 +8,6 @@ import {
   isScalar,
   isSeq,
   LineCounter,
-  type Pair,
   parseDocument,
   type YAMLMap,
   type YAMLSeq,
@@ -16,6 +15,7 @@ import {
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import { flat, quoted } from './quoted-text.ts';
 import { type Edit, type KeyPath, problemAt, sameValue, type TextEditing, type TextReading } from './text-edit.ts';
+import { columnOf, endOf, eolOf, lineEnd, type Member, startOf } from './yaml-layout.ts';
 
 const BOM = '\uFEFF';
 const READING = { strict: true, uniqueKeys: true, prettyErrors: false, logLevel: 'error' } as const;
@@ -73,8 +73,6 @@ function plain(value: unknown): Json {
   if (typeof value !== 'object' || value === null) return (value ?? null) as Json;
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, plain(member)]));
 }
-
-type Member = Pair<unknown, unknown>;
 
 function edited(body: string, path: KeyPath, value: Json | undefined): string | undefined {
   let node: unknown = parseDocument(body, READING).contents;
@@ -211,40 +209,4 @@ function withoutMember(body: string, map: YAMLMap, member: Member): string | und
   const stop = body[end - 1] === '\n' ? end : body.indexOf('\n', end) + 1;
   if (stop === 0) return body.slice(0, lineStart).replace(/\r?\n$/, '');
   return body.slice(0, lineStart) + body.slice(stop);
-}
-
-function isPair(node: unknown): node is Member {
-  return typeof node === 'object' && node !== null && 'key' in node && 'value' in node && !isAlias(node);
-}
-
-/** Where the source of a node or a pair begins. A node with an anchor or a tag has more than its range: it is not touched. */
-function startOf(node: unknown): number | undefined {
-  if (isPair(node)) return startOf(node.key);
-  if (!isScalar(node) && !isMap(node) && !isSeq(node)) return undefined;
-  if (node.anchor !== undefined || node.tag !== undefined) return undefined;
-  return node.range?.[0];
-}
-
-/** Where its content ends, without the blank lines and comments that the parser counts to it. */
-function endOf(node: unknown): number | undefined {
-  if (isPair(node)) return node.value === null ? undefined : endOf(node.value);
-  if ((isMap(node) || isSeq(node)) && node.flow !== true) {
-    const last = node.items.at(-1);
-    return last === undefined ? node.range?.[1] : endOf(last);
-  }
-  return isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range?.[1] : undefined;
-}
-
-function lineEnd(body: string, offset: number): number {
-  const stop = body.indexOf('\n', offset);
-  if (stop < 0) return body.length;
-  return body[stop - 1] === '\r' ? stop - 1 : stop;
-}
-
-function columnOf(body: string, offset: number): number {
-  return offset - (body.lastIndexOf('\n', offset - 1) + 1);
-}
-
-function eolOf(body: string): string {
-  return body.includes('\r\n') ? '\r\n' : '\n';
 }

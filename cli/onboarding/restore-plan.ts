@@ -5,6 +5,7 @@ import type { Backups, Change, Run, WrittenEntry } from '../../adapters/clients/
 import { editText, parseText, type TextFormat, textOf } from '../../adapters/clients/edit-text.ts';
 import { readEntry, restoredEntry, wrappedEntry } from '../../adapters/clients/entry-shapes.ts';
 import { isShapeName } from '../../adapters/clients/entry-variables.ts';
+import { type MovedEntry, withOwnSpelling } from '../../adapters/clients/own-spelling.ts';
 import { type SeenFile, seeFile, sha256Hex, whyUnwritable } from '../../adapters/clients/safe-file.ts';
 import type { ShapeName } from '../../adapters/clients/shapes.ts';
 import { type Edit, editValue, valueAt } from '../../adapters/clients/text-edit.ts';
@@ -111,22 +112,46 @@ function entriesBack(
   const lines: string[] = [];
   const remarks: string[] = [];
   const edits: Edit[] = [];
+  const moved: MovedEntry[] = [];
   for (const entry of change.entries) {
     const back = entryBack(entry, now.value, before?.ok === true ? before.value : undefined);
     if (typeof back === 'string') remarks.push(`${entry.name} ${back}`);
     else {
       lines.push(...changeLines(back));
       edits.push(...back.edits.map(({ path, value }) => ({ path: [...back.at, ...path], value })));
+      if (back.was !== undefined) moved.push({ before: back.was, now: back.at });
     }
   }
   if (edits.length === 0) return { bytes, lines, remarks };
   const edited = editText(format, text, edits);
   if (!edited.ok) throw new Error(`${change.file} cannot be edited${problemText(edited)}`);
-  return { bytes: Buffer.from(edited.text), lines, remarks };
+  const restored = wasText === undefined ? edited.text : inOwnWords(format, change, wasText, text, edited.text, moved);
+  return { bytes: Buffer.from(restored), lines, remarks };
+}
+
+/** Comments and layout that went with a field come back with it, in the entries that nobody has touched. */
+function inOwnWords(
+  format: TextFormat,
+  change: Change,
+  before: string,
+  now: string,
+  restored: string,
+  moved: readonly MovedEntry[],
+): string {
+  const read = parseText(format, before);
+  if (!read.ok) return restored;
+  const edits = change.entries.flatMap((entry) => {
+    const at = placeIn(read.value, entry);
+    return at === undefined ? [] : entry.edits.map(({ path, value }) => ({ path: [...at, ...path], value }));
+  });
+  const wrapped = editText(format, before, edits);
+  return wrapped.ok ? withOwnSpelling(format, { before, wrapped: wrapped.text, now, restored }, moved) : restored;
 }
 
 interface EntryBack {
   readonly at: readonly (string | number)[];
+  /** Where it was before it was wrapped, if it goes back whole. */
+  readonly was?: readonly (string | number)[];
   /** As it is now. */
   readonly before: Json;
   /** Inside the entry. */
@@ -155,7 +180,8 @@ export function entryBack(entry: WrittenEntry, now: Json, before: Json | undefin
   );
   if (!isJsonObject(was) || !isJsonObject(wrapped) || !isJsonObject(raw)) return 'is not what was written any more';
   const { edits, conflicts } = restoredEntry(was, wrapped, raw);
-  if (!conflicts.some((path) => LINE_FIELDS.has(field(path)))) return { at, before: raw, edits };
+  if (!conflicts.some((path) => LINE_FIELDS.has(field(path))))
+    return { at, ...(place === undefined ? {} : { was: place }), before: raw, edits };
   // Its user changed what is started: the command behind ours is what he means.
   if (reading.line === undefined) return 'was changed since: take the gate out of it by hand';
   return {

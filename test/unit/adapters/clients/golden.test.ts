@@ -9,6 +9,7 @@ import { editText, parseText, textOf } from '../../../../adapters/clients/edit-t
 import { readEntry, restoredEntry } from '../../../../adapters/clients/entry-shapes.ts';
 import { type Disk, type FoundFile, foundFiles } from '../../../../adapters/clients/found-files.ts';
 import { KNOWN_CLIENTS, type KnownClient, type Platform } from '../../../../adapters/clients/known-clients.ts';
+import { withOwnSpelling } from '../../../../adapters/clients/own-spelling.ts';
 import { type Edit, valueAt } from '../../../../adapters/clients/text-edit.ts';
 import type { JsonObject } from '../../../../domain/json.ts';
 import { wrappingEdits } from '../../../support/client-launch.ts';
@@ -118,6 +119,19 @@ describe('the files of the known clients', () => {
       const restored = editText(found.format, edited.text, edits);
       expect(restored.ok && parseText(found.format, restored.text)).toEqual(parseText(found.format, found.text));
       matches(`${id}.unwrapped.txt`, restored.ok ? restored.text : '');
+      if (!restored.ok) return;
+
+      // Something came to the file since, in front of the entries: they get their own words back all the same.
+      const came = found.format === 'json' ? ' \n' : found.format === 'jsonc' ? '// came since\n' : '# came since\n';
+      const later = (text: string) => (text.startsWith('\uFEFF') ? `\uFEFF${came}${text.slice(1)}` : came + text);
+      const texts = {
+        before: found.text,
+        wrapped: edited.text,
+        now: later(edited.text),
+        restored: later(restored.text),
+      };
+      const moved = found.servers.map(({ path }) => ({ before: path, now: path }));
+      expect(withOwnSpelling(found.format, texts, moved)).toBe(later(found.text));
     });
   });
 
