@@ -34,6 +34,7 @@ export async function allowOf(
   }
   out.line(`${name}  allowed: ${rules.allowed.map((tool) => visibleText(tool, 80)).join(', ')}`);
   out.line(`    ${visibleText(rules.file)}`);
+  out.note('gates that run keep the rules that they began with: restart their clients');
   if (!rules.isRead) out.note(`${visibleText(rules.file)} is not among the policies of the manifest: add it there`);
   return { allowed: rules.allowed };
 }

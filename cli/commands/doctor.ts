@@ -13,6 +13,7 @@ import { findHome, gateFolder, type Home } from '../home.ts';
 import { checkKeys } from '../key-registry.ts';
 import { openKeys } from '../ledger.ts';
 import { ownLedgers } from '../ledger-folder.ts';
+import { backupsOf } from '../onboarding/client-files.ts';
 import { type Output, output, reasonOf } from '../output.ts';
 import { type Finding, serverFindings } from '../server-findings.ts';
 import { packageVersion } from '../version.ts';
@@ -35,6 +36,7 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
   });
   findings.push(configurationFinding(home, options.config));
   findings.push(await keysFinding(home));
+  findings.push(...backupsFindings(home));
   findings.push(...(await ledgerFindings()));
   const gates = await gateStates(home);
   findings.push(...gates.map(gateFinding));
@@ -55,6 +57,28 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
     if (hint !== undefined) out.line(`         ${' '.repeat(14)}  ${hint}`);
   }
   return problems === 0 ? EXIT.ok : EXIT.error;
+}
+
+/** A run that was killed is finished by the next one: looking changes nothing. */
+function backupsFindings(home: Home): Finding[] {
+  const check = 'clients';
+  try {
+    return backupsOf(home)
+      .runs()
+      .filter(({ state }) => state === 'open')
+      .map(({ command, at }) => {
+        const detail = `portcullis ${command} of ${at} was cut off, or is at work now`;
+        return {
+          check,
+          state: 'problem',
+          detail,
+          hint: 'find out what became of it: portcullis init, or portcullis restore --all',
+        };
+      });
+  } catch (error) {
+    const hint = 'without it restore does not know what was written; the bytes of the files lie beside it';
+    return [{ check, state: 'problem', detail: reasonOf(error), hint }];
+  }
 }
 
 /** Whether a sandbox can be made here, and which servers stay shut for want of one, or of limits that the machine cannot hold. */

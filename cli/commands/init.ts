@@ -261,11 +261,7 @@ function tellOutcomes(outcomes: readonly Outcome[], out: Output): void {
 
 function tellNext(home: Home, written: readonly PlannedServer[], out: Output): void {
   out.line('');
-  out.line('To take effect:');
-  for (const { title, reload } of new Map(written.map(({ client }) => [client.id, client])).values())
-    out.line(`  ${title}: ${reload}`);
-  out.line('');
-  out.line('Nothing is allowed yet. For each server, look at what it offers and approve it:');
+  out.line('Nothing is allowed yet. For each server, look at what it offers, approve it, and say what is allowed:');
   const shown = new Set<string>();
   for (const { server, entry, cwd, headers } of written) {
     if (shown.has(server)) continue;
@@ -278,6 +274,10 @@ function tellNext(home: Home, written: readonly PlannedServer[], out: Output): v
   }
   if (written.some(({ entry, cwd }) => entry.kind === 'stdio' && cwd === undefined))
     out.line('  (FOLDER: where you start the client; this folder when it is left out)');
+  out.line('');
+  out.line('Then, so that it takes effect:');
+  for (const { title, reload } of new Map(written.map(({ client }) => [client.id, client])).values())
+    out.line(`  ${title}: ${reload}`);
   out.line('');
   out.line(`Backups: ${placeText(backupsOf(home).folder)}   To go back: portcullis restore --all`);
   if (process.env.PORTCULLIS_HOME !== undefined)
