@@ -1,14 +1,14 @@
 // The bundle for Claude Desktop (.mcpb): a zip with manifest.json and the installed package, which serves the servers of one portcullis.yaml. The
 // manifest is of version 0.3, published at https://github.com/modelcontextprotocol/mcpb.
 
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '../domain/json.ts';
+import { installInto } from './installed.ts';
 import { zipOf } from './zip.ts';
 
-export const BUNDLED_PROGRAM = 'server/node_modules/portcullis/bin/portcullis.js';
+export const BUNDLED_PROGRAM = 'server/bin/portcullis.js';
 
 export interface PackageWords {
   readonly name: string;
@@ -80,26 +80,12 @@ export function isBundled(path: string): boolean {
   return !/(?:\.d\.[cm]?ts|\.map|\.tsbuildinfo)$|(?:^|\/)(?:\.bin|\.package-lock\.json)(?:\/|$)/.test(path);
 }
 
-/** The bundle of a packed package: it is installed as anybody would, without a script of anybody. Asks the registry of npm. */
-export function mcpbBundle(tarball: string, words: PackageWords): Buffer {
+/** The bundle of a packed package. Asks the registry of npm for what is not in its cache. */
+export function mcpbBundle(root: string, tarball: string): Buffer {
   const folder = mkdtempSync(join(tmpdir(), 'portcullis-mcpb-'));
   try {
-    const server = join(folder, 'server');
-    mkdirSync(server);
-    writeFileSync(join(server, 'package.json'), '{ "private": true, "type": "module" }\n');
-    const quick = [
-      '--omit=dev',
-      '--no-audit',
-      '--no-fund',
-      '--prefer-offline',
-      '--ignore-scripts',
-      '--no-package-lock',
-    ];
-    execFileSync('npm', ['install', '--no-save', '--loglevel=error', ...quick, tarball], {
-      cwd: server,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    writeFileSync(join(folder, 'manifest.json'), `${JSON.stringify(mcpbManifest(words), undefined, 2)}\n`);
+    installInto(root, tarball, join(folder, 'server'));
+    writeFileSync(join(folder, 'manifest.json'), `${JSON.stringify(mcpbManifest(packageWords(root)), undefined, 2)}\n`);
     return zipOf(folder, isBundled);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -17,7 +17,7 @@ const named = join(folder, `${words.name}-${words.version}`);
 
 mkdirSync(folder, { recursive: true });
 const { file: tarball } = pack(ROOT, folder);
-writeFileSync(`${named}.mcpb`, mcpbBundle(tarball, words));
+writeFileSync(`${named}.mcpb`, mcpbBundle(ROOT, tarball));
 const made = [`${named}.mcpb`];
 if (bundleOnly) rmSync(tarball);
 else {

@@ -2,19 +2,10 @@
 // development needs as well, so npm gets a lock file without any.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
-interface Locked {
-  readonly version?: string;
-  readonly dev?: boolean;
-  readonly devOptional?: boolean;
-}
-
-interface Lock {
-  readonly packages: Readonly<Record<string, Locked>>;
-}
+import { writeRuntimeProject } from './runtime-project.ts';
 
 /** Throws when npm does. */
 export function sbom(root: string): string {
@@ -23,9 +14,7 @@ export function sbom(root: string): string {
   const folder = join(temporary, 'portcullis');
   try {
     mkdirSync(folder);
-    const { devDependencies: _, ...own } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-    writeFileSync(join(folder, 'package.json'), JSON.stringify(own));
-    writeFileSync(join(folder, 'package-lock.json'), JSON.stringify(runtimeLock(root)));
+    writeRuntimeProject(root, folder);
     return execFileSync('npm', ['sbom', '--sbom-format=cyclonedx', '--package-lock-only'], {
       cwd: folder,
       encoding: 'utf8',
@@ -35,21 +24,4 @@ export function sbom(root: string): string {
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
-}
-
-/** What is installed with the package, by name and version, once each. */
-export function runtimePackages(root: string): string[] {
-  return Object.entries(runtimeLock(root).packages)
-    .filter(([path]) => path !== '')
-    .map(([path, { version }]) => `${path.replace(/^.*node_modules\//, '')}@${version}`)
-    .sort();
-}
-
-function runtimeLock(root: string): Lock {
-  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as Lock;
-  const kept = Object.entries(lock.packages).filter(([, { dev, devOptional }]) => dev !== true && devOptional !== true);
-  const packages = Object.fromEntries(
-    kept.map(([path, entry]) => (path === '' ? [path, { ...entry, devDependencies: {} }] : [path, entry])),
-  );
-  return { ...lock, packages };
 }

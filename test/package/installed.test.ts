@@ -94,10 +94,10 @@ describe('the package', () => {
   });
 
   it('finds its schema where it was installed', async () => {
-    const module = (await import(pathToFileURL(installed('dist/cli/schema-file.js')).href)) as {
-      schemaFile(): string | undefined;
+    const module = (await import(pathToFileURL(installed('dist/cli/onboarding/own-program.js')).href)) as {
+      schemaAddress(): string | undefined;
     };
-    expect(module.schemaFile()).toBe(installed('schema/portcullis.schema.json'));
+    expect(module.schemaAddress()).toBe(pathToFileURL(installed('schema/portcullis.schema.json')).href);
   });
 
   it('has types that a program can be compiled against, with nothing left unchecked', () => {

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { BUNDLED_PROGRAM, mcpbBundle, mcpbManifest, packageWords } from '../../packaging/mcpb.ts';
 import { pack } from '../../packaging/pack.ts';
-import { runtimePackages, sbom } from '../../packaging/sbom.ts';
+import { runtimePackages } from '../../packaging/runtime-project.ts';
+import { sbom } from '../../packaging/sbom.ts';
 import { unzipped } from '../support/unzipped.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -39,7 +40,7 @@ describe('the SBOM', () => {
 describe('the bundle', () => {
   it('holds its manifest and a program that runs', () => {
     const words = packageWords(ROOT);
-    const archive = mcpbBundle(pack(ROOT, folder).file, words);
+    const archive = mcpbBundle(ROOT, pack(ROOT, folder).file);
     process.stdout.write(`${(archive.length / 1_000_000).toFixed(2)} MB\n`);
     const files = unzipped(archive);
     expect(JSON.parse(files.get('manifest.json')?.toString('utf8') ?? '')).toEqual(mcpbManifest(words));

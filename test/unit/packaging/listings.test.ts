@@ -141,7 +141,7 @@ describe('the manifest of the bundle', () => {
     ['server/node_modules/.bin/portcullis', false],
     ['server/node_modules/.package-lock.json', false],
     ['server/node_modules/x/LICENSE', true],
-    ['server/node_modules/portcullis/dist/cli/main.js', true],
+    ['server/dist/cli/main.js', true],
     ['manifest.json', true],
   ])('%s is in the bundle: %s', (path, wanted) => {
     expect(isBundled(path)).toBe(wanted);

@@ -1,9 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { schemaFile } from '../../../../cli/schema-file.ts';
+import { schemaAddress } from '../../../../cli/onboarding/own-program.ts';
 import { manifestJsonSchema, wordsPath } from '../../../../control-plane/policy/manifest-json-schema.ts';
 import { MANIFEST_WORDS } from '../../../../control-plane/policy/manifest-words.ts';
 import { parseManifest } from '../../../../control-plane/policy/parse-manifest.ts';
@@ -71,7 +70,7 @@ describe('the schema of the manifest', () => {
   it('lies in the repository as the code says it: npm run generate', () => {
     const { file, text } = schemaText();
     expect(readFileSync(new URL(file, ROOT), 'utf8')).toBe(text);
-    expect(schemaFile()).toBe(fileURLToPath(new URL(file, ROOT)));
+    expect(schemaAddress()).toBe(new URL(file, ROOT).href);
   });
 
   it('has words for every key, and no words for others', () => {
