@@ -20,8 +20,7 @@ const KEPT_OF_GATE = ['ledger', 'log.vkey', 'heads.json'];
 /** The last one opens what was recorded in secret. */
 const KEPT_KEYS = ['log.pub', 'permit.pub', 'gate.pub', 'vault.key'];
 
-export async function uninstall(options: UninstallOptions, out: Output): Promise<number> {
-  const home = findHome();
+export async function uninstall(options: UninstallOptions, out: Output, home = findHome()): Promise<number> {
   const what = options.purge === true ? 'and all ledgers' : 'but not the ledgers';
   if (options.yes !== true) {
     if (!mayAsk(out))
@@ -40,7 +39,7 @@ export async function uninstall(options: UninstallOptions, out: Output): Promise
     throw new CommandError(
       `the clients are as they were; the state stays, because gates run: ${running.join(', ')}`,
       EXIT.error,
-      ['end the clients that started them, then run this again'],
+      ['end the clients that use them; a gate that nobody uses ends soon after. Then run this again'],
     );
   const kept = options.purge === true ? undefined : keepLedgers(home);
   for (const name of readdirOf(home.state))

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import type { Machine } from '../../adapters/clients/client-paths.ts';
 import { type InitOptions, init } from '../../cli/commands/init.ts';
 import { type RestoreOptions, restore } from '../../cli/commands/restore.ts';
+import { type UninstallOptions, uninstall } from '../../cli/commands/uninstall.ts';
 import type { Home } from '../../cli/home.ts';
 import { CommandError, output } from '../../cli/output.ts';
 
@@ -41,6 +42,10 @@ export class ClientHome {
 
   restore(options: RestoreOptions = { all: true, yes: true }, json = false): Promise<Said> {
     return said(json, (out) => restore(options, out, this.home));
+  }
+
+  uninstall(options: UninstallOptions = { yes: true }, json = false): Promise<Said> {
+    return said(json, (out) => uninstall(options, out, this.home));
   }
 
   close(): void {
