@@ -201,15 +201,23 @@ function folderOf({ cwd }: StdioEntry, project: string | undefined): string | un
 
 function withoutOwnHeaders(entry: ServerEntry): ServerEntry {
   if (entry.kind !== 'remote') return entry;
-  const kept = Object.entries(entry.headers).filter(([header]) => !OWN_HEADERS.has(header.toLowerCase()));
+  // One without a value says nothing.
+  const kept = Object.entries(entry.headers).filter(
+    ([header, value]) => value !== '' && !OWN_HEADERS.has(header.toLowerCase()),
+  );
   return { ...entry, headers: Object.fromEntries(kept) };
 }
 
 function headerVariables(server: string, { headers }: RemoteEntry): Record<string, string> {
   const word = (text: string): string => text.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
-  return Object.fromEntries(
-    Object.keys(headers).map((header) => [header, `PORTCULLIS_${word(server)}_${word(header)}`]),
-  );
+  const variables: Record<string, string> = {};
+  for (const header of Object.keys(headers)) {
+    const wanted = `PORTCULLIS_${word(server)}_${word(header)}`;
+    let variable = wanted;
+    for (let number = 2; Object.values(variables).includes(variable); number++) variable = `${wanted}_${number}`;
+    variables[header] = variable;
+  }
+  return variables;
 }
 
 function headerValues({ headers }: RemoteEntry, variables: Readonly<Record<string, string>>): Record<string, string> {

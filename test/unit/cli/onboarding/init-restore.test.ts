@@ -320,6 +320,31 @@ it('a file behind a link is written where it lies', async () => {
   expect(readFileSync(real, 'utf8')).toBe('{"mcpServers":{"files":{"command":"node"}}}');
 });
 
+it('what went in step by step comes out as one, or client by client', async () => {
+  const text = '{ "mcpServers": {\n "a": {"command":"a"}, // one\n "b": {"command":"b"} } }';
+  at.write(CURSOR, text);
+  const other = '{"mcpServers":{"a":{"command":"a"}}}';
+  at.write('.claude.json', other);
+  await at.init({ yes: true, server: ['a'], client: ['cursor'] });
+  await at.init({ yes: true, server: ['b'] });
+  await at.init();
+  expect(at.read('.claude.json')).not.toBe(other);
+  expect(await at.restore({ client: ['cursor'] })).toMatchObject({ code: 0 });
+  expect(at.read(CURSOR)).toBe(text);
+  expect(at.read('.claude.json')).not.toBe(other);
+  await at.restore();
+  expect(at.read('.claude.json')).toBe(other);
+});
+
+it('headers whose names come to one variable each have one, and an empty one is none', async () => {
+  cursor({ docs: { url: 'https://docs.example/mcp', headers: { 'X-Key': 'one', x_key: 'two', 'X-None': '' } } });
+  await at.init();
+  expect(manifest().servers.docs?.http?.headers).toEqual({
+    'X-Key': { env: 'PORTCULLIS_DOCS_X_KEY' },
+    x_key: { env: 'PORTCULLIS_DOCS_X_KEY_2' },
+  });
+});
+
 it('two init at once write once', async () => {
   cursor({ files: { command: 'node' } });
   const before = at.read(CURSOR);
