@@ -47,7 +47,7 @@ export function launch(
       const config = ['--config', home.config];
       if (route === 'http')
         return { args: [PORTCULLIS, 'serve', ...config, '--http', `127.0.0.1:${at}`], path: '/mcp/bench' };
-      return { args: [PORTCULLIS, 'wrap', ...config, '--name', 'bench', '--', ...tool], path: '' };
+      return { args: [PORTCULLIS, 'wrap', '--alone', ...config, '--name', 'bench', '--', ...tool], path: '' };
     }
   }
 }

@@ -37,6 +37,8 @@ export interface ApprovedServersPorts {
   readonly lift: (server: string, cause: QuarantineCause) => void;
   /** It is known what to make of a server; `anew`: it is another than the one that was known. */
   readonly arrived: (server: string, anew: boolean) => void;
+  /** Whether anybody needs it yet. One that nobody needs is not started. */
+  readonly isWanted: (server: string) => boolean;
   /** Starts a server that may be started, or starts it anew; `end` stops it. Never reject. */
   readonly begin: (server: string) => void;
   readonly end: (server: string) => void;
@@ -114,6 +116,14 @@ export class ApprovedServers {
     }).catch(() => undefined);
   }
 
+  /** Somebody needs it now. Never rejects. */
+  want(server: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const known = this.#known.get(server);
+      if (known !== undefined) await this.#judge(known).catch((error) => this.#failed(known, error));
+    });
+  }
+
   /** A server said what it is. Rejects when that could not be recorded; it is to be told again. */
   described({ name }: ServerLaunch, live: LiveDefinition): Promise<void> {
     return this.#inTurn(async () => {
@@ -171,6 +181,7 @@ export class ApprovedServers {
     if (launch.line !== undefined && approval.environment === null)
       return this.#unapproved(known, 'what it runs was not measured when it was approved');
     if (approval.drift !== null || approval.number === known.broken) return this.#drifted(known, approval, undefined);
+    if (!this.#ports.isWanted(launch.name)) return this.#ports.arrived(launch.name, false);
     if (live === undefined) return this.#beginAsApproved(known, approval);
     const approved = await this.#ports.approvals.definition(approval.definition);
     const seen = wholeDefinition(live, approved);

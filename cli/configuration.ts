@@ -34,6 +34,22 @@ export function readConfiguration(file: string): Configuration {
   return { file, source: { file, text }, manifest, policies: readPolicies(file, manifest.policies) };
 }
 
+/** Whether the files still say what was read from them. */
+export function isStill({ file, source, manifest, policies }: Configuration): boolean {
+  try {
+    return readText(file) === source.text && isSame(readPolicies(file, manifest.policies), policies);
+  } catch {
+    return false;
+  }
+}
+
+function isSame(these: readonly SourceText[], those: readonly SourceText[]): boolean {
+  return (
+    these.length === those.length &&
+    these.every(({ file, text }, at) => file === those[at]?.file && text === those[at].text)
+  );
+}
+
 export function invalid(file: string, problems: readonly Problem[]): CommandError {
   const list = problems.map(problemText).join('\n  ');
   return new CommandError(`the configuration is not valid:\n  ${list}`, EXIT.error, [

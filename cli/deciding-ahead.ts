@@ -3,7 +3,7 @@
 
 import type { DecidingThread } from '../adapters/policy-engine/deciding-thread.ts';
 
-const NEED_ONE: readonly string[] = ['wrap', 'serve'];
+const NEED_ONE: readonly string[] = ['wrap', 'serve', 'gate'];
 
 async function load(): Promise<DecidingThread> {
   const { DecidingThread } = await import('../adapters/policy-engine/deciding-thread.ts');

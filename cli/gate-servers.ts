@@ -42,6 +42,7 @@ export interface GateServersPorts {
     readonly facts: GateFacts;
     readonly unknown: DurableUnknownCalls;
     readonly processAgents: ProcessAgents;
+    readonly onUnavailable: (server: string) => void;
   };
 }
 
@@ -89,6 +90,7 @@ export function gateServers(ports: GateServersPorts): GateServers {
     },
     onRelisted: (launch, live) => later().approved.described(launch, live),
     onUnavailable: (server, reason) => {
+      later().onUnavailable(server);
       // As long as another server is there the gate is open, and only calls of this one are denied.
       const code = sandboxing.lacks(server) === undefined ? 'SERVER_UNAVAILABLE' : 'SANDBOX_MISSING';
       if (later().policy.served.length === 0) governance.shut('servers', code, `${server}: ${reason}`);

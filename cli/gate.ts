@@ -39,6 +39,7 @@ import type { GateOptions, RunningGate } from './running-gate.ts';
 import { openSandboxing } from './sandboxing.ts';
 import { systemClock } from './system-clock.ts';
 import { durableUnknownCalls } from './unknown-calls.ts';
+import { WantedServers } from './wanted-servers.ts';
 import { openWithdrawals } from './withdrawals.ts';
 
 export async function startGate(options: GateOptions): Promise<RunningGate> {
@@ -112,6 +113,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     command,
     note,
   });
+  const wanted = new WantedServers(options.wanted ?? launches.map(({ name }) => name));
   const turnover = new PolicyTurnover(clock);
   const sandboxing = await openSandboxing(launches, {
     folder,
@@ -133,7 +135,15 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     catalogue,
     sandboxing,
     attestations,
-    later: () => ({ enforcement, policy, approved, facts, unknown, processAgents }),
+    later: () => ({
+      enforcement,
+      policy,
+      approved,
+      facts,
+      unknown,
+      processAgents,
+      onUnavailable: (server) => wanted.tell(server),
+    }),
   });
   const authority = new WorkerAuthority({
     keyFile: keys.permitKeyFile,
@@ -203,12 +213,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     onServed: (names) => {
       if (governance.reason?.code === 'GOV_POLICY_MISSING') void options.deciding?.close();
       for (const name of names) announce(name);
+      for (const name of names) wanted.tell(name);
       for (const name of names)
         if (hasSettled && launches.some((one) => one.name === name && one.ownProgram !== true))
           note(`server ${name} has come`);
     },
     onJudged: (names) => {
       approved.judged(names);
+      for (const name of names) if (isKnown(name)) wanted.tell(name);
       options.onJudged?.(names);
     },
   });
@@ -221,7 +233,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       serverDrifted: (...fact) => facts.serverDrifted(...fact),
       serverWithdrawn: (...fact) => facts.serverWithdrawn(...fact),
     },
-    setAside: (quarantined) => enforcement.setAside(quarantined),
+    isWanted: (server) => wanted.has(server),
+    setAside: (quarantined) => {
+      const stopping = enforcement.setAside(quarantined);
+      wanted.tell(quarantined.id);
+      return stopping;
+    },
     lift: (server, cause) => quarantine.lift('server', server, cause),
     begin: (server) => servers.begin(server),
     end: (server) => servers.end(server),
@@ -230,6 +247,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     announce,
     note,
   });
+
+  /** Whether a client that asks for it finds what will become of it for now. */
+  const isKnown = (server: string): boolean =>
+    policy.served.includes(server) || quarantine.of('server', server) !== undefined || servers.isMissing(server);
 
   const sessions = gateSessions(options, enforcement);
   const processAgents = new ProcessAgents(options.configuration?.manifest, sessions);
@@ -270,6 +291,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     governance,
     authority,
     ready: policy.settled,
+    want: async (server) => {
+      if (wanted.add(server)) await approved.want(server);
+      await policy.settled;
+      if (!isKnown(server)) await wanted.known(server);
+    },
     served: () => policy.served,
     standings: () => breaker.standings(),
     quarantined: () => quarantine.all(),

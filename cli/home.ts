@@ -53,6 +53,14 @@ export function gateFolder(home: Home, name: string): GateFolder {
   };
 }
 
+/** The one gate that clients share which are configured one by one. */
+export const SHARED_GATE = 'local';
+
+/** What the shared gate says, which has no terminal. */
+export function sharedGateNotes(home: Home): string {
+  return join(home.state, `${SHARED_GATE}-gate.log`);
+}
+
 /** Gates that run side by side are called NAME, NAME.2, NAME.3, ...: this is NAME. */
 export function baseName(gate: string): string {
   return gate.replace(/\.\d+$/, '');

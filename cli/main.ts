@@ -4,6 +4,7 @@ import { Argument, Command, CommanderError } from 'commander';
 import type { SettleOptions, UnknownOptions } from './commands/calls.ts';
 import type { Shell } from './commands/completion.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
+import type { GateCommandOptions } from './commands/gate.ts';
 import type { HaltOptions } from './commands/halt.ts';
 import type { InitOptions } from './commands/init.ts';
 import type { IntegrityOptions } from './commands/integrity.ts';
@@ -123,18 +124,44 @@ program
   .command('wrap')
   .summary('stand in for one stdio server')
   .description('Stands in for one stdio server in a client configuration: the same command, behind the gate.')
-  .usage('[options] -- COMMAND [ARGS...]')
-  .argument('<command>', 'the command that starts the server')
+  .usage('[options] [-- COMMAND [ARGS...]]')
+  .argument('[command]', 'the command that starts the server; not needed where --name is a server of the manifest')
   .argument('[args...]', 'its arguments')
   .option('--config <file>', 'the manifest (portcullis.yaml)')
   .option('--name <name>', 'the name of the server in manifest and rules')
   .option('--agent <name>', 'which agent of the manifest is calling, where there are several')
+  .option('--alone', 'a gate of its own, with a ledger of its own, and not the one that all clients share')
   .option(...JSON_OPTION)
   .passThroughOptions()
-  .action((command: string, args: string[], options: Json & WrapOptions) =>
+  .action((command: string | undefined, args: string[], options: Json & WrapOptions) =>
     run(options.json, async (out) => {
+      const line = command === undefined ? undefined : { command, args };
+      if (options.alone !== true && options.config === undefined) {
+        const joined = await (await import('./join-gate.ts')).joinGate({
+          name: options.name,
+          agent: options.agent,
+          line,
+        });
+        if (joined !== 'alone') return joined;
+      }
       const deciding = await decidingThread();
-      return (await import('./commands/wrap.ts')).wrap(options, { command, args }, out, deciding);
+      return (await import('./commands/wrap.ts')).wrap(options, line, out, deciding);
+    }),
+  );
+
+program
+  .command('gate')
+  .summary('the gate that all clients share')
+  .description(
+    'Runs the gate that the entries of all clients share. Started by the first of them; ends when nobody has needed it for a minute.',
+  )
+  .option('--for <server>', 'the server that is needed first')
+  .option('--idle-ms <ms>', 'how long it stays when nobody is there (60000)')
+  .option('--stop', 'end the one that runs')
+  .action((options: GateCommandOptions) =>
+    run(false, async (out) => {
+      const deciding = await decidingThread();
+      return (await import('./commands/gate.ts')).sharedGate(options, out, deciding);
     }),
   );
 
@@ -292,8 +319,8 @@ policy
   .description(
     'Looks at the tools of a real server and writes a starter: every tool listed, nothing allowed that was not chosen.',
   )
-  .usage('[options] -- COMMAND [ARGS...]')
-  .argument('<command>', 'the command that starts the server')
+  .usage('[options] [-- COMMAND [ARGS...]]')
+  .argument('[command]', 'the command that starts the server; not needed where --name is a server of the manifest')
   .argument('[args...]', 'its arguments')
   .option('--config <file>', 'where to write the manifest')
   .option('--name <name>', 'the name of the server')

@@ -31,7 +31,7 @@ export interface OpenedGate {
 export interface GatePlan
   extends Pick<
     GateOptions,
-    'launches' | 'missingPolicyHint' | 'oneClient' | 'onJudged' | 'interpose' | 'deciding' | 'consent'
+    'launches' | 'wanted' | 'missingPolicyHint' | 'oneClient' | 'onJudged' | 'interpose' | 'deciding' | 'consent'
   > {
   readonly home: Home;
   readonly name: string;
@@ -62,6 +62,7 @@ export async function openGate(plan: GatePlan, out: Output): Promise<OpenedGate>
         version: packageVersion(),
         configuration: plan.configuration,
         launches: plan.launches,
+        wanted: plan.wanted,
         missingPolicyHint: plan.missingPolicyHint,
         note: (text) => out.note(text),
         deciding: plan.deciding,

@@ -3,7 +3,8 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { askControl, NobodyThere } from '../adapters/control/control-socket.ts';
+import { askControl } from '../adapters/control/control-socket.ts';
+import { NobodyThere } from '../adapters/control/socket-address.ts';
 import type { JsonObject } from '../domain/json.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { EXIT } from './exit-codes.ts';

@@ -31,6 +31,8 @@ export interface GateOptions {
   readonly missingPolicyHint: string;
   /** There is one client for as long as the gate lives, so that whatever a server asks is for that one. */
   readonly oneClient?: boolean;
+  /** Servers start when somebody wants them; those named here are wanted from the start. Absent, all of them are. */
+  readonly wanted?: readonly string[] | undefined;
   readonly note: (text: string) => void;
   /** See PolicyInForce. */
   readonly onJudged?: ((servers: readonly string[]) => void) | undefined;
@@ -54,6 +56,8 @@ export interface RunningGate extends Withdrawals {
   readonly quarantines: Quarantines;
   /** Settles when the gate is open, or cannot open by itself. */
   readonly ready: Promise<void>;
+  /** Has a server started that nobody needed before. Resolves when it is known what becomes of it, within a bounded time. Never rejects. */
+  want(server: string): Promise<void>;
   /** The servers whose calls can be decided now. */
   served(): readonly string[];
   /** What keeps the gate shut, and what does not, guard by guard. */

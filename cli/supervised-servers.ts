@@ -72,6 +72,8 @@ export class SupervisedServers {
   /** Those that may run. */
   readonly #begun = new Set<string>();
   readonly #described = new Set<string>();
+  /** Those that could not be started, or not yet. */
+  readonly #missing = new Set<string>();
   /** Shared servers that came back and are not compared yet, by the time that they did: they take no calls, which wait. */
   readonly #unseen = new Map<string, object>();
   readonly #relisted = new Map<string, Relisted>();
@@ -112,12 +114,19 @@ export class SupervisedServers {
     });
   }
 
+  /** It was to start and is not there. */
+  isMissing(name: string): boolean {
+    return this.#missing.has(name) && !this.#described.has(name);
+  }
+
   /** Starts a server; one that runs is started anew, and says again what it is. */
   begin(name: string): void {
     const launch = this.#launches.find((one) => one.name === name);
     if (launch === undefined || this.#stopped) return;
+    this.#missing.delete(name);
     const lacking = this.#hooks.lacks?.(name);
     if (lacking !== undefined) {
+      this.#missing.add(name);
       this.#hooks.note(`server ${name} stays shut: ${lacking}`);
       return this.#hooks.onUnavailable(name, lacking);
     }
@@ -319,7 +328,10 @@ export class SupervisedServers {
   #failed({ name }: ServerLaunch, fault: unknown, retryMs: number, again: (retryMs: number) => Promise<void>): void {
     if (this.#stopped || !this.#begun.has(name)) return;
     this.#hooks.note(`server ${name}: ${reasonOf(fault)}`);
-    if (!this.#described.has(name)) this.#hooks.onUnavailable(name, reasonOf(fault));
+    if (!this.#described.has(name)) {
+      this.#missing.add(name);
+      this.#hooks.onUnavailable(name, reasonOf(fault));
+    }
     setTimeout(() => {
       if (!this.#stopped && this.#begun.has(name)) void again(Math.min(retryMs * 2, RESTART_MAX_MS));
     }, retryMs).unref();

@@ -21,6 +21,7 @@ export class FileLock {
   readonly #descriptor: number;
   readonly #inode: number;
   readonly #device: number;
+  #released = false;
 
   constructor(path: string, descriptor: number) {
     const { ino, dev } = fstatSync(descriptor);
@@ -37,7 +38,10 @@ export class FileLock {
       throw new Error(`the lock ${this.#path} was replaced: it is no longer ours`);
   }
 
+  /** Once; more often does nothing. */
   release(): void {
+    if (this.#released) return;
+    this.#released = true;
     closeSync(this.#descriptor);
   }
 }

@@ -14,8 +14,8 @@ import { findHome, MANIFEST_NAME } from '../home.ts';
 import { CommandError, type Output } from '../output.ts';
 import { type CommandLine, launchOf, unlistedServer } from '../servers.ts';
 import { readTools } from '../tool-definitions.ts';
+import { serverName } from '../wrapped-server.ts';
 import { toolsApprove } from './tools.ts';
-import { serverName } from './wrap.ts';
 
 export interface PolicyInitOptions {
   readonly config?: string;

@@ -39,7 +39,7 @@ const WAYS: readonly Way[] = [
     ledger: (server) => server,
     tool: own,
     open: (line, server) =>
-      sdkOverStdio(line, cli('wrap', '--name', server, '--', ...reference.direct[server]), reference.at.env),
+      sdkOverStdio(line, cli('wrap', '--alone', '--name', server, '--', ...reference.direct[server]), reference.at.env),
   },
   {
     name: 'serve --http, one server',

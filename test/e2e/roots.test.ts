@@ -38,7 +38,7 @@ async function open(rules: string, isolation: 'shared' | 'per-session') {
   const client = new Client({ name: 'roots', version: '0' }, { capabilities: { roots: { listChanged: true } } });
   let root = at.path('one');
   client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: pathToFileURL(root).href }] }));
-  const gate = [...APPROVING, PORTCULLIS, 'wrap', '--name', 'fs', '--', ...line];
+  const gate = [...APPROVING, PORTCULLIS, 'wrap', '--alone', '--name', 'fs', '--', ...line];
   const transport = new StdioClientTransport({ command: process.execPath, args: gate, env: at.env, stderr: 'ignore' });
   await client.connect(transport as Parameters<Client['connect']>[0]);
   clients.push(client);

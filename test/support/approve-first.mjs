@@ -143,10 +143,10 @@ async function planOf([command, ...args]) {
     launches.push(await launchOf(name, server, base));
     readers.push(await launchOf(name, asItWouldSay(server), base));
   };
-  if (command === 'serve') {
+  if (command === 'serve' || command === 'gate') {
     for (const [name, server] of Object.entries(servers)) if (server.inProcess === undefined) await add(name, server);
   } else {
-    const { serverName } = await load('cli/commands/wrap.js');
+    const { serverName } = await load('cli/wrapped-server.js');
     const own = { command: line[0], args: line.slice(1) };
     const name = serverName(options.name, own, configuration);
     await add(name, servers[name] ?? unlistedServer(own));
@@ -160,7 +160,10 @@ async function planOf([command, ...args]) {
 }
 
 // The gate's own thread of decisions loads meanwhile, as it would without us.
-if (isMainThread && MODE !== 'no' && ['wrap', 'serve'].includes(process.argv[2] ?? '')) {
+// Who joins the gate that all share is no gate.
+const opensOne =
+  process.argv[2] === 'wrap' ? process.argv.includes('--alone') : ['serve', 'gate'].includes(process.argv[2] ?? '');
+if (isMainThread && MODE !== 'no' && opensOne) {
   await load('cli/deciding-ahead.js');
   // A start that will be refused is refused by the command itself.
   const plan = await planOf(process.argv.slice(2)).catch(() => undefined);

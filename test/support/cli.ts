@@ -1,6 +1,7 @@
 // The command line as a user has it: `node bin/portcullis.js ...`, in a home of its own. What is started here is ended here, by its id.
 
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -37,6 +38,8 @@ export interface StartOptions {
   readonly before?: readonly string[];
   /** `no`: the servers of a gate stay as they are. `fresh`: they are asked now, because what they say is not always the same. */
   readonly approve?: 'no' | 'fresh';
+  /** `wrap` joins the gate that all clients share, and is not one of its own. */
+  readonly shared?: boolean;
 }
 
 /** A command that is running. Its output is kept, and can be waited for. */
@@ -199,10 +202,12 @@ export class Installation {
     await new Approvals(state, openKeys(join(state, 'keys')).vault).approve(server, definition, { by: 'a test' });
   }
 
-  start(args: readonly string[], options: StartOptions = {}): RunningCommand {
+  start(line: readonly string[], options: StartOptions = {}): RunningCommand {
+    const isAlone = line[0] === 'wrap' && options.shared !== true;
+    const args = isAlone ? ['wrap', '--alone', ...line.slice(1)] : line;
     const { before = [], approve, cwd = this.folder } = options;
     const env = { ...this.env, ...options.env, ...(approve === undefined ? {} : { PORTCULLIS_TEST_APPROVE: approve }) };
-    const opens = args[0] === 'wrap' || args[0] === 'serve';
+    const opens = args[0] === 'wrap' || args[0] === 'serve' || args[0] === 'gate';
     // What stands before node is there to see or to limit the gate, and nothing else.
     if (opens && before.length > 0) this.#approveApart(args, env, cwd);
     const first = opens && before.length === 0 ? APPROVING : [];
@@ -256,8 +261,16 @@ export class Installation {
     return readFileSync(this.path(name), 'utf8');
   }
 
+  /** Ends the gate that all clients share, which is nobody's child. */
+  async endSharedGate(): Promise<void> {
+    const { meet } = await import('../../adapters/control/meeting-point.ts');
+    const met = await meet(join(this.home, 'state'), { stop: true }).catch(() => undefined);
+    if (met !== undefined) await once(met.socket.resume().end(), 'close');
+  }
+
   /** Ends what was started and removes the folder. */
   async close(): Promise<void> {
+    await this.endSharedGate();
     await Promise.all(this.#started.map((running) => (running.over ? undefined : running.kill())));
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }

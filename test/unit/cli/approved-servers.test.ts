@@ -43,6 +43,7 @@ async function gate() {
     launches: [LAUNCH],
     catalogue: new Catalogue(sha256),
     facts: { serverPinned: async () => {}, serverDrifted: async () => {}, serverWithdrawn: async () => {} },
+    isWanted: () => true,
     setAside: async (quarantined) => {
       quarantine.put(quarantined);
       return 0;
