@@ -42,7 +42,7 @@ export function shapeOf(command: Command, path = ''): CommandShape {
     arguments: command.registeredArguments.map(argumentOf),
     options: help.visibleOptions(command).map(optionOf),
     commands: inner.map((one) => shapeOf(one, path === '' ? one.name() : `${path} ${one.name()}`)),
-    passesOn: command.usage().includes(' -- '),
+    passesOn: /[ []-- /.test(command.usage()),
   };
 }
 

@@ -56,8 +56,8 @@ describe('wrong usage', () => {
     (exit 2)
 
     $ portcullis wrap
-    portcullis: missing required argument 'command'
-    portcullis: hint: portcullis --help lists the commands
+    portcullis: which server?
+    portcullis: hint: give the command that starts it, or --name with a server of the manifest
     (exit 2)
 
     $ portcullis wrap --name a__b -- true
