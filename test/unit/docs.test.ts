@@ -23,6 +23,38 @@ describe('the documents', () => {
     expect(rows).toEqual(want);
   });
 
+  it('say of every denial what happened and what to do, with the sentence that the client is told', () => {
+    const rows = [
+      ...read('docs/troubleshooting.md').matchAll(/^\| `([A-Z_]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$/gm),
+    ];
+    const told = Object.fromEntries(rows.map(([, code = '', text]) => [code, text]));
+    expect(told).toEqual(Object.fromEntries(Object.entries(DENIALS).map(([code, r]) => [code, r.told])));
+    expect(rows).toHaveLength(Object.keys(DENIALS).length);
+  });
+
+  it.each(['docs/troubleshooting.md', 'docs/install.md'])(
+    'name only commands and options that there are: %s',
+    (file) => {
+      const sections = new Map(
+        read('docs/commands.md')
+          .split('\n## ')
+          .slice(1)
+          .map((section): [string, string] => [section.slice(0, section.indexOf('\n')), section]),
+      );
+      const said = [...read(file).matchAll(/(?<=`|^ {4}|portcullis )portcullis ([a-z][^`\n#]*)/gm)].map(
+        ([, words = '']) => words,
+      );
+      expect(said.length).toBeGreaterThan(3);
+      const wrong = said.filter((words) => {
+        const [first = '', second = ''] = words.split(' ');
+        const section = sections.get(`${first} ${second}`) ?? sections.get(first);
+        const own = words.split(' -- ')[0] ?? '';
+        return section === undefined || (own.match(/--[a-z-]+/g) ?? []).some((option) => !section.includes(option));
+      });
+      expect(wrong.filter((words) => !/--(?:version|help|json)/.test(words))).toEqual([]);
+    },
+  );
+
   it('list every exit code', () => {
     const listed = [...read('docs/cli.md').matchAll(/^\| (\d) \|/gm)].map((match) => Number(match[1]));
     expect(listed).toEqual(Object.values(EXIT).sort((a, b) => a - b));
@@ -49,6 +81,7 @@ describe('the documents', () => {
     'docs/reliability.md',
     'docs/threat-catalogue.md',
     'docs/threat-model.md',
+    'docs/troubleshooting.md',
     'CONTRIBUTING.md',
   ])('of %s point only to files that exist', (file) => {
     const links = [...read(file).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map((match) => match[1] ?? '');
