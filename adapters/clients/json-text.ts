@@ -8,6 +8,8 @@ import {
   childIndent,
   commaAfter,
   cut,
+  eolOf,
+  indentUnit,
   isMultiLine,
   lineIndent,
   rendered,
@@ -15,7 +17,15 @@ import {
   withLast,
 } from './json-layout.ts';
 import { quoted } from './quoted-text.ts';
-import { type Edit, type KeyPath, NESTING_MAX, problemAt, type TextEditing, type TextReading } from './text-edit.ts';
+import {
+  type Edit,
+  type KeyPath,
+  NESTING_MAX,
+  problemAt,
+  sameValue,
+  type TextEditing,
+  type TextReading,
+} from './text-edit.ts';
 
 const BOM = '\uFEFF';
 
@@ -27,29 +37,87 @@ export function parseJson(text: string, format: 'json' | 'jsonc'): TextReading {
 
 /** The text with each edit made in turn. The text was accepted by `parseJson` before. */
 export function editJson(text: string, edits: readonly Edit[]): TextEditing {
-  let now = text;
-  for (const edit of edits) {
-    const tree = treeOf(now, 'jsonc');
-    if (!tree.ok) return tree;
-    const bom = now.startsWith(BOM) ? BOM : '';
-    const body = now.slice(bom.length);
-    const next =
-      edit.value === undefined ? removed(body, tree.node, edit.path) : set(body, tree.node, edit.path, edit.value);
-    if (next === undefined) return problemAt(now, 0, `${pathText(edit.path)} is not where it was expected`);
-    now = bom + next;
+  const bom = text.startsWith(BOM) ? BOM : '';
+  let body = text.slice(bom.length);
+  const tree = treeOf(body, 'jsonc');
+  if (!tree.ok) return tree;
+  // Each map that edits lie in is cut out and edited by itself: the whole text may have megabytes of other things. The last goes first,
+  // so that the places of those before it stay.
+  const groups = groupsOf(tree.node, edits).sort((one, other) => other.node.offset - one.node.offset);
+  for (const { node, edits: inside } of groups) {
+    const end = node.offset + node.length;
+    const lead = sample(body) + lineIndent(body, node.offset);
+    const next = editedAlone(lead + body.slice(node.offset, end), inside);
+    if (next === undefined) return problemAt(text, bom.length + node.offset, 'an entry is not where it was expected');
+    body = body.slice(0, node.offset) + next.slice(lead.length) + body.slice(end);
   }
-  return { ok: true, text: now };
+  return { ok: true, text: bom + body };
 }
 
-/** The range of the value at a path; undefined where none is. */
-export function jsonSource(text: string, path: KeyPath): { readonly start: number; readonly end: number } | undefined {
+/** The ranges of the values at some paths; undefined where none is. */
+export function jsonSources(
+  text: string,
+  paths: readonly KeyPath[],
+): ({ readonly start: number; readonly end: number } | undefined)[] {
   const tree = treeOf(text, 'jsonc');
-  let node = tree.ok ? tree.node : undefined;
+  return paths.map((path) => {
+    const node = tree.ok ? nodeAt(tree.node, path) : undefined;
+    return node === undefined ? undefined : { start: node.offset, end: node.offset + node.length };
+  });
+}
+
+interface Group {
+  readonly path: KeyPath;
+  readonly node: Node;
+  /** Their paths begin at the node. */
+  readonly edits: Edit[];
+}
+
+/** The edits by the map or list that is there and that they lie in; none of these lies within another. */
+function groupsOf(root: Node, edits: readonly Edit[]): Group[] {
+  const homes = edits.map(({ path }) => {
+    let depth = 0;
+    while (depth < path.length - 1 && nodeAt(root, path.slice(0, depth + 1))?.children !== undefined) depth += 1;
+    return path.slice(0, depth);
+  });
+  const groups: Group[] = [];
+  for (const home of [...homes].sort((one, other) => one.length - other.length)) {
+    const node = nodeAt(root, home);
+    if (node === undefined || groups.some(({ path }) => sameValue(path, home.slice(0, path.length)))) continue;
+    groups.push({ path: home, node, edits: [] });
+  }
+  for (const [index, { path, value }] of edits.entries()) {
+    const home = homes[index] ?? [];
+    const group = groups.find((one) => sameValue(one.path, home.slice(0, one.path.length)));
+    group?.edits.push({ path: path.slice(group.path.length), value });
+  }
+  return groups;
+}
+
+/** Lines of comment that show the layout's rules, line end and indentation, where the rest of the text cannot be seen. */
+function sample(body: string): string {
+  if (!body.includes('\n')) return '';
+  const eol = eolOf(body);
+  return `//${eol}${indentUnit(body)}//${eol}`;
+}
+
+function editedAlone(text: string, edits: readonly Edit[]): string | undefined {
+  let now: string | undefined = text;
+  for (const { path, value } of edits) {
+    const root: Node | undefined = now === undefined ? undefined : parseTree(now, [], { allowTrailingComma: true });
+    if (root === undefined || now === undefined) return undefined;
+    now = value === undefined ? removed(now, root, path) : set(now, root, path, value);
+  }
+  return now;
+}
+
+function nodeAt(root: Node, path: KeyPath): Node | undefined {
+  let node: Node | undefined = root;
   for (const key of path) {
-    const child = node === undefined ? undefined : childOf(node, key);
+    const child: Node | undefined = node === undefined ? undefined : childOf(node, key);
     node = child?.type === 'property' ? memberOf(child) : child;
   }
-  return node === undefined ? undefined : { start: node.offset, end: node.offset + node.length };
+  return node;
 }
 
 /** The second reading: comments and trailing commas are blanked by a scanner of our own, the rest is for JSON.parse. */
@@ -203,8 +271,4 @@ function removed(body: string, root: Node, path: KeyPath): string | undefined {
   if (comma === undefined) return cut(body, child.offset, end);
   const without = body.slice(0, comma) + body.slice(comma + 1);
   return cut(without, child.offset, end);
-}
-
-export function pathText(path: KeyPath): string {
-  return path.map(String).join('.');
 }

@@ -2,9 +2,9 @@
 // an entry that still stands as wrapping left it, to the byte, is given them: what its user wrote into it since would be lost.
 
 import { parseText, type TextFormat } from './edit-text.ts';
-import { jsonSource } from './json-text.ts';
-import { type KeyPath, sameValue, valueAt } from './text-edit.ts';
-import { tomlSource } from './toml-layout.ts';
+import { jsonSources } from './json-text.ts';
+import { type KeyPath, sameValue } from './text-edit.ts';
+import { type Range, tomlSource } from './toml-layout.ts';
 import { yamlSource } from './yaml-layout.ts';
 
 /** Where an entry was in the text before, and where it is now. */
@@ -24,38 +24,38 @@ export interface Texts {
 
 /** `restored` with the own words of the entries that may have them; the same value in any case. */
 export function withOwnSpelling(format: TextFormat, texts: Texts, entries: readonly MovedEntry[]): string {
-  let text = texts.restored;
-  for (const { before, now } of entries) {
-    const own = sourceAt(format, texts.before, before);
-    const found = sourceAt(format, texts.now, now);
-    if (own === undefined || found === undefined || found !== sourceAt(format, texts.wrapped, before)) continue;
-    const range = rangeAt(format, text, now);
-    if (range === undefined) continue;
-    const next = text.slice(0, range.start) + own + text.slice(range.end);
-    if (saysTheSame(format, text, next) && sameAt(format, texts.before, before, next, now)) text = next;
-  }
-  return text;
+  const was = entries.map(({ before }) => before);
+  const is = entries.map(({ now }) => now);
+  const [own, made] = [sourcesIn(format, texts.before, was), sourcesIn(format, texts.wrapped, was)];
+  const found = sourcesIn(format, texts.now, is);
+  const ranges = rangesIn(format, texts.restored, is);
+  const splices = entries.flatMap((_, index) => {
+    const [range, words] = [ranges[index], own[index]];
+    const untouched = found[index] !== undefined && found[index] === made[index];
+    return range === undefined || words === undefined || !untouched ? [] : [{ ...range, words }];
+  });
+  const text = splices
+    .sort((one, other) => other.start - one.start)
+    .reduce((now, { start, end, words }) => now.slice(0, start) + words + now.slice(end), texts.restored);
+  const [next, restored] = [parseText(format, text), parseText(format, texts.restored)];
+  return next.ok && restored.ok && sameValue(next.value, restored.value) ? text : texts.restored;
 }
 
-function rangeAt(format: TextFormat, text: string, path: KeyPath): { start: number; end: number } | undefined {
+function rangesIn(format: TextFormat, text: string, paths: readonly KeyPath[]): (Range | undefined)[] {
   const bom = text.startsWith('\uFEFF') ? 1 : 0;
-  const source = { json: jsonSource, jsonc: jsonSource, toml: tomlSource, yaml: yamlSource }[format];
-  if (!parseText(format, text).ok) return undefined;
-  const range = source(text.slice(bom), path);
-  return range === undefined ? undefined : { start: range.start + bom, end: range.end + bom };
+  const body = text.slice(bom);
+  if (!parseText(format, text).ok) return paths.map(() => undefined);
+  const ranges =
+    format === 'toml'
+      ? paths.map((path) => tomlSource(body, path))
+      : format === 'yaml'
+        ? paths.map((path) => yamlSource(body, path))
+        : jsonSources(body, paths);
+  return ranges.map((range) => (range === undefined ? undefined : { start: range.start + bom, end: range.end + bom }));
 }
 
-function sourceAt(format: TextFormat, text: string, path: KeyPath): string | undefined {
-  const range = rangeAt(format, text, path);
-  return range === undefined ? undefined : text.slice(range.start, range.end);
-}
-
-function saysTheSame(format: TextFormat, one: string, other: string): boolean {
-  const [first, second] = [parseText(format, one), parseText(format, other)];
-  return first.ok && second.ok && sameValue(first.value, second.value);
-}
-
-function sameAt(format: TextFormat, one: string, at: KeyPath, other: string, path: KeyPath): boolean {
-  const [first, second] = [parseText(format, one), parseText(format, other)];
-  return first.ok && second.ok && sameValue(valueAt(first.value, at), valueAt(second.value, path));
+function sourcesIn(format: TextFormat, text: string, paths: readonly KeyPath[]): (string | undefined)[] {
+  return rangesIn(format, text, paths).map((range) =>
+    range === undefined ? undefined : text.slice(range.start, range.end),
+  );
 }

@@ -28,6 +28,29 @@ export type TextEditing =
 /** Nothing a person writes is deeper; a parser that recurses is safe at this depth. */
 export const NESTING_MAX = 100;
 
+/** A file of settings is smaller by far; readers of TOML and YAML are slow and recurse. */
+export const SETTINGS_CHARACTERS_MAX = 1_000_000;
+
+/** Refuses what the readers of TOML and YAML would choke on: too long, or nested too deep by brackets, by steps of indentation or by what begins a line. */
+export function outOfBounds(text: string): { ok: false; problem: TextProblem } | undefined {
+  if (text.length > SETTINGS_CHARACTERS_MAX)
+    return problemAt(text, 0, `longer than ${SETTINGS_CHARACTERS_MAX} characters`);
+  const lead = new RegExp(`^ *(?:[-?:] +){${NESTING_MAX},}`, 'm').exec(text);
+  if (lead !== null) return problemAt(text, lead.index, `nested deeper than ${NESTING_MAX}`);
+  const steps: number[] = [];
+  for (const { 1: blanks = '', index } of text.matchAll(/^( *)[^\s]/gm)) {
+    while ((steps.at(-1) ?? -1) >= blanks.length) steps.pop();
+    if (steps.push(blanks.length) > NESTING_MAX) return problemAt(text, index, `nested deeper than ${NESTING_MAX}`);
+  }
+  let depth = 0;
+  for (const match of text.matchAll(/"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|(?<=^|\s)#[^\n]*|[[{]|[\]}]/g)) {
+    if (match[0] === '{' || match[0] === '[') depth += 1;
+    else if (match[0] === '}' || match[0] === ']') depth = Math.max(0, depth - 1);
+    if (depth > NESTING_MAX) return problemAt(text, match.index, `nested deeper than ${NESTING_MAX}`);
+  }
+  return undefined;
+}
+
 /** The same edits on a value instead of a text: what the edited text has to say when it is read again. */
 export function editValue(value: Json | undefined, edits: readonly Edit[]): Json | undefined {
   return edits.reduce<Json | undefined>((now, edit) => withValue(now, edit.path, edit.value), value);

@@ -4,13 +4,23 @@
 import { parse } from '@decimalturn/toml-patch';
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import { quoted } from './quoted-text.ts';
-import { type Edit, type KeyPath, problemAt, sameValue, type TextEditing, type TextReading } from './text-edit.ts';
+import {
+  type Edit,
+  type KeyPath,
+  outOfBounds,
+  problemAt,
+  sameValue,
+  type TextEditing,
+  type TextReading,
+} from './text-edit.ts';
 import { type Binding, layoutOf, type Range, type Table, type Value } from './toml-layout.ts';
 
 const BOM = '\uFEFF';
 
 /** The value of the text. Dates, and numbers that JSON does not have, appear as text. */
 export function parseToml(text: string): TextReading {
+  const bounds = outOfBounds(text);
+  if (bounds !== undefined) return bounds;
   try {
     return { ok: true, value: plain(parse(withoutBom(text))) };
   } catch (error) {

@@ -14,7 +14,15 @@ import {
 } from 'yaml';
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import { flat, quoted } from './quoted-text.ts';
-import { type Edit, type KeyPath, problemAt, sameValue, type TextEditing, type TextReading } from './text-edit.ts';
+import {
+  type Edit,
+  type KeyPath,
+  outOfBounds,
+  problemAt,
+  sameValue,
+  type TextEditing,
+  type TextReading,
+} from './text-edit.ts';
 import { columnOf, endOf, eolOf, lineEnd, type Member, startOf } from './yaml-layout.ts';
 
 const BOM = '\uFEFF';
@@ -22,9 +30,17 @@ const READING = { strict: true, uniqueKeys: true, prettyErrors: false, logLevel:
 
 /** The value of the text. Several documents in one text are refused. */
 export function parseYaml(text: string): TextReading {
+  const bounds = outOfBounds(text);
+  if (bounds !== undefined) return bounds;
   const lines = new LineCounter();
   const body = text.startsWith(BOM) ? text.slice(1) : text;
-  const document = parseDocument(body, { ...READING, lineCounter: lines });
+  let document: Document;
+  try {
+    document = parseDocument(body, { ...READING, lineCounter: lines });
+  } catch {
+    // What throws here is the parser's own stack or memory: the text is beyond what it can hold.
+    return problemAt(text, 0, 'cannot be read: nested too deep');
+  }
   const [error] = document.errors;
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);

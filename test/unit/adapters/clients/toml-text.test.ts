@@ -39,6 +39,7 @@ describe('a TOML text', () => {
     ['a text without its end', 'a = 1\nb = "x', 2, 5, /close of string/],
     ['a key given twice', 'a = 1\na = 2', 2, 1, /already defined/],
     ['a table given twice', '[a]\nb=1\n[a]\nc=1', 3, 1, /already defined/],
+    ['brackets without end', `x = ${'['.repeat(20_000)}`, 1, 105, /deeper/],
     ['a list without its end', 'x=[1,2\n', 1, 3, /Expected/],
   ])('is refused for %s, with line and column and without the value', (_, text, line, column, reason) => {
     const read = parseText('toml', text);

@@ -31,6 +31,20 @@ describe('a YAML text', () => {
     ['a key given twice', 'a: 1\nb: 2\na: secret\n', 3, /twice/],
     ['a second document', 'a: 1\n---\nb: 2\n', 2, /multiple docs/],
     ['nothing', '# only a comment\n', 1, /empty/],
+    ['dashes without end', '- '.repeat(20_000), 1, /deeper/],
+    [
+      'steps without end',
+      Array.from({ length: 1_300 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n'),
+      101,
+      /deeper/,
+    ],
+    ['brackets without end', '['.repeat(20_000), 1, /deeper/],
+    [
+      'aliases that multiply',
+      `a: &a [x]\n${Array.from({ length: 30 }, (_, i) => `b${i}: &b${i} [*${i ? `b${i - 1}` : 'a'}, *${i ? `b${i - 1}` : 'a'}]`).join('\n')}\n`,
+      1,
+      /alias/,
+    ],
     ['a tab for indentation', 'a:\n\t- b: 1\n', 2, /tab/],
   ])('is refused for %s, with its line and without the value', (_, text, line, reason) => {
     const read = parseText('yaml', text);
