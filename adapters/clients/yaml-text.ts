@@ -28,6 +28,15 @@ import { columnOf, endOf, eolOf, lineEnd, type Member, startOf } from './yaml-la
 const BOM = '\uFEFF';
 const READING = { strict: true, uniqueKeys: true, prettyErrors: false, logLevel: 'error' } as const;
 
+/** The commoner of the parser's words, for a person. */
+const SPOKEN: Readonly<Record<string, string>> = {
+  BAD_INDENT: 'the indentation is wrong',
+  DUPLICATE_KEY: 'a key is given twice',
+  MISSING_CHAR: 'a quote, a bracket or a blank is missing',
+  MULTIPLE_DOCS: 'it holds several documents',
+  TAB_AS_INDENT: 'a tab is used for indentation',
+};
+
 /** The value of the text. Several documents in one text are refused. */
 export function parseYaml(text: string): TextReading {
   const bounds = outOfBounds(text);
@@ -45,8 +54,7 @@ export function parseYaml(text: string): TextReading {
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);
     // The code, not the message: the message may quote a value.
-    const reason =
-      error.code === 'DUPLICATE_KEY' ? 'a key is given twice' : error.code.toLowerCase().replaceAll('_', ' ');
+    const reason = SPOKEN[error.code] ?? error.code.toLowerCase().replaceAll('_', ' ');
     return { ok: false, problem: { line, column: col, reason } };
   }
   if (document.contents === null) return problemAt(text, 0, 'the file is empty');

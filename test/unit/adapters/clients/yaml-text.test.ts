@@ -27,9 +27,9 @@ rules:
 
 describe('a YAML text', () => {
   it.each([
-    ['an open bracket', 'a: [1\nb: 2\n', 2, /flow|bad|missing/],
+    ['an open bracket', 'a: [1\nb: 2\n', 2, /flow|indentation|missing/],
     ['a key given twice', 'a: 1\nb: 2\na: secret\n', 3, /twice/],
-    ['a second document', 'a: 1\n---\nb: 2\n', 2, /multiple docs/],
+    ['a second document', 'a: 1\n---\nb: 2\n', 2, /several documents/],
     ['nothing', '# only a comment\n', 1, /empty/],
     ['dashes without end', '- '.repeat(20_000), 1, /deeper/],
     [
