@@ -43,8 +43,12 @@ const IDLE_MS = 60_000;
 const LOCK_WITHIN_MS = 15_000;
 const LOCK_RETRY_MS = 25;
 
-export async function sharedGate(options: GateCommandOptions, out: Output, deciding?: DecidingThread): Promise<number> {
-  const home = findHome();
+export async function sharedGate(
+  options: GateCommandOptions,
+  out: Output,
+  deciding?: DecidingThread,
+  home = findHome(),
+): Promise<number> {
   if (options.stop === true) return stopSharedGate(home, out);
   mkdirSync(home.state, { recursive: true, mode: 0o700 });
   const lock = await onlyOne(home);

@@ -8,12 +8,16 @@ import { gateStates } from '../gate-states.ts';
 import { findHome, gateFolder, type Home } from '../home.ts';
 import { placeText } from '../onboarding/plan-text.ts';
 import { CommandError, type Output } from '../output.ts';
+import { sharedGate } from './gate.ts';
 import { restored } from './restore.ts';
 
 export interface UninstallOptions {
   readonly purge?: boolean;
   readonly yes?: boolean;
 }
+
+const ENDED_WITHIN_MS = 5_000;
+const LOOK_EVERY_MS = 100;
 
 /** Of a gate: what was recorded, the key that it is verified with, and its last head. */
 const KEPT_OF_GATE = ['ledger', 'log.vkey', 'heads.json'];
@@ -34,12 +38,14 @@ export async function uninstall(options: UninstallOptions, out: Output, home = f
     throw new CommandError('some files could not be put back, so the state stays: the backups are in it', EXIT.error, [
       'mend what is said above, then run this again',
     ]);
-  const running = (await gateStates(home)).filter((gate) => gate.running).map(({ gate }) => gate);
+  // Nothing passes without it: who still wants something gets a refusal.
+  await sharedGate({ stop: true }, out, undefined, home);
+  const running = await stillRunning(home);
   if (running.length > 0)
     throw new CommandError(
       `the clients are as they were; the state stays, because gates run: ${running.join(', ')}`,
       EXIT.error,
-      ['end the clients that use them; a gate that nobody uses ends soon after. Then run this again'],
+      ['end what started them, then run this again'],
     );
   const kept = options.purge === true ? undefined : keepLedgers(home);
   for (const name of readdirOf(home.state))
@@ -53,6 +59,15 @@ export async function uninstall(options: UninstallOptions, out: Output, home = f
   out.line(`the manifest and the rules in ${placeText(home.config)} are yours and stay`);
   out.answer({ restored: answer, state: home.state, kept: kept ?? null, config: home.config });
   return EXIT.ok;
+}
+
+/** A gate that was told to end closes its ledger first. */
+async function stillRunning(home: Home): Promise<readonly string[]> {
+  for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
+    const running = (await gateStates(home)).filter((gate) => gate.running).map(({ gate }) => gate);
+    if (running.length === 0 || waitedMs >= ENDED_WITHIN_MS) return running;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
 }
 
 /** Moved aside, so that a new installation begins anew: the rest of the old one's state would be missed by its gates. */

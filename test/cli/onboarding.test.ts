@@ -1,6 +1,7 @@
 // From a client's file to a governed call and back, each step as a person types it and a client starts it.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { fixtureServer } from '../fixtures/servers/paths.ts';
 import { closeInstallations, installation } from '../support/cli.ts';
@@ -61,5 +62,11 @@ describe('a server of a client', { timeout: 120_000 }, () => {
 
     expect(await at.run(['restore', '--all'])).toMatchObject({ code: 0 });
     expect(readFileSync(file, 'utf8')).toBe(text);
+    // The gate that its clients shared ends with it.
+    const gone = await at.run(['uninstall', '--yes', '--json']);
+    expect(gone, gone.stderr).toMatchObject({ code: 0 });
+    const { kept } = JSON.parse(gone.stdout) as { kept: string };
+    const [gate = ''] = readdirSync(join(kept, 'gates'));
+    expect(await at.run(['verify', join(kept, 'gates', gate, 'ledger')])).toMatchObject({ code: 0 });
   });
 });
