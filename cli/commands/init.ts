@@ -74,7 +74,7 @@ function lookAt(home: Home, machine: Machine, { client, server }: InitOptions): 
   const configuration = loadConfiguration(home, undefined);
   const values = clientVariables(backupsOf(home));
   const names = new ServerNames(configuration?.manifest, (name) => values.get(name));
-  const gate = { node: process.execPath, program: ownProgram() };
+  const gate = { node: process.execPath, program: ownProgram(), home: machine.home };
   const choice = {
     ...(client === undefined ? {} : { clients: client }),
     ...(server === undefined ? {} : { servers: server }),

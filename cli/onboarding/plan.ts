@@ -57,6 +57,8 @@ export interface Gate {
   /** The runtime and the program, both absolute. */
   readonly node: string;
   readonly program: string;
+  /** Where servers are started that belong to no project and to no folder in particular. */
+  readonly home: string;
 }
 
 export interface Plan {
@@ -99,8 +101,10 @@ function planOne(
   const override = privatePlace(found, file, files);
   if (override?.taken === true)
     return leave('an entry of the same name that is only yours stands before it', 'nothing is to do', 'governed');
-  const cwd = entry.kind === 'stdio' ? folderOf(entry, found.project ?? file.project) : undefined;
-  const server = names.nameFor(name, entry, cwd);
+  const stated = entry.kind === 'stdio' ? folderOf(entry, found.project ?? file.project) : undefined;
+  const isAnywhere = entry.kind === 'stdio' && stated === undefined && !isOfItsFolder(entry);
+  const cwd = isAnywhere ? gate.home : stated;
+  const server = names.nameFor(name, entry, cwd, isAnywhere);
   const headers = entry.kind === 'remote' ? headerVariables(server, entry) : {};
   const args = [gate.program, 'wrap', '--agent', client.id, '--name', server];
   const launch = {
@@ -197,6 +201,15 @@ function isLoopback(hostname: string): boolean {
 function folderOf({ cwd }: StdioEntry, project: string | undefined): string | undefined {
   if (cwd !== undefined && isAbsolute(cwd)) return cwd;
   return project === undefined ? undefined : resolve(project, cwd ?? '.');
+}
+
+/** It says itself that it works where its client is: by a path that begins there, or by name. */
+function isOfItsFolder({ command, args, cwd }: StdioEntry): boolean {
+  const isRelative = (word: string): boolean =>
+    /^(\.{1,2}([\\/]|$)|[^-\\/:@][^\\/:@]*[\\/])|\bcwd\b|\$\(?PWD\b/i.test(word.replace(/^-{1,2}[^=]*=/, '')) ||
+    /\.[cm]?[jt]s$|\.py$|\.sh$/.test(word);
+  const relative = [command, ...args].some((word) => !isAbsolute(word) && isRelative(word));
+  return cwd !== undefined || relative;
 }
 
 function withoutOwnHeaders(entry: ServerEntry): ServerEntry {

@@ -8,23 +8,29 @@ import { canonicalJson } from '../../domain/canonical-json.ts';
 /** The values that clients give to a server of the manifest at this moment; undefined where no client starts it. */
 export type ValuesOf = (server: string) => Readonly<Record<string, string>> | undefined;
 
+type Is = (entry: StdioEntry | RemoteEntry, cwd: string | undefined, isAnywhere: boolean) => boolean;
+
 const NAME_CHARACTERS_MAX = 60;
 
 export class ServerNames {
   /** By name in lower case, because folders are called by it: what each one is. */
-  readonly #known = new Map<string, { name: string; is: (entry: StdioEntry | RemoteEntry, cwd?: string) => boolean }>();
+  readonly #known = new Map<string, { name: string; is: Is }>();
 
   constructor(manifest: Manifest | undefined, valuesOf: ValuesOf) {
     for (const [name, server] of Object.entries(manifest?.servers ?? {}))
-      this.#known.set(name.toLowerCase(), { name, is: (entry, cwd) => isListed(server, entry, cwd, valuesOf(name)) });
+      this.#known.set(name.toLowerCase(), {
+        name,
+        is: (entry, cwd, isAnywhere) => isListed(server, entry, isAnywhere ? server.stdio?.cwd : cwd, valuesOf(name)),
+      });
   }
 
-  nameFor(wanted: string, entry: StdioEntry | RemoteEntry, cwd: string | undefined): string {
+  /** `isAnywhere`: nobody stated the folder, and whichever the manifest has will do. */
+  nameFor(wanted: string, entry: StdioEntry | RemoteEntry, cwd: string | undefined, isAnywhere = false): string {
     const base = nameFrom(wanted);
     for (let number = 1; ; number++) {
       const name = number === 1 ? base : `${base}-${number}`;
       const known = this.#known.get(name.toLowerCase());
-      if (known?.is(entry, cwd) === true) return known.name;
+      if (known?.is(entry, cwd, isAnywhere) === true) return known.name;
       if (known !== undefined) continue;
       const self = identity(entry, cwd);
       this.#known.set(name.toLowerCase(), { name, is: (other, folder) => identity(other, folder) === self });

@@ -345,6 +345,20 @@ it('headers whose names come to one variable each have one, and an empty one is 
   });
 });
 
+it('a server of no project is started in the home folder, unless its words begin in the folder of its client', async () => {
+  cursor({
+    fetch: { command: 'npx', args: ['-y', '@scope/server-fetch', 'https://h.example/a'] },
+    here: { command: 'npx', args: ['-y', 'server-files', '.'] },
+    root: { command: 'files', args: ['--root=./data'] },
+    script: { command: 'node', args: ['server.js'] },
+    stated: { command: 'files', cwd: '/srv' },
+  });
+  await at.init();
+  const { servers } = manifest();
+  const folders = Object.fromEntries(Object.entries(servers).map(([name, { stdio }]) => [name, stdio?.cwd]));
+  expect(folders).toEqual({ fetch: at.folder, here: undefined, root: undefined, script: undefined, stated: '/srv' });
+});
+
 it('two init at once write once', async () => {
   cursor({ files: { command: 'node' } });
   const before = at.read(CURSOR);
