@@ -1,7 +1,7 @@
 // The package as a stranger gets it: packed, installed into an empty folder, and used there.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -45,6 +45,21 @@ beforeAll(() => {
 }, INSTALL_MS);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** npx keeps what it installed, by the path of the package, and ours is gone in a moment. */
+function forgetNpx(): void {
+  const cache = execFileSync('npm', ['config', 'get', 'cache'], {
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const kept = join(cache.trim(), '_npx');
+  for (const name of existsSync(kept) ? readdirSync(kept) : []) {
+    const own = join(kept, name, 'package.json');
+    if (existsSync(own) && readFileSync(own, 'utf8').includes(packed.file))
+      rmSync(join(kept, name), { recursive: true });
+  }
+}
 
 const installed = (file: string): string => join(empty, 'node_modules', 'portcullis', file);
 
@@ -92,6 +107,24 @@ describe('the package', () => {
     expect(doctor.stderr).toBe('');
     expect(typeof JSON.parse(doctor.stdout)).toBe('object');
   });
+
+  it(
+    'runs by npx from its file, with nothing installed',
+    () => {
+      const nothing = join(folder, 'nothing');
+      mkdirSync(nothing);
+      const args = ['--yes', '--prefer-offline', `--package=${packed.file}`, 'portcullis', '--version'];
+      try {
+        expect(
+          execFileSync('npx', args, { cwd: nothing, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+        ).toMatch(/^\d+\.\d+\.\d+\n$/);
+        expect(readdirSync(nothing)).toEqual([]);
+      } finally {
+        forgetNpx();
+      }
+    },
+    INSTALL_MS,
+  );
 
   it('finds its schema where it was installed', async () => {
     const module = (await import(pathToFileURL(installed('dist/cli/onboarding/own-program.js')).href)) as {
