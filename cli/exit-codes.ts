@@ -6,6 +6,7 @@ export const EXIT = {
   usage: 2,
   denied: 3,
   verificationFailed: 5,
+  gaps: 6,
   gateShut: 7,
 } as const;
 

@@ -7,11 +7,13 @@ import type { ClientSessions } from '../proxy/client-port.ts';
 import { Conversation } from '../proxy/conversation.ts';
 import type { Enforcement } from '../proxy/enforcement.ts';
 import type { GateOptions } from './running-gate.ts';
+import { Sightings } from './sightings.ts';
 
 export function gateSessions(
-  { version, missingPolicyHint }: Pick<GateOptions, 'version' | 'missingPolicyHint'>,
+  { folder, note, version, missingPolicyHint }: Pick<GateOptions, 'folder' | 'note' | 'version' | 'missingPolicyHint'>,
   enforcement: Enforcement,
 ): ClientSessions {
+  const sightings = new Sightings(folder, note);
   const rounds = new OpenRounds(enforcement.clock, enforcement.crypto);
   return {
     // The view of a server that does not exist is one in which nothing is offered: so is that of a forbidden one, and nobody learns which.
@@ -22,6 +24,17 @@ export function gateSessions(
         rounds,
         version,
         hints: { missingPolicy: missingPolicyHint },
+        // Only who stands on this machine is looked for here: of the others the ledger tells.
+        onGreeted:
+          principal.authentication !== 'local'
+            ? undefined
+            : (greeting) =>
+                sightings.saw(
+                  principal.agent,
+                  view.kind === 'all' ? '*' : view.server,
+                  greeting,
+                  enforcement.clock.now(),
+                ),
       }),
     refuse: async ({ principal }, view, code, detail) => {
       const conversation = new Conversation(enforcement, { principal, view, onNotice: () => {} });

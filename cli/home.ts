@@ -71,6 +71,11 @@ export function processesFile({ folder }: Pick<GateFolder, 'folder'>): string {
   return join(folder, 'processes');
 }
 
+/** Which clients have come to a gate, and what they speak. */
+export function sightingsFile({ folder }: Pick<GateFolder, 'folder'>): string {
+  return join(folder, 'sightings.json');
+}
+
 /** Our credentials at other people's authorization servers. Gates that run side by side under one name share them. */
 export function credentialsFile({ folder, name }: GateFolder): string {
   return join(dirname(folder), baseName(name), 'credentials.json');

@@ -62,7 +62,7 @@ const program = new Command('portcullis')
   .addHelpText(
     'after',
     `
-Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 5 verification failed, 7 gate shut
+Exit codes: 0 ok, 1 error, 2 usage, 3 denied, 5 verification failed, 6 not all governed, 7 gate shut
 Configuration and state: XDG folders, or below PORTCULLIS_HOME`,
   );
 

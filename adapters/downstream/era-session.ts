@@ -5,6 +5,7 @@ import { type DenialCode, deny } from '../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
 import type { Principal } from '../../domain/principal.ts';
 import { parseStrictJson } from '../../domain/strict-json.ts';
+import type { ClaimedClient } from '../../proxy/claimed-client.ts';
 import type {
   ClientSession,
   CloseReason,
@@ -33,6 +34,13 @@ export interface EraSessionOptions {
   /** Where calls are kept that a later message goes on with, which may come to another session. Its own when absent. */
   readonly rounds?: OpenRounds;
   readonly onClose?: () => void;
+  /** A client said for the first time what it speaks, and perhaps what it is. */
+  readonly onGreeted?: ((greeting: Greeting) => void) | undefined;
+}
+
+export interface Greeting {
+  readonly revision: string;
+  readonly client: ClaimedClient | undefined;
 }
 
 export class EraSession implements ClientSession {
@@ -43,7 +51,7 @@ export class EraSession implements ClientSession {
   #notify: Reply = () => {};
 
   constructor(gate: Enforcement, options: EraSessionOptions) {
-    const { principal, view, hints, version, onClose } = options;
+    const { principal, view, hints, version, onClose, onGreeted } = options;
     this.#onClose = onClose;
     const conversation = new Conversation(gate, {
       principal,
@@ -55,9 +63,16 @@ export class EraSession implements ClientSession {
       client: () => this.#legacy.client(),
     });
     this.#conversation = conversation;
-    this.#legacy = new LegacySession(gate, { conversation, hints, version, notify: (json) => this.#notify(json) });
+    let hasGreeted = false;
+    const greeted = (revision: string, client: ClaimedClient | undefined): void => {
+      if (hasGreeted) return;
+      hasGreeted = true;
+      onGreeted?.({ revision, client });
+    };
+    const notify = (json: string): void => this.#notify(json);
+    this.#legacy = new LegacySession(gate, { conversation, hints, version, notify, greeted });
     const rounds = options.rounds ?? new OpenRounds(gate.clock, gate.crypto);
-    this.#modern = new ModernSession({ conversation, rounds, hints, version });
+    this.#modern = new ModernSession({ conversation, rounds, hints, version, greeted });
   }
 
   get revision(): string | undefined {

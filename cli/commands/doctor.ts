@@ -6,6 +6,7 @@ import { findSandbox } from '../../adapters/sandbox/machine.ts';
 import { countsProcessesHere } from '../../adapters/sandbox/sandboxes.ts';
 import { launchPlan, type MachineMeans } from '../../adapters/upstream/stdio/launch-plan.ts';
 import { findMachineMeans } from '../../adapters/upstream/stdio/machine-means.ts';
+import { clientFindings } from '../client-findings.ts';
 import { configurationFile, readConfiguration } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type GateState, gateStates } from '../gate-states.ts';
@@ -44,8 +45,11 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
   findings.push(processesFinding(means));
   findings.push(...(await sandboxFindings(home, options.config, means)));
   findings.push(...(await serverFindings(home, options.config)));
+  const clients = clientFindings(home, Date.now());
+  findings.push(...clients.findings);
   const problems = findings.filter(({ state }) => state === 'problem').length;
-  out.answer({ version: packageVersion(), home, findings, gates, problems });
+  const { servers, gaps } = clients;
+  out.answer({ version: packageVersion(), home, findings, gates, clients: servers, problems, gaps });
   const mark = {
     ok: out.style('green', 'ok     '),
     remark: out.style('cyan', 'remark '),
@@ -56,7 +60,12 @@ export async function doctor(options: DoctorOptions, out: Output): Promise<numbe
     out.line(`${mark[state]}  ${check.padEnd(14)}  ${detail}`);
     if (hint !== undefined) out.line(`         ${' '.repeat(14)}  ${hint}`);
   }
-  return problems === 0 ? EXIT.ok : EXIT.error;
+  if (servers.length > 0)
+    out.line(
+      `governed ${servers.filter(({ state }) => state === 'seen').length} of ${servers.length} servers of clients`,
+    );
+  if (problems > 0) return EXIT.error;
+  return gaps === 0 ? EXIT.ok : EXIT.gaps;
 }
 
 /** A run that was killed is finished by the next one: looking changes nothing. */

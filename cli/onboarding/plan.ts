@@ -106,7 +106,9 @@ function planOne(
   const cwd = isAnywhere ? gate.home : stated;
   const server = names.nameFor(name, entry, cwd, isAnywhere);
   const headers = entry.kind === 'remote' ? headerVariables(server, entry) : {};
-  const args = [gate.program, 'wrap', '--agent', client.id, '--name', server];
+  // What is started where its client is cannot be shared by clients.
+  const alone = entry.kind === 'stdio' && cwd === undefined ? ['--alone'] : [];
+  const args = [gate.program, 'wrap', ...alone, '--agent', client.id, '--name', server];
   const launch = {
     command: gate.node,
     args: entry.kind === 'stdio' ? [...args, '--', entry.command, ...entry.args] : args,

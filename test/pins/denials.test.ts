@@ -20,5 +20,5 @@ it('no code for JSON-RPC lies where the protocol has its own', () => {
 });
 
 it('exit codes stay what they are', () => {
-  expect(EXIT).toEqual({ ok: 0, error: 1, usage: 2, denied: 3, verificationFailed: 5, gateShut: 7 });
+  expect(EXIT).toEqual({ ok: 0, error: 1, usage: 2, denied: 3, verificationFailed: 5, gaps: 6, gateShut: 7 });
 });

@@ -48,6 +48,7 @@ export interface LegacySessionOptions {
   readonly version: string;
   /** Where messages go that belong to no request. */
   readonly notify: Reply;
+  readonly greeted?: (revision: string, client: ClaimedClient | undefined) => void;
 }
 
 /** After these a server that wants to know the roots asks for them. */
@@ -225,6 +226,7 @@ export class LegacySession {
     this.#revision = isServedRevision(protocolVersion) ? protocolVersion : LATEST_REVISION;
     this.#capabilities = isJsonObject(capabilities) ? capabilities : {};
     this.#claimed = claimedClient(clientInfo);
+    this.#options.greeted?.(this.#revision, this.#claimed);
     const greeting = this.#greet(id, this.#revision, reply);
     this.#greeted = greeting.catch(() => {});
     await greeting;

@@ -4,6 +4,7 @@
 import { actionId, isGovernedMethod } from '../../../domain/action.ts';
 import { type Denial, deny } from '../../../domain/denial.ts';
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
+import type { ClaimedClient } from '../../../proxy/claimed-client.ts';
 import type { Delivery, ProtocolHeaders, Reply } from '../../../proxy/client-port.ts';
 import { denialData, errorCode, type OperatorHints } from '../../../proxy/client-view.ts';
 import type { Conversation } from '../../../proxy/conversation.ts';
@@ -31,6 +32,8 @@ export interface ModernSessionOptions {
   readonly rounds: OpenRounds;
   readonly hints: OperatorHints;
   readonly version: string;
+  /** Told with every request; whoever takes it knows that. */
+  readonly greeted?: (revision: string, client: ClaimedClient | undefined) => void;
 }
 
 interface Refusal {
@@ -128,6 +131,7 @@ export class ModernSession {
     const mismatch = headers === undefined ? undefined : await this.#mismatch({ id, method, params }, headers);
     if (mismatch !== undefined) return refuse(headerRefusal(mismatch));
     if (envelope.version !== MODERN_REVISION) return refuse(versionRefusal(envelope.version));
+    this.#options.greeted?.(envelope.version, envelope.claimed);
     const row = lookupMethod('modern', 'client', 'request', method);
     if (row === undefined || row.action === 'deny')
       return refuse(refusalFor(deny(unservedCode('client', method, row), method), RPC.methodNotFound));
