@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function cursor(servers: object): void {
+function cursor(servers: object | string): void {
   const file = join(folder, '.cursor', 'mcp.json');
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, typeof servers === 'string' ? servers : JSON.stringify({ mcpServers: servers }));
