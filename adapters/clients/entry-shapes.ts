@@ -2,6 +2,7 @@
 // connects must be understood; other fields of a local server are left in place and keep their meaning for the client.
 
 import { isJsonObject, type Json, type JsonObject } from '../../domain/json.ts';
+import { isWellFormed } from '../../domain/well-formed.ts';
 import type { Launch, OtherEntry, RemoteTransport, ServerEntry } from './server-entry.ts';
 import { type LineShape, SHAPES, type ShapeName } from './shapes.ts';
 import { type Edit, editValue, sameValue, valueAt } from './text-edit.ts';
@@ -143,6 +144,7 @@ function stdioOf(shape: LineShape, raw: JsonObject): ServerEntry {
   if (cwd !== undefined && cwd !== null && typeof cwd !== 'string') return unknown('the field "cwd" is not a text');
   const forwarded = shape.forwarded === undefined ? [] : texts(raw[shape.forwarded] ?? []);
   if (forwarded === undefined) return unknown(`the field "${shape.forwarded ?? ''}" is not a list of names`);
+  if (![...(line as string[]), cwd ?? '', ...Object.entries(env).flat(), ...forwarded].every(isText)) return noText();
   const expanded = firstExpanded(shape, { [shape.command]: command, args: args.join('\n'), cwd: cwd ?? '' });
   // A gate in the entry already takes its line from there as it is: what the client fills in does not matter to recognise it.
   if (expanded !== undefined && wrappedLine(command, args) === undefined) return expanded;
@@ -179,6 +181,7 @@ function remoteOf(shape: LineShape, raw: JsonObject, address: string, says: Remo
   if (headers === undefined || (around !== undefined && !isJsonObject(around))) {
     return unknown(`the field "${shape.headers.join('.')}" is not a map of texts`);
   }
+  if (![url, ...Object.entries(headers).flat()].every(isText)) return noText();
   const transport = says ?? transportOf(shape.urls[address] ?? 'unsaid', url);
   if (transport === 'unsaid') {
     return other('unsupported', 'it does not say which transport it uses', 'add its "type" to the entry: http or sse');
@@ -210,6 +213,14 @@ function texts(value: Json | undefined): readonly string[] | undefined {
   if (!Array.isArray(value)) return undefined;
   const items = value as readonly Json[];
   return items.every((item) => typeof item === 'string') ? items : undefined;
+}
+
+function isText(text: string): boolean {
+  return isWellFormed(text) && !text.includes('\0');
+}
+
+function noText(): OtherEntry {
+  return unknown('it holds a zero byte or half a character, which nothing can be started with');
 }
 
 /** A map of texts; numbers and switches are written as the text that a process would get. Absent counts as empty. */

@@ -58,6 +58,13 @@ export function manifestWith(
   return { text, agents, servers: servers.map(([name]) => name) };
 }
 
+/** Why the manifest would not take this server, whatever else is in it; undefined where it does. */
+export function whyNotStated(one: PlannedServer): string | undefined {
+  const stated = [{ path: ['servers', one.server], value: statedServer(one) }];
+  const parsed = parseManifest(newText(stated, ''), 'the manifest');
+  return parsed.ok ? undefined : parsed.problems[0]?.message;
+}
+
 type Stated = readonly { readonly path: readonly string[]; readonly value: JsonObject }[];
 
 function newText(stated: Stated, hint: string): string {

@@ -26,6 +26,10 @@ const SECRET_BEFORE = new RegExp(`${SECRET_OPTION.source}|^(bearer|basic)$`, 'i'
 const SECRET_LOOK =
   /^(sk-|sk_|pk_|rk_|ghp_|gho_|ghs_|ghu_|github_pat_|glpat-|xox[a-z]-|AKIA|ASIA|eyJ|AIza|npm_|hf_|dop_v1_|shpat_|SG\.|whsec_)/;
 
+/** A name and its value inside a word, as connection strings, JSON and shells write it. */
+const SECRET_INSIDE =
+  /((?:token|secret|passw|pwd|passphrase|credential|key|authori[sz]ation|cookie|signature)[\w.-]{0,64}\\?["']?\s{0,4}[=:]\s{0,4})("(?:[^"\\]|\\.)*"?|'[^']*'?|\\"(?:[^"\\]|\\[^"])*(?:\\")?|[^"'\\\s;,&}]+)/gi;
+
 export function maskedValue(value: Json, key: string | number | undefined): Json {
   if (typeof key === 'string' && SECRET_MAPS.has(key)) return blanked(value);
   if (typeof key === 'string' && SECRET_NAME.test(key)) return typeof value === 'boolean' ? value : MASK;
@@ -61,13 +65,15 @@ export function maskedWord(word: string): string {
     return `${word.slice(0, name.length + 1)}${MASK}`;
   if (name !== undefined && rest !== undefined && SECRET_LOOK.test(rest)) return `${name}=${MASK}`;
   if (SECRET_LOOK.test(word)) return MASK;
+  const within = word.replace(SECRET_INSIDE, (_, named: string) => `${named}${MASK}`);
+  if (within !== word) return maskedWord(within);
   // The words of a shell.
   if (/\s/.test(word)) {
     const parts = word.split(/(\s+)/);
     const shown = maskedWords(parts.filter((_, index) => index % 2 === 0));
     return parts.map((part, index) => (index % 2 === 0 ? shown[index / 2] : part)).join('');
   }
-  return word.replace(/[a-z][a-z0-9+.-]*:\/\/[^\s"']+/gi, maskedAddress);
+  return word.replace(/[a-z][a-z0-9+.-]{0,30}:\/\/[^\s"']+/gi, maskedAddress);
 }
 
 /** Who logs in and what is asked may be secrets; where it leads is not. */

@@ -11,6 +11,7 @@ import { type Edit, editValue, type KeyPath, sameValue } from '../../adapters/cl
 import { isRefusedVariable } from '../../adapters/upstream/stdio/environment.ts';
 import type { Json } from '../../domain/json.ts';
 import { isUnderVersionControl } from './client-files.ts';
+import { whyNotStated } from './manifest-text.ts';
 import type { ServerNames } from './server-names.ts';
 
 export interface PlannedServer {
@@ -74,8 +75,10 @@ export function planOf(files: readonly FoundFile[], gate: Gate, names: ServerNam
     for (const found of file.servers) {
       if (choice.servers !== undefined && !choice.servers.includes(found.name)) continue;
       const one = planOne(found, file, files, gate, names);
+      const why = 'state' in one ? undefined : whyNotStated(one);
       if ('state' in one) left.push(one);
-      else planned.push(one);
+      else if (why === undefined) planned.push(one);
+      else left.push(notStated(one, file, why));
     }
   }
   return { planned, left };
@@ -135,6 +138,11 @@ function planOne(
   return { ...common, file, place, at: found.path, before: found.raw, edits, shared };
 }
 
+function notStated({ client, name }: PlannedServer, { file }: FoundFile, why: string): LeftServer {
+  const hint = 'change the entry, or put the server behind the gate by hand';
+  return { client, file, name, state: 'left', why: `the manifest cannot say it: ${why}`, hint };
+}
+
 type Leave = (why: string, hint: string, state?: LeftServer['state']) => LeftServer;
 
 function whoseGate(program: string, gate: Gate, leave: Leave): LeftServer {
@@ -188,9 +196,10 @@ function whyNotReached({ url, headers, transport }: RemoteEntry): [string, strin
   if (!schemes.includes(protocol)) return ['its address is of another kind than its type', 'correct the entry'];
   if (plain && !isLoopback(hostname))
     return ['its address is not encrypted and not on this machine', 'use https, then run init again'];
-  for (const header of Object.keys(headers)) {
+  for (const [header, value] of Object.entries(headers)) {
     if (!HEADER.test(header) || RESERVED_HEADER.test(header))
       return [`the header "${header}" is not one that a gate passes on`, 'take it out of the entry'];
+    if (/[\r\n]/.test(value)) return [`the value of the header "${header}" has several lines`, 'correct the entry'];
   }
   return undefined;
 }

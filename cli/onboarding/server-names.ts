@@ -46,7 +46,9 @@ export function nameFrom(wanted: string): string {
     .replace(/_{2,}/g, '_')
     .slice(0, NAME_CHARACTERS_MAX)
     .replace(/^[-_]+|[-_]+$/g, '');
-  return clean === '' ? 'server' : clean;
+  if (clean === '') return 'server';
+  // Names that no document of ours takes, because they lead to a prototype.
+  return clean === 'constructor' || clean === 'prototype' ? `${clean}-server` : clean;
 }
 
 function identity(entry: StdioEntry | RemoteEntry, cwd: string | undefined): string {

@@ -102,6 +102,10 @@ describe('refused or left alone, and said', () => {
       { url: 'https://h.example/', headers: { 'Mcp-Session-Id': SECRET } },
       'Mcp-Session-Id',
     ],
+    ['a zero byte', { command: 'x', args: ['a\u0000b'] }, 'zero byte'],
+    ['half a character', { command: 'x', env: { K: 'a\ud800' } }, 'half a character'],
+    ['an argument longer than the manifest takes', { command: 'x', args: ['y'.repeat(5_000)] }, '4096'],
+    ['a header of two lines', { url: 'https://h.example/', headers: { 'X-A': 'a\nb' } }, 'several lines'],
     ['another gate', { command: '/opt/other/portcullis', args: ['wrap', '--', 'x'] }, 'not there any more'],
   ])('%s', async (_what, entry, why) => {
     cursor({ one: entry });
@@ -112,6 +116,16 @@ describe('refused or left alone, and said', () => {
     expect(stdout + stderr).not.toContain(SECRET);
     expect(at.read(CURSOR)).toBe(before);
     expect(existsSync(at.home.config)).toBe(false);
+  });
+
+  it('what cannot be written down keeps no other server from being governed, and a name that leads to a prototype gets another', async () => {
+    cursor({
+      long: { command: 'x', args: ['y'.repeat(5_000)] },
+      constructor: { command: 'node' },
+      good: { command: 'x' },
+    });
+    expect(await at.init()).toMatchObject({ code: 0 });
+    expect(Object.keys(manifest().servers)).toEqual(['constructor-server', 'good']);
   });
 
   it('a file that is half written, with its place', async () => {

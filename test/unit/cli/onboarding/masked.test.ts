@@ -34,6 +34,10 @@ describe('words of a command line', () => {
     [['postgres://me:abc@db.example/x'], ['postgres://***@db.example/x']],
     [['https://h.example/mcp?key=abc'], ['https://h.example/mcp?***']],
     [['https://h.example/mcp'], ['https://h.example/mcp']],
+    [['{"apiKey":"abc d","n":1}'], ['{"apiKey":***,"n":1}']],
+    [['{\\"apiKey\\":\\"abc\\",\\"n\\":1}'], ['{\\"apiKey\\":***,\\"n\\":1}']],
+    [['Server=db;User Id=u;Password=abc;'], ['Server=db;User Id=u;Password=***;']],
+    [["{'token': 'abc d'}"], ["{'token': ***}"]],
   ])('%j', (words, shown) => {
     expect(maskedWords(words)).toEqual(shown);
   });
