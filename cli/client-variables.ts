@@ -54,7 +54,10 @@ export function placeIn(
   const parent = valueAt(document, above);
   if (typeof at.at(-1) !== 'number') return valueAt(document, at) === undefined ? undefined : at;
   if (!Array.isArray(parent)) return undefined;
-  const index = (parent as readonly Json[]).findIndex((item) => isJsonObject(item) && item.name === name);
+  const isIt = (item: Json | undefined): boolean => item !== undefined && isJsonObject(item) && item.name === name;
+  // Of two with one name each is where it was.
+  if (isIt(valueAt(document, at))) return at;
+  const index = (parent as readonly Json[]).findIndex(isIt);
   return index < 0 ? undefined : [...above, index];
 }
 

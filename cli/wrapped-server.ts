@@ -22,7 +22,8 @@ export function wrappedServer(
   configuration: Configuration | undefined,
 ): WrappedServer {
   const name = serverName(given, line, configuration);
-  const server = configuration?.manifest.servers[name];
+  const listed = configuration?.manifest.servers ?? {};
+  const server = Object.hasOwn(listed, name) ? listed[name] : undefined;
   if (server === undefined && line === undefined) {
     throw new CommandError(`the manifest lists no server "${name}"`, EXIT.usage, [
       'add it under servers:, or give the command that starts it: portcullis wrap --name NAME -- COMMAND ARGS...',

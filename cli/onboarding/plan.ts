@@ -108,7 +108,7 @@ function planOne(
   const isAnywhere = entry.kind === 'stdio' && stated === undefined && !isOfItsFolder(entry);
   const cwd = isAnywhere ? gate.home : stated;
   const server = names.nameFor(name, entry, cwd, isAnywhere);
-  const headers = entry.kind === 'remote' ? headerVariables(server, entry) : {};
+  const headers = headerVariables(server, entry);
   // What is started where its client is cannot be shared by clients.
   const alone = entry.kind === 'stdio' && cwd === undefined ? ['--alone'] : [];
   const args = [gate.program, 'wrap', ...alone, '--agent', client.id, '--name', server];
@@ -232,10 +232,13 @@ function withoutOwnHeaders(entry: ServerEntry): ServerEntry {
   return { ...entry, headers: Object.fromEntries(kept) };
 }
 
-function headerVariables(server: string, { headers }: RemoteEntry): Record<string, string> {
+/** The variables that hold the headers of a remote server, by header. */
+export function headerVariables(server: string, entry: ServerEntry): Record<string, string> {
+  const said = withoutOwnHeaders(entry);
+  if (said.kind !== 'remote') return {};
   const word = (text: string): string => text.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
   const variables: Record<string, string> = {};
-  for (const header of Object.keys(headers)) {
+  for (const header of Object.keys(said.headers)) {
     const wanted = `PORTCULLIS_${word(server)}_${word(header)}`;
     let variable = wanted;
     for (let number = 2; Object.values(variables).includes(variable); number++) variable = `${wanted}_${number}`;

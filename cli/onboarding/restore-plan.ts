@@ -2,6 +2,7 @@
 // took away or made his own stays as he left it.
 
 import type { Backups, Change, Run, WrittenEntry } from '../../adapters/clients/backups.ts';
+import { withSecretsOf } from '../../adapters/clients/changed-secrets.ts';
 import { editText, parseText, type TextFormat, textOf } from '../../adapters/clients/edit-text.ts';
 import { readEntry, restoredEntry, wrappedEntry } from '../../adapters/clients/entry-shapes.ts';
 import { isShapeName } from '../../adapters/clients/entry-variables.ts';
@@ -11,6 +12,7 @@ import type { ShapeName } from '../../adapters/clients/shapes.ts';
 import { type Edit, editValue, valueAt } from '../../adapters/clients/text-edit.ts';
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import { placeIn } from '../client-variables.ts';
+import { headerVariables } from './plan.ts';
 import { changeLines, problemText } from './plan-text.ts';
 
 export interface RestoredFile {
@@ -82,7 +84,10 @@ function restoredFile(backups: Backups, file: string, client: string, steps: rea
   for (const { change, run } of [...steps].reverse()) {
     if (bytes === undefined) break;
     const was = backups.bytesBefore(run.id, change);
-    if (sha256Hex(bytes) === change.after) {
+    const now = sha256Hex(bytes);
+    // Its client may have taken it back already.
+    if (now === change.before) continue;
+    if (now === change.after) {
       bytes = was;
       continue;
     }
@@ -109,12 +114,14 @@ function entriesBack(
   if (!now.ok) throw new Error(`${change.file}${problemText(now)}`);
   const wasText = was === undefined ? undefined : textOf(was);
   const before = wasText === undefined ? undefined : parseText(format, wasText);
+  // An entry that is not known to have been there would be taken for one that we added.
+  if (before?.ok === false) throw new Error(`the backup of ${change.file} is not understood any more`);
   const lines: string[] = [];
   const remarks: string[] = [];
   const edits: Edit[] = [];
   const moved: MovedEntry[] = [];
   for (const entry of change.entries) {
-    const back = entryBack(entry, now.value, before?.ok === true ? before.value : undefined);
+    const back = entryBack(entry, now.value, before?.value);
     if (typeof back === 'string') remarks.push(`${entry.name} ${back}`);
     else {
       lines.push(...changeLines(back));
@@ -178,8 +185,15 @@ export function entryBack(entry: WrittenEntry, now: Json, before: Json | undefin
     was,
     entry.edits.map(({ path, value }) => ({ path, value })),
   );
-  if (!isJsonObject(was) || !isJsonObject(wrapped) || !isJsonObject(raw)) return 'is not what was written any more';
-  const { edits, conflicts } = restoredEntry(was, wrapped, raw);
+  if (!isJsonObject(raw)) return 'is not what was written any more';
+  const present = withSecretsOf(
+    raw,
+    shape,
+    { before: was, wrapped },
+    headerVariables(entry.server, readEntry(shape, was)),
+  );
+  if (!isJsonObject(present.before) || !isJsonObject(present.wrapped)) return 'is not what was written any more';
+  const { edits, conflicts } = restoredEntry(present.before, present.wrapped, raw);
   if (!conflicts.some((path) => LINE_FIELDS.has(field(path))))
     return { at, ...(place === undefined ? {} : { was: place }), before: raw, edits };
   // Its user changed what is started: the command behind ours is what he means.

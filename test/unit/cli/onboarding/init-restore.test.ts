@@ -324,6 +324,39 @@ describe('a file that was changed since', () => {
   });
 });
 
+it('what a client wrote back from memory, and was wrapped anew, still goes back byte for byte', async () => {
+  const file = cursor({ files: { command: 'node' } });
+  const before = at.read(CURSOR);
+  await at.init();
+  writeFileSync(file, before);
+  await at.init();
+  expect(await at.restore({ all: true })).toMatchObject({ code: 0 });
+  expect(at.read(CURSOR)).toBe(before);
+});
+
+it('of two entries with one name each gets its own command back', async () => {
+  const [path, text] = [
+    '.continue/config.yaml',
+    'name: me\nmcpServers:\n  - name: two\n    command: one\n  - name: two\n    command: other\n',
+  ];
+  at.write(path, text);
+  await at.init();
+  at.write(path, `${at.read(path)}# mine\n`);
+  expect(await at.restore()).toMatchObject({ code: 0 });
+  expect(at.read(path)).toBe(`${text}# mine\n`);
+});
+
+it('a secret that was changed while it was a variable goes back as the header that it was', async () => {
+  const docs = (token: string) => ({ url: 'https://docs.example/mcp', headers: { Authorization: token, 'X-A': 'a' } });
+  cursor({ docs: docs('old') });
+  await at.init();
+  at.write(CURSOR, at.read(CURSOR).replace('"old"', `"${SECRET}"`));
+  const { code, stdout } = await at.restore();
+  expect(code).toBe(0);
+  expect(stdout).not.toContain(SECRET);
+  expect(JSON.parse(at.read(CURSOR))).toEqual({ mcpServers: { docs: docs(SECRET) } });
+});
+
 it('a file behind a link is written where it lies', async () => {
   const real = at.write('dotfiles/mcp.json', '{"mcpServers":{"files":{"command":"node"}}}');
   mkdirSync(join(at.folder, '.cursor'));
