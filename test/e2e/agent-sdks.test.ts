@@ -124,7 +124,7 @@ beforeAll(async () => {
     RULES,
   );
   gate = at.start(['serve', '--name', 'sdks', '--http', '127.0.0.1:0']);
-  await gate.says('open: ');
+  await gate.opensWith(4);
   url = await urlOf(gate);
   asPlanner = new RawHttp(url, { authorization: `Bearer ${planner.key}` });
   await asPlanner.initialize();
