@@ -22,6 +22,7 @@ import { credentialsFile, processesFile } from './home.ts';
 import { reasonOf } from './output.ts';
 import type { PolicyInForce } from './policy-in-force.ts';
 import type { ProcessAgents } from './process-agents.ts';
+import type { RememberedDescriptions } from './remembered-descriptions.ts';
 import type { GateOptions } from './running-gate.ts';
 import type { Sandboxing } from './sandboxing.ts';
 import { SupervisedServers } from './supervised-servers.ts';
@@ -42,6 +43,7 @@ export interface GateServersPorts {
     readonly facts: GateFacts;
     readonly unknown: DurableUnknownCalls;
     readonly processAgents: ProcessAgents;
+    readonly remembered: RememberedDescriptions;
     readonly onUnavailable: (server: string) => void;
   };
 }
@@ -87,6 +89,10 @@ export function gateServers(ports: GateServersPorts): GateServers {
       await later().approved.described(launch, live);
       await later().unknown.calls.forgetRepeatable(launch.name);
       if (later().policy.served.includes(launch.name)) announce(launch.name);
+    },
+    remembered: (launch) => later().remembered.of(launch),
+    onAsked: (launch, { live, description }) => {
+      if (later().approved.likeness(launch, live) === 'same') later().remembered.put(launch, description);
     },
     onRelisted: (launch, live) => later().approved.described(launch, live),
     onUnavailable: (server, reason) => {

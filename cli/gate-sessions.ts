@@ -17,11 +17,12 @@ export function gateSessions(
   const rounds = new OpenRounds(enforcement.clock, enforcement.crypto);
   return {
     // The view of a server that does not exist is one in which nothing is offered: so is that of a forbidden one, and nobody learns which.
-    open: ({ principal }, view) =>
+    open: ({ principal }, view, ahead) =>
       new EraSession(enforcement, {
         principal,
         view,
         rounds,
+        ahead: ahead !== undefined,
         version,
         hints: { missingPolicy: missingPolicyHint },
         // Only who stands on this machine is looked for here: of the others the ledger tells.

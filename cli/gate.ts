@@ -1,6 +1,6 @@
 // The composition root: wires the adapters to the core and starts a gate. Nothing is open before everything a call needs has reported ready.
 
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { randomBytes, sha256, Verifier } from '../adapters/crypto/node-crypto.ts';
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
@@ -34,6 +34,7 @@ import { reasonOf } from './output.ts';
 import { PolicyInForce } from './policy-in-force.ts';
 import { ProcessAgents } from './process-agents.ts';
 import { Relisting } from './relisting.ts';
+import { RememberedDescriptions } from './remembered-descriptions.ts';
 import { type ReviewVerb, reviewCommand } from './review-command.ts';
 import type { GateOptions, RunningGate } from './running-gate.ts';
 import { openSandboxing } from './sandboxing.ts';
@@ -142,6 +143,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       facts,
       unknown,
       processAgents,
+      remembered,
       onUnavailable: (server) => wanted.tell(server),
     }),
   });
@@ -224,8 +226,15 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       options.onJudged?.(names);
     },
   });
-  const approved = new ApprovedServers({
-    approvals: new Approvals(dirname(folder.keys), keys.vault),
+  const approvals = new Approvals(dirname(folder.keys), keys.vault);
+  const remembered = new RememberedDescriptions(
+    join(dirname(folder.keys), 'introductions.json'),
+    keys.vault,
+    approvals,
+    (server) => approved.standing(server),
+  );
+  const approved: ApprovedServers = new ApprovedServers({
+    approvals,
     launches,
     catalogue,
     facts: {

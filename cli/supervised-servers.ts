@@ -7,17 +7,11 @@ import type { EndedProcess } from '../adapters/upstream/stdio/process-pipe.ts';
 import { killMarked } from '../adapters/upstream/stdio/stray-processes.ts';
 import type { Likeness } from '../proxy/catalogue.ts';
 import type { ApartServer } from '../proxy/server-pool.ts';
-import {
-  type Asking,
-  type Notice,
-  OFFERS_CHANGED,
-  type Question,
-  type ServerDescription,
-  type ToolServer,
-} from '../proxy/tool-server.ts';
+import { type Asking, type Notice, OFFERS_CHANGED, type Question, type ToolServer } from '../proxy/tool-server.ts';
 import { type LiveDefinition, readLive, toolsAlone } from './live-definition.ts';
 import { reasonOf } from './output.ts';
 import type { Relisted } from './relisting.ts';
+import type { Remembered } from './remembered-descriptions.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { StderrNotes } from './stderr-notes.ts';
 
@@ -32,6 +26,10 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   readonly onRelisted: (launch: ServerLaunch, live: LiveDefinition) => Promise<void>;
   /** How a server of which every conversation gets its own compares with what was pinned. */
   readonly compare: (launch: ServerLaunch, live: LiveDefinition) => Likeness;
+  /** How a server of which every conversation gets its own introduces itself, where that need not be asked. Never rejects. */
+  readonly remembered?: (launch: ServerLaunch) => Promise<Remembered | undefined>;
+  /** It was asked, and that is recorded. */
+  readonly onAsked?: (launch: ServerLaunch, asked: Remembered) => void;
   readonly onUnavailable: (server: string, reason: string) => void;
   /** Why a server is not started at all: this machine lacks what it demands. */
   readonly lacks?: (server: string) => string | undefined;
@@ -68,7 +66,7 @@ export class SupervisedServers {
   readonly #servers = new Map<string, ToolServer>();
   /** Those of which every conversation gets its own. The first of each is asked what it offers, and stopped: no client speaks with it. */
   readonly #apart = new Map<string, ApartServer>();
-  readonly #asked = new Map<string, { readonly live: LiveDefinition; readonly description: ServerDescription }>();
+  readonly #asked = new Map<string, Remembered>();
   /** Those that may run. */
   readonly #begun = new Set<string>();
   readonly #described = new Set<string>();
@@ -291,12 +289,14 @@ export class SupervisedServers {
   async #ask(launch: ServerLaunch, server: ToolServer, retryMs: number): Promise<void> {
     const { name } = launch;
     try {
-      const asked = this.#asked.get(name) ?? (await this.#askOnce(launch, server));
+      const known = this.#asked.get(name) ?? (await this.#hooks.remembered?.(launch));
+      const asked = known ?? (await this.#askOnce(launch, server));
       await server.stop();
       if (!this.#begun.has(name)) return;
       this.#asked.set(name, asked);
       this.#described.add(name);
       await this.#hooks.onDescribed(launch, asked.live);
+      if (known === undefined) this.#hooks.onAsked?.(launch, asked);
     } catch (fault) {
       this.#failed(launch, fault, retryMs, (nextMs) => this.#ask(launch, server, nextMs));
     }

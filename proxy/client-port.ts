@@ -50,7 +50,8 @@ export interface ClientSession {
 }
 
 export interface ClientSessions {
-  open(identity: ClientIdentity, view: ViewName): ClientSession | Denial;
+  /** `ahead`: a server of its own is started when the client is told what it may call there, and not with the first call. */
+  open(identity: ClientIdentity, view: ViewName, ahead?: 'ahead'): ClientSession | Denial;
   /** Records what somebody known sent outside of any conversation and was refused. Never rejects. */
   refuse(identity: ClientIdentity, view: ViewName, code: DenialCode, detail: string): Promise<void>;
 }

@@ -65,6 +65,8 @@ export interface Participation {
 export interface ConversationOptions {
   readonly principal: Principal;
   readonly view: ViewName;
+  /** See ClientSessions. */
+  readonly ahead?: boolean;
   /** Told what a server in the view said unasked, as far as this client may hear it. */
   readonly onNotice: (notice: Notice, server: string) => void;
   /** Where its client is asked within no call, and what it can be asked; undefined while it cannot. */
@@ -87,6 +89,7 @@ export class Conversation implements Listener {
   readonly gate: Enforcement;
   readonly principal: Principal;
   readonly view: ViewName;
+  readonly #ahead: boolean;
   readonly #onNotice: ConversationOptions['onNotice'];
   readonly #client: NonNullable<ConversationOptions['client']>;
   readonly #running = new Set<RunningCall>();
@@ -100,7 +103,8 @@ export class Conversation implements Listener {
   /** Why nothing begins any more. */
   #closedBy: 'disconnect' | 'shutdown' | undefined;
 
-  constructor(gate: Enforcement, { principal, view, onNotice, client }: ConversationOptions) {
+  constructor(gate: Enforcement, { principal, view, onNotice, client, ahead }: ConversationOptions) {
+    this.#ahead = ahead === true;
     this.#client = client ?? (() => undefined);
     this.gate = gate;
     this.principal = principal;
@@ -219,12 +223,19 @@ export class Conversation implements Listener {
     await this.gate.described();
     const { catalogue } = this.gate;
     const visible = await this.gate.visible(this.principal);
-    return toolsOf(this.view, catalogue)
+    const tools = toolsOf(this.view, catalogue)
       .filter(({ server, name }) => visible.has(`${server}/${name}`) && this.gate.isOffered(server))
       .map(({ server, name, definition }) => ({
         ...notInOurName(definition),
         name: exposedName(this.view, server, name),
       }));
+    if (this.#ahead && this.view.kind === 'server' && tools.length > 0) this.#prepare(this.view.server);
+    return tools;
+  }
+
+  /** A client that may call something soon does: its own server starts meanwhile. What comes of that the call will find. */
+  #prepare(server: string): void {
+    if (!this.isClosed) this.gate.prepare(server, { conversation: this, agent: this.principal.agent, era: this.#era });
   }
 
   /** What servers offer besides tools, as far as this client may know of it. */

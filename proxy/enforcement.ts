@@ -143,6 +143,12 @@ export class Enforcement {
     return this.#ports.admission.limits(call);
   }
 
+  /** Starts a server of its own for whoever will call it. Nothing waits for that. */
+  prepare(server: string, customer: Customer): void {
+    if (this.#ports.governance.reason !== undefined || !this.isOffered(server)) return;
+    if (this.#servers.isOwn(server)) void this.#servers.ready(server, customer);
+  }
+
   described(): Promise<void> {
     return this.#ports.described();
   }

@@ -84,6 +84,12 @@ export class ServerPool {
     return conversation === undefined ? undefined : this.#own.get(conversation)?.get(name)?.verified;
   }
 
+  /** Whether calls of a conversation go to a server of its own. */
+  isOwn(name: string): boolean {
+    const apart = this.#apart(name);
+    return apart !== undefined && apart.by !== 'chain';
+  }
+
   /** To whom alone the server belongs that a conversation speaks with; undefined where all share it. */
   scope(name: string, conversation: object): object | undefined {
     return this.#apart(name) === undefined ? undefined : conversation;

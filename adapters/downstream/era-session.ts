@@ -33,6 +33,7 @@ export interface EraSessionOptions {
   readonly version: string;
   /** Where calls are kept that a later message goes on with, which may come to another session. Its own when absent. */
   readonly rounds?: OpenRounds;
+  readonly ahead?: boolean;
   readonly onClose?: () => void;
   /** A client said for the first time what it speaks, and perhaps what it is. */
   readonly onGreeted?: ((greeting: Greeting) => void) | undefined;
@@ -56,6 +57,7 @@ export class EraSession implements ClientSession {
     const conversation = new Conversation(gate, {
       principal,
       view,
+      ahead: options.ahead === true,
       onNotice: (notice) => {
         this.#legacy.noticed(notice);
         this.#modern.noticed(notice);

@@ -228,7 +228,7 @@ class SharedGate {
     }
     if (visitor.socket.destroyed) return;
     if (this.#stopping) return visitor.answer({ again: true }, 'last');
-    const session = this.#gate.sessions.open({ principal }, { kind: 'server', server: name });
+    const session = this.#gate.sessions.open({ principal }, { kind: 'server', server: name }, 'ahead');
     if ('code' in session) throw new CommandError(`the gate does not serve ${name}: ${session.code}`, EXIT.gateShut);
     const joined = randomBytes(16).toString('base64url');
     visitor.answer({ joined, notes: this.#notesOf(name) });
