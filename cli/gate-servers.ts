@@ -85,10 +85,11 @@ export function gateServers(ports: GateServersPorts): GateServers {
     credentials: new CredentialStore(credentialsFile(folder), keys.vault),
     consent: consent,
     onProcess: (pid) => started.note(pid),
-    onDescribed: async (launch, live) => {
+    onDescribed: async (launch, live, when) => {
       await later().approved.described(launch, live);
       await later().unknown.calls.forgetRepeatable(launch.name);
-      if (later().policy.served.includes(launch.name)) announce(launch.name);
+      // While it was away nothing of it could be called; what is listed while it runs is what was approved, whatever it says.
+      if (when === 'started' && later().policy.served.includes(launch.name)) announce(launch.name);
     },
     remembered: (launch) => later().remembered.of(launch),
     onAsked: (launch, { live, description }) => {

@@ -15,13 +15,16 @@ import type { Remembered } from './remembered-descriptions.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
 import { StderrNotes } from './stderr-notes.ts';
 
+/** It started, or it runs and said that something of it changed. */
+export type Described = 'started' | 'changed';
+
 export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials' | 'consent'> {
   readonly version: string;
   /** Names this gate, and the same one after it was started again, to those who look for processes that it left behind. */
   readonly gate: string;
   readonly note: (text: string) => void;
   /** A server said what it offers. Rejects when that could not be recorded; it is then told again. */
-  readonly onDescribed: (launch: ServerLaunch, live: LiveDefinition) => Promise<void>;
+  readonly onDescribed: (launch: ServerLaunch, live: LiveDefinition, when: Described) => Promise<void>;
   /** The same of one that was asked again and said nothing of a change. */
   readonly onRelisted: (launch: ServerLaunch, live: LiveDefinition) => Promise<void>;
   /** How a server of which every conversation gets its own compares with what was pinned. */
@@ -159,7 +162,7 @@ export class SupervisedServers {
         relist: () => this.#relist(launch, server),
       });
       server.onNotice((notice) => {
-        if (OFFERS_CHANGED.has(notice.method)) void this.#bring(launch, server, RESTART_FIRST_MS);
+        if (OFFERS_CHANGED.has(notice.method)) void this.#bring(launch, server, RESTART_FIRST_MS, 'changed');
         this.#hooks.onNotice(name, notice);
       });
       server.onQuestion?.((question) => this.#hooks.onQuestion(name, question));
@@ -167,7 +170,7 @@ export class SupervisedServers {
         if (change === 'up') this.#cameBack(name);
         if (this.#stopped || !this.#begun.has(name) || change === 'up') return;
         if (change === 'down') this.#hooks.onEnded?.(name);
-        void this.#bring(launch, server, RESTART_FIRST_MS);
+        void this.#bring(launch, server, RESTART_FIRST_MS, change === 'down' ? 'started' : 'changed');
       });
     }
     this.#bringOrAsk(launch, server);
@@ -295,7 +298,7 @@ export class SupervisedServers {
       if (!this.#begun.has(name)) return;
       this.#asked.set(name, asked);
       this.#described.add(name);
-      await this.#hooks.onDescribed(launch, asked.live);
+      await this.#hooks.onDescribed(launch, asked.live, 'started');
       if (known === undefined) this.#hooks.onAsked?.(launch, asked);
     } catch (fault) {
       this.#failed(launch, fault, retryMs, (nextMs) => this.#ask(launch, server, nextMs));
@@ -308,20 +311,20 @@ export class SupervisedServers {
   }
 
   /** Starts a server, or reads again what it offers when it runs, until that is known and recorded. */
-  async #bring(launch: ServerLaunch, server: ToolServer, retryMs: number): Promise<void> {
+  async #bring(launch: ServerLaunch, server: ToolServer, retryMs: number, when: Described = 'started'): Promise<void> {
     try {
       await server.start();
       const cameBack = this.#unseen.get(launch.name);
       const live = await readLive(server, launch.description);
       if (!this.#begun.has(launch.name)) return;
-      await this.#hooks.onDescribed(launch, live);
+      await this.#hooks.onDescribed(launch, live, when);
       this.#described.add(launch.name);
       // What the process before it said says nothing of this one.
       if (cameBack !== this.#unseen.get(launch.name)) return;
       this.#returned(launch.name);
       if (this.#unseen.delete(launch.name)) this.#hooks.onReady(launch.name);
     } catch (fault) {
-      this.#failed(launch, fault, retryMs, (nextMs) => this.#bring(launch, server, nextMs));
+      this.#failed(launch, fault, retryMs, (nextMs) => this.#bring(launch, server, nextMs, when));
     }
   }
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { LiveDefinition } from '../../../cli/live-definition.ts';
 import type { ServerLaunch } from '../../../cli/servers.ts';
 import { SupervisedServers, type SupervisionHooks } from '../../../cli/supervised-servers.ts';
-import type { ServerChange } from '../../../proxy/tool-server.ts';
+import type { Notice, ServerChange } from '../../../proxy/tool-server.ts';
 import { proves } from '../../guarantees.ts';
 import { describe as described, ScriptedServer, TOOLS } from '../../support/gate-world.ts';
 
@@ -127,6 +127,28 @@ describe('a server that runs', () => {
     await waiting;
     expect(servers.get('fs')).toBe(server);
     expect(ready).toEqual(['fs']);
+    await servers.stop();
+  });
+
+  it('and says that a list changed did not start anew: clients hear what it said, and not that its tools are others', async () => {
+    const [noticed, changed]: [((notice: Notice) => void)[], ((change: ServerChange) => void)[]] = [[], []];
+    const server = new ScriptedServer('fs', TOOLS);
+    Object.assign(server, {
+      onNotice: (listener: (notice: Notice) => void) => noticed.push(listener),
+      onChange: (listener: (change: ServerChange) => void) => changed.push(listener),
+    });
+    const launch = { name: 'fs', description: {}, limits: { timeoutMs: 1, outputBytes: 1 }, start: () => server };
+    const described: string[] = [];
+    const servers = new SupervisedServers([launch], {
+      ...HOOKS,
+      onDescribed: async (_launch, _live, when) => void described.push(when),
+    });
+    servers.begin('fs');
+    await vi.waitFor(() => expect(described).toEqual(['started']));
+    for (const notice of noticed) notice({ method: 'notifications/prompts/list_changed', params: {} });
+    await vi.waitFor(() => expect(described).toEqual(['started', 'changed']));
+    for (const change of changed) change('down');
+    await vi.waitFor(() => expect(described).toEqual(['started', 'changed', 'started']));
     await servers.stop();
   });
 });
