@@ -12,7 +12,7 @@ import type { Json, JsonObject } from '../domain/json.ts';
 import { visibleText } from '../domain/visible-text.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { findHome, type Home, MANIFEST_NAME, sharedGateNotes } from './home.ts';
-import { type Joining, joiningMessage } from './joining.ts';
+import { environmentOf, type Joining, joiningMessage } from './joining.ts';
 
 /** Of a gate that ends just when somebody comes. */
 const TRIES_MAX = 20;
@@ -31,7 +31,7 @@ export async function joinGate({ name, agent, line }: Omit<Joining, 'environment
   // Without a manifest there is nothing to share.
   if (!existsSync(join(home.config, MANIFEST_NAME))) return 'alone';
   try {
-    const { said, socket } = await comeIn(home, { name, agent, line, environment: environment() });
+    const { said, socket } = await comeIn(home, { name, agent, line, environment: environmentOf(process.env) });
     if (said.alone === true) {
       socket.destroy();
       return 'alone';
@@ -143,12 +143,6 @@ function pass(socket: Socket, leave: () => Promise<unknown>): Promise<ExitCode> 
     // The gate says no more: neither do we.
     socket.on('end', () => socket.end());
   });
-}
-
-function environment(): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
 }
 
 function say(text: string): void {

@@ -19,16 +19,29 @@ export function joiningMessage({ name, agent, line, environment }: Joining): Jso
     name: name ?? null,
     agent: agent ?? null,
     line: line === undefined ? null : { command: line.command, args: [...line.args] },
-    environment: { ...environment },
+    // Not a map: there are systems and people with a variable that is called "constructor".
+    environment: Object.entries(environment),
   };
+}
+
+/** The variables of a process that have a value. */
+export function environmentOf(variables: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(variables).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }
 
 /** Throws an Error with a plain explanation. */
 export function joiningOf(request: JsonObject): Joining {
   const { join, name, agent, line, environment } = request;
   if (join !== VERSION) throw new Error('another version of portcullis runs the gate; it ends when its clients do');
-  if (!isTextOrNull(name) || !isTextOrNull(agent) || !isTexts(environment)) throw new Error('nobody joins like that');
-  return { name: name ?? undefined, agent: agent ?? undefined, line: lineOf(line), environment };
+  if (!isTextOrNull(name) || !isTextOrNull(agent) || !arePairs(environment)) throw new Error('nobody joins like that');
+  return {
+    name: name ?? undefined,
+    agent: agent ?? undefined,
+    line: lineOf(line),
+    environment: Object.fromEntries(environment),
+  };
 }
 
 function lineOf(line: Json | undefined): CommandLine | undefined {
@@ -44,6 +57,9 @@ function isTextOrNull(value: Json | undefined): value is string | null {
   return value === null || typeof value === 'string';
 }
 
-function isTexts(value: Json | undefined): value is Readonly<Record<string, string>> {
-  return value !== undefined && isJsonObject(value) && Object.values(value).every((one) => typeof one === 'string');
+function arePairs(value: Json | undefined): value is readonly (readonly [string, string])[] {
+  return (
+    Array.isArray(value) &&
+    value.every((one) => Array.isArray(one) && one.length === 2 && one.every((text) => typeof text === 'string'))
+  );
 }

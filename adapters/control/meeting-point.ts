@@ -8,8 +8,8 @@ import type { JsonObject } from '../../domain/json.ts';
 import { connectTo, firstLine, socketAddress } from './socket-address.ts';
 
 export const GATE_SOCKET = 'gate.sock';
-/** With all variables that a system lets a process have. */
-const REQUEST = { bytesMax: 4 * 1024 * 1024, depthMax: 8, nodesMax: 50_000 };
+/** With all variables that a system lets a process have, as JSON writes them. */
+const REQUEST = { bytesMax: 16 * 1024 * 1024, depthMax: 8, nodesMax: 500_000 };
 const ANSWER = { bytesMax: 1024 * 1024, depthMax: 8, nodesMax: 10_000 };
 const REQUEST_WITHIN_MS = 10_000;
 /** Longer than a gate waits for a server that starts. */

@@ -27,7 +27,7 @@ import { joiningOf } from '../joining.ts';
 import { loadConfiguration, onStop, openGate } from '../open-gate.ts';
 import { CommandError, type Output, reasonOf } from '../output.ts';
 import type { RunningGate } from '../running-gate.ts';
-import { launchOf, type ServerLaunch } from '../servers.ts';
+import { type SharedServers, sharedServers } from '../shared-servers.ts';
 import { wrappedServer } from '../wrapped-server.ts';
 
 export interface GateCommandOptions {
@@ -132,7 +132,7 @@ class SharedGate {
   readonly #plan: SharedGatePlan;
   readonly #configuration: Configuration;
   readonly #gate: RunningGate;
-  readonly #variables: ReadonlyMap<string, Variables>;
+  readonly #variables: SharedServers['variables'];
   readonly #conversations = new Set<{ close(): Promise<void> }>();
   /** By what was given to whoever joined, with which he may end his conversation. */
   readonly #joined = new Map<string, StdioFront>();
@@ -146,8 +146,9 @@ class SharedGate {
     const configuration = loadConfiguration(plan.home, undefined);
     if (configuration === undefined)
       throw new CommandError(`there is no ${plan.home.config}/portcullis.yaml`, EXIT.usage);
-    const variables = new Map<string, Variables>();
-    const launches = await launchesOf(configuration, variables);
+    const { launches, variables } = await sharedServers(configuration);
+    // What is needed first starts before anybody has come, for whoever started us.
+    if (plan.first !== undefined) variables.get(plan.first)?.take(process.env);
     const { gate, folder } = await openGate(
       {
         home: plan.home,
@@ -168,7 +169,7 @@ class SharedGate {
     plan: SharedGatePlan,
     configuration: Configuration,
     gate: RunningGate,
-    variables: ReadonlyMap<string, Variables>,
+    variables: SharedServers['variables'],
   ) {
     this.#plan = plan;
     this.#configuration = configuration;
@@ -217,7 +218,7 @@ class SharedGate {
     const variables = this.#variables.get(name);
     if (server === undefined || variables === undefined) return visitor.answer({ alone: true }, 'last');
     const principal = localPrincipal(this.#configuration.manifest, joining.agent);
-    variables.become(joining.environment);
+    if (!variables.take(joining.environment)) return visitor.answer({ alone: true }, 'last');
     // Counts as somebody who is there, so that the gate does not end meanwhile.
     const coming = { close: async () => {} };
     this.#conversations.add(coming);
@@ -276,40 +277,6 @@ class SharedGate {
     this.#plan.point.close();
     if (this.#conversations.size > 0) this.#plan.lock.release();
   }
-}
-
-/** The variables of whoever came last for a server: its processes have theirs from there. Where a value is another one than was approved, that is a drift. */
-class Variables {
-  readonly all: Record<string, string> = {};
-
-  become(environment: Readonly<Record<string, string>>): void {
-    for (const name of Object.keys(this.all)) delete this.all[name];
-    Object.assign(this.all, environment);
-  }
-}
-
-/** A server whose folder is that of its client cannot be shared: what was approved of it holds for one folder. */
-async function launchesOf(
-  { manifest, file }: Configuration,
-  variables: Map<string, Variables>,
-): Promise<readonly ServerLaunch[]> {
-  const shareable = Object.entries(manifest.servers).filter(
-    ([, { stdio, inProcess }]) => inProcess === undefined && (stdio === undefined || stdio.cwd !== undefined),
-  );
-  return Promise.all(
-    shareable.map(([name, server]) => {
-      const own = new Variables();
-      own.become(definedOf(process.env));
-      variables.set(name, own);
-      return launchOf(name, server, file.replace(/[^/\\]*$/, ''), undefined, own.all);
-    }),
-  );
-}
-
-function definedOf(environment: NodeJS.ProcessEnv): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(environment).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
 }
 
 function refusal(error: unknown): JsonObject {
