@@ -56,12 +56,19 @@ export async function sharedGate(
   const idleMs = idleOf(options.idleMs);
   const waiting: Visitor[] = [];
   let receive = (visitor: Visitor): void => void waiting.push(visitor);
+  let stop = (): void => {
+    wasStopped = true;
+  };
+  let wasStopped = false;
+  // Whoever ends it while it opens is obeyed as soon as there is something to close.
+  onStop(() => stop());
   const point = await openMeetingPoint(home.state, (visitor) => receive(visitor));
   try {
     const shared = await SharedGate.open({ home, lock, point, idleMs, first: options.for, deciding }, out);
     receive = (visitor) => void shared.receive(visitor);
     for (const visitor of waiting) receive(visitor);
-    onStop(() => shared.stop());
+    stop = () => shared.stop();
+    if (wasStopped) stop();
     await shared.ended;
     return EXIT.ok;
   } catch (error) {
@@ -195,6 +202,8 @@ class SharedGate {
   /** Ends every conversation and the gate. */
   stop(): void {
     this.#stopping = true;
+    // The process goes when nothing is left to wait for.
+    clearTimeout(this.#idle);
     this.#retire();
     void Promise.all([...this.#conversations].map((one) => one.close())).then(() => this.#end());
   }

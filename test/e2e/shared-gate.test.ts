@@ -141,6 +141,26 @@ describe('the gate that clients share', () => {
     await counter.at.endSharedGate();
   });
 
+  it('ends on a signal while nobody is there, and not only when it would have ended anyway', async () => {
+    const gate = await gateOf(sharedCounter().at, 99_999_999);
+    gate.signal('SIGTERM');
+    expect((await gate.ended).code).toBe(EXIT.ok);
+  });
+
+  it('leaves whoever comes with other secrets than those who are there to a gate of his own', async () => {
+    const counter = sharedCounter();
+    const file = counter.at.path('home', 'portcullis.yaml');
+    const manifest = JSON.parse(readFileSync(file, 'utf8'));
+    manifest.servers.counter.stdio.env = { allow: ['TOKEN'] };
+    writeFileSync(file, JSON.stringify(manifest));
+    await gateOf(counter.at);
+    await client(counter, 'claude');
+    const line = ['wrap', '--agent', 'codex', '--name', 'counter', '--', ...counter.line];
+    const other = new RawStdio(counter.at.start(line, { shared: true, env: { TOKEN: 'another' } }));
+    await other.initialize();
+    expect(existsSync(counter.at.ledger('counter'))).toBe(true);
+  });
+
   it('leaves an entry to itself of which the manifest says no folder', async () => {
     const counter = counterGate({ agents: AGENTS });
     await gateOf(counter.at);
