@@ -5,7 +5,7 @@ import type { Backups, Change, WrittenEntry } from '../adapters/clients/backups.
 import { parseText, type TextFormat, textOf } from '../adapters/clients/edit-text.ts';
 import { isShapeName, variablesOf } from '../adapters/clients/entry-variables.ts';
 import { seeFile } from '../adapters/clients/safe-file.ts';
-import { valueAt } from '../adapters/clients/text-edit.ts';
+import { type KeyPath, valueAt } from '../adapters/clients/text-edit.ts';
 import type { Variables } from '../adapters/upstream/stdio/environment.ts';
 import { isJsonObject, type Json } from '../domain/json.ts';
 import type { Home } from './home.ts';
@@ -40,16 +40,18 @@ export function personsEnvironment(home: Home): (server: string) => Variables {
   return (server) => ({ ...process.env, ...values.get(server) });
 }
 
+interface Place {
+  readonly at: KeyPath;
+  readonly name: string;
+}
+
 /** A list may have been sorted anew: its entries are found by their name. */
-export function entryIn(document: Json | undefined, { at, name }: Pick<WrittenEntry, 'at' | 'name'>): Json | undefined {
+export function entryIn(document: Json | undefined, { at, name }: Place): Json | undefined {
   return valueAt(document, placeIn(document, { at, name }) ?? at);
 }
 
 /** Where the entry is by now; undefined where it is not there any more. */
-export function placeIn(
-  document: Json | undefined,
-  { at, name }: Pick<WrittenEntry, 'at' | 'name'>,
-): readonly (string | number)[] | undefined {
+export function placeIn(document: Json | undefined, { at, name }: Place): readonly (string | number)[] | undefined {
   const above = at.slice(0, -1);
   const parent = valueAt(document, above);
   if (typeof at.at(-1) !== 'number') return valueAt(document, at) === undefined ? undefined : at;

@@ -9,7 +9,7 @@ import { isShapeName } from '../../adapters/clients/entry-variables.ts';
 import { type MovedEntry, withOwnSpelling } from '../../adapters/clients/own-spelling.ts';
 import { type SeenFile, seeFile, sha256Hex, whyUnwritable } from '../../adapters/clients/safe-file.ts';
 import type { ShapeName } from '../../adapters/clients/shapes.ts';
-import { type Edit, editValue, valueAt } from '../../adapters/clients/text-edit.ts';
+import { type Edit, editValue, type KeyPath, sameValue, valueAt } from '../../adapters/clients/text-edit.ts';
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import { placeIn } from '../client-variables.ts';
 import { headerVariables } from './plan.ts';
@@ -121,7 +121,13 @@ function entriesBack(
   const edits: Edit[] = [];
   const moved: MovedEntry[] = [];
   for (const entry of change.entries) {
-    const back = entryBack(entry, now.value, before?.value);
+    const renamed = renamedPlace(change.entries, entry, now.value);
+    const back = entryBack(
+      renamed === undefined ? entry : { ...entry, at: renamed },
+      now.value,
+      before?.value,
+      entry.at,
+    );
     if (typeof back === 'string') remarks.push(`${entry.name} ${back}`);
     else {
       lines.push(...changeLines(back));
@@ -168,8 +174,28 @@ interface EntryBack {
 const LINE_FIELDS = new Set(['command', 'cmd', 'args']);
 const field = (path: string): string => path.split('.').at(-1) ?? '';
 
-/** The edits that take the gate out of an entry, or why it stays as it is. */
-export function entryBack(entry: WrittenEntry, now: Json, before: Json | undefined): EntryBack | string {
+/** Where an entry is that its user has given another name: the only one beside the others that starts the gate for its server. */
+function renamedPlace(written: readonly WrittenEntry[], entry: WrittenEntry, now: Json): KeyPath | undefined {
+  const { shape, at, server } = entry;
+  const above = at.slice(0, -1);
+  const beside = valueAt(now, above);
+  if (!isShapeName(shape) || !isJsonObject(beside) || placeIn(now, entry) !== undefined) return undefined;
+  const candidates = Object.entries(beside).filter(([name, raw]) => {
+    const reading = readEntry(shape, raw);
+    const isOther = written.some((one) => sameValue(one.at, [...above, name]));
+    return !isOther && reading.kind === 'wrapped' && reading.name === server;
+  });
+  const [only] = candidates;
+  return only === undefined || candidates.length > 1 ? undefined : [...above, only[0]];
+}
+
+/** The edits that take the gate out of an entry, or why it stays as it is. `wasAt`: where it was written. */
+export function entryBack(
+  entry: Omit<WrittenEntry, 'at'> & { readonly at: KeyPath },
+  now: Json,
+  before: Json | undefined,
+  wasAt: KeyPath = entry.at,
+): EntryBack | string {
   const { shape } = entry;
   if (!isShapeName(shape)) return 'is written in a way that this version does not know';
   const at = placeIn(now, entry);
@@ -177,7 +203,7 @@ export function entryBack(entry: WrittenEntry, now: Json, before: Json | undefin
   if (at === undefined || raw === undefined) return 'was taken away since, and stays away';
   const reading = readEntry(shape, raw);
   if (reading.kind !== 'wrapped') return 'was changed since and does not go through a gate: it stays as it is';
-  const place = before === undefined ? undefined : placeIn(before, entry);
+  const place = before === undefined ? undefined : placeIn(before, { ...entry, at: wasAt });
   const was = place === undefined ? undefined : valueAt(before, place);
   // It was added by us, before one that others get too.
   if (was === undefined) return { at, before: raw, edits: [{ path: [], value: undefined }] };

@@ -310,6 +310,12 @@ describe('a file that was changed since', () => {
     expect(servers()).toEqual({ files: { command: 'mine', args: [] }, notes: { command: 'notes' } });
   });
 
+  it('gives its command back to an entry that has another name now', async () => {
+    at.write(CURSOR, at.read(CURSOR).replace('"files"', '"papers"'));
+    expect((await at.restore()).code).toBe(0);
+    expect(servers()).toEqual({ papers: { command: 'node', args: ['f.js'] }, notes: { command: 'notes' } });
+  });
+
   it('is left as it is where it cannot be read any more', async () => {
     writeFileSync(join(at.folder, CURSOR), '{"half');
     expect(await at.restore()).toMatchObject({ code: 1, stderr: expect.stringContaining('left as it is') });
