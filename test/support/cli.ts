@@ -51,8 +51,15 @@ export class RunningCommand {
   #over = false;
   readonly #waiting = new Set<() => void>();
 
-  constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv, cwd: string) {
-    this.child = spawn(command, args, { env, cwd, stdio: 'pipe' });
+  /** `detached`: it is the first of a process group, as what a terminal starts is. */
+  constructor(
+    command: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv,
+    cwd: string,
+    { detached = false }: { readonly detached?: boolean } = {},
+  ) {
+    this.child = spawn(command, args, { env, cwd, stdio: 'pipe', detached });
     const { stdout, stderr, stdin } = this.child;
     stdin.on('error', () => undefined);
     stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -121,6 +128,15 @@ export class RunningCommand {
 
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
+  }
+
+  /** To a detached one and whatever it started that stayed in its group: Ctrl-C. */
+  signalGroup(name: NodeJS.Signals): void {
+    try {
+      process.kill(-this.pid, name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
   }
 
   /** Asks it to stop, and makes it when it does not. */

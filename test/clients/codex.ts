@@ -1,0 +1,46 @@
+// Codex CLI, as `codex exec`.
+
+import { join } from 'node:path';
+import type { RealClient } from './real-client.ts';
+
+export const CODEX: RealClient = {
+  id: 'codex',
+  package: { name: '@openai/codex', version: '0.169.0' },
+  bin: 'codex',
+  timesOut: true,
+  folders: ({ home }) => ({ CODEX_HOME: join(home, 'codex settings') }),
+  configuration: ({ home }, { command, args, env }) => ({
+    file: join(home, 'codex settings', 'config.toml'),
+    text: `# what I use, and why
+model = "scripted"   # anything
+model_provider='here'
+
+[model_providers.here]
+name="here"
+base_url = "MODEL/v1"
+wire_api = "responses"
+env_key = "MODEL_KEY"
+
+[ mcp_servers . counter ]     # counts
+command=${JSON.stringify(command)}
+args = [ ${args.map((one) => JSON.stringify(one)).join(' ,\n   ')},   # where it lies
+]
+env   = { ${Object.entries(env)
+      .map(([name, value]) => `${name} = ${JSON.stringify(value)}`)
+      .join(', ')} }
+default_tools_approval_mode = "approve" # or it asks
+required=true   # or a prompt does not wait for what takes longer than a second
+
+# the end`,
+  }),
+  session: ({ prompt, callMs }) => ({
+    args: [
+      'exec',
+      '--skip-git-repo-check',
+      '--json',
+      ...(callMs === undefined ? [] : ['-c', `mcp_servers.counter.tool_timeout_sec=${callMs / 1000}`]),
+      prompt,
+    ],
+    env: { MODEL_KEY: 'none' },
+  }),
+};

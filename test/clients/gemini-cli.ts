@@ -1,0 +1,31 @@
+// Gemini CLI, as `gemini -p`.
+
+import { join } from 'node:path';
+import type { RealClient } from './real-client.ts';
+
+export const GEMINI_CLI: RealClient = {
+  id: 'gemini-cli',
+  package: { name: '@google/gemini-cli', version: '0.61.0' },
+  bin: 'gemini',
+  timesOut: false,
+  configuration: ({ home }, { command, args, env }) => ({
+    file: join(home, '.gemini', 'settings.json'),
+    text: `// mine
+{
+    "security": { "auth": { "selectedType": "gemini-api-key" } },   // no account
+    "privacy": {"usageStatisticsEnabled":false},
+    "general":{ "disableAutoUpdate": true },
+    /* what counts */
+    "mcpServers": {
+      "counter": { "command": ${JSON.stringify(command)}, "args": [
+          ${args.map((one) => JSON.stringify(one)).join(',\n          ')}
+        ], "env":${JSON.stringify(env)}, "trust": true /* never asks */ }
+    }
+}
+`,
+  }),
+  session: ({ prompt, model }) => ({
+    args: ['--skip-trust', '--approval-mode', 'yolo', '-m', 'gemini-2.5-flash', '-o', 'json', '-p', prompt],
+    env: { GEMINI_API_KEY: 'none', GOOGLE_GEMINI_BASE_URL: model },
+  }),
+};
