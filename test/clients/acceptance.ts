@@ -310,7 +310,7 @@ function denialIn(told: string, code: string): string {
 }
 
 function sentenceOf(told: string): string {
-  return /Denied by Portcullis[^\n"]*/.exec(told)?.[0].trim() ?? told.trim();
+  return /Denied by Portcullis[^\n"\\]*/.exec(told)?.[0].trim() ?? told.trim();
 }
 
 function commentsIn(text: string): string[] {

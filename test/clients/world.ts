@@ -168,8 +168,16 @@ export class ClientWorld implements UserFolders {
     await this.portcullis('gate', '--stop').catch(() => undefined);
     for (const running of this.#started) running.signalGroup('SIGKILL');
     await Promise.all(this.#started.map(({ ended }) => ended));
+    for (const pid of this.#leftBehind()) kill(pid);
     await this.model.close();
     if (!keep) rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+
+  /** Processes that a client left behind in groups of their own: those that have this home. */
+  #leftBehind(): number[] {
+    const home = `HOME=${this.home}`;
+    const pids = foldersIn('/proc').filter((name) => /^\d+$/.test(name));
+    return pids.filter((pid) => readOr(`/proc/${pid}/environ`).split('\0').includes(home)).map(Number);
   }
 
   #toItsEnd(command: string, args: readonly string[], env: NodeJS.ProcessEnv, ms: number): Promise<Ended> {
@@ -189,6 +197,14 @@ export class ClientWorld implements UserFolders {
   #write(file: string, text: string): void {
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
   }
 }
 
