@@ -12,7 +12,7 @@ import type { Home } from './home.ts';
 import { backupsOf } from './onboarding/client-files.ts';
 
 /** Entries that are behind the gate, as far as we wrote them; the client may have changed them since. */
-export function writtenEntries(backups: Backups): readonly { readonly change: Change; readonly entry: WrittenEntry }[] {
+function writtenEntries(backups: Backups): readonly { readonly change: Change; readonly entry: WrittenEntry }[] {
   return backups
     .runs()
     .filter(({ command }) => command === 'init')
@@ -46,7 +46,7 @@ interface Place {
 }
 
 /** A list may have been sorted anew: its entries are found by their name. */
-export function entryIn(document: Json | undefined, { at, name }: Place): Json | undefined {
+function entryIn(document: Json | undefined, { at, name }: Place): Json | undefined {
   return valueAt(document, placeIn(document, { at, name }) ?? at);
 }
 
@@ -63,7 +63,7 @@ export function placeIn(document: Json | undefined, { at, name }: Place): readon
   return index < 0 ? undefined : [...above, index];
 }
 
-export function documentOf({ file, format }: Pick<Change, 'file' | 'format'>): Json | undefined {
+function documentOf({ file, format }: Pick<Change, 'file' | 'format'>): Json | undefined {
   try {
     const seen = seeFile(file);
     const text = seen === undefined ? undefined : textOf(seen.bytes);

@@ -1,7 +1,6 @@
 // Finds the files in which the known clients keep their servers, and reads them. It writes nothing, starts nothing and follows symbolic
 // links to the file that a client would read. What cannot be read or understood is a problem with its place, not a failure.
 
-import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { isJsonObject, type Json } from '../../domain/json.ts';
 import { type Machine, pathOfPlace, pathsOf } from './client-paths.ts';
@@ -12,7 +11,7 @@ import type { ServerEntry } from './server-entry.ts';
 import type { KeyPath, TextProblem } from './text-edit.ts';
 
 /** The largest of these files in practice holds years of history and has a few megabytes. */
-export const CLIENT_FILE_BYTES_MAX = 32 * 1024 * 1024;
+const CLIENT_FILE_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface FoundServer {
   /** The client's own name for it. Hostile text. */
@@ -34,8 +33,6 @@ export interface FoundFile {
   /** The file itself, symbolic links followed. */
   readonly real: string;
   readonly format: TextFormat;
-  /** `sha256:` and base64url of the bytes that were read. */
-  readonly digest: string;
   readonly text: string;
   /** The places of the client in this file, whether or not they hold servers now. */
   readonly places: readonly Place[];
@@ -167,13 +164,11 @@ function readOne(
   if (!parsed.ok) return { client, file, problem: parsed.problem };
   const problems: string[] = [];
   const servers = places.flatMap((place) => serversAt(parsed.value, place, problems));
-  const digest = `sha256:${createHash('sha256').update(read.bytes).digest('base64url')}`;
   return {
     client,
     file,
     real: read.real,
     format,
-    digest,
     text,
     places,
     ...(project === undefined ? {} : { project }),

@@ -99,16 +99,6 @@ export interface Replacement {
   readonly keep: (bytes: Uint8Array) => void;
 }
 
-/** Where the bytes of a file lie, or will lie. */
-export function realPlace(file: string, disk: Disk = fs): string {
-  try {
-    return disk.realpathSync(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || isLink(file)) throw refused(file, error, 'read');
-    return file;
-  }
-}
-
 /** Why the file would not be written; undefined when nothing speaks against it. Writes nothing. */
 export function whyUnwritable(before: SeenFile | undefined): string | undefined {
   if (before === undefined) return undefined;

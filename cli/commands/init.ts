@@ -240,13 +240,15 @@ function changeOfFile(ones: readonly PlannedServer[]): PlannedChange | string {
 /** The manifest and, where there are no rules yet, a file that explains them. */
 function ownFiles(home: Home, planned: readonly PlannedServer[]): PlannedChange[] {
   const file = join(home.config, MANIFEST_NAME);
+  // Looked at before it is read: what is written to it between the two is found when it is replaced.
+  const before = seeFile(file);
   const existing = loadConfiguration(home, undefined);
   const added: Added | undefined = manifestWith(existing, file, planned, schemaAddress());
   const rules = join(dirname(file), 'policy', 'starter.cedar');
   const isThere = existing !== undefined || seeFile(rules) !== undefined;
   return [
     ...(isThere ? [] : [{ file: rules, before: undefined, after: Buffer.from(STARTER_RULES), first: true }]),
-    ...(added === undefined ? [] : [{ file, before: seeFile(file), after: Buffer.from(added.text), first: true }]),
+    ...(added === undefined ? [] : [{ file, before, after: Buffer.from(added.text), first: true }]),
   ];
 }
 

@@ -190,7 +190,7 @@ function renamedPlace(written: readonly WrittenEntry[], entry: WrittenEntry, now
 }
 
 /** The edits that take the gate out of an entry, or why it stays as it is. `wasAt`: where it was written. */
-export function entryBack(
+function entryBack(
   entry: Omit<WrittenEntry, 'at'> & { readonly at: KeyPath },
   now: Json,
   before: Json | undefined,
