@@ -48,7 +48,8 @@ function withoutBom(text: string): string {
 function problemOf(error: unknown): { line: number; column: number; reason: string } {
   const { line, column, message } = error as { line?: number; column?: number; message?: string };
   const sentence = (message ?? '').split('\n').at(-1) ?? '';
-  const reason = sentence.replace(/"[^"]{3,}"/g, '"…"');
+  // From the first quote to the last: what is quoted may hold some.
+  const reason = sentence.replace(/".{3,}"/s, '"…"').replace(/(\\[uU]).*/s, '$1…');
   return { line: line ?? 1, column: (column ?? 0) + 1, reason: reason === '' ? 'is not TOML' : reason };
 }
 

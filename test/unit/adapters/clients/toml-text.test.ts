@@ -36,6 +36,8 @@ const odd = ['mcp_servers', 'odd name'];
 describe('a TOML text', () => {
   it.each([
     ['a value that is no value', 'token = sk-secret', 1, 9, /^Invalid float "…"$/],
+    ['a value with quotes in it', 'token = sk"secret"', 1, 9, /^Invalid float "…"$/],
+    ['an escape that is none', 'token = "\\usecret"', 1, 9, /^Invalid Unicode escape: \\u…$/],
     ['a text without its end', 'a = 1\nb = "x', 2, 5, /close of string/],
     ['a key given twice', 'a = 1\na = 2', 2, 1, /already defined/],
     ['a table given twice', '[a]\nb=1\n[a]\nc=1', 3, 1, /already defined/],
