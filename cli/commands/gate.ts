@@ -39,7 +39,7 @@ export interface GateCommandOptions {
 }
 
 /** Clients come and go while somebody works; starting anew costs them a second. */
-const IDLE_MS = 60_000;
+const IDLE_MS = 600_000;
 const LOCK_WITHIN_MS = 15_000;
 const LOCK_RETRY_MS = 25;
 
