@@ -45,12 +45,13 @@ export class PortcullisHome {
 
   constructor() {
     this.#folder = mkdtempSync(join(tmpdir(), 'portcullis-bench-'));
-    this.config = join(this.#folder, 'portcullis.yaml');
-    this.env = { ...process.env, PORTCULLIS_HOME: join(this.#folder, 'home') };
+    const home = join(this.#folder, 'home');
+    this.config = join(home, 'portcullis.yaml');
+    this.env = { ...process.env, PORTCULLIS_HOME: home };
     process.once('exit', () => this.remove()); // Also when the bench is interrupted.
-    mkdirSync(join(this.#folder, 'policy'));
+    mkdirSync(join(home, 'policy'), { recursive: true });
     writeFileSync(this.config, MANIFEST);
-    writeFileSync(join(this.#folder, 'policy', 'bench.cedar'), POLICY);
+    writeFileSync(join(home, 'policy', 'bench.cedar'), POLICY);
     approveServersNow(this.config, this.env);
   }
 
