@@ -153,10 +153,10 @@ program
   .command('gate')
   .summary('the gate that all clients share')
   .description(
-    'Runs the gate that the entries of all clients share. Started by the first of them; ends when nobody has needed it for a minute.',
+    'Runs the gate that the entries of all clients share. Started by the first of them; ends when nobody has needed it for ten minutes.',
   )
   .option('--for <server>', 'the server that is needed first')
-  .option('--idle-ms <ms>', 'how long it stays when nobody is there (60000)')
+  .option('--idle-ms <ms>', 'how long it stays when nobody is there (600000)')
   .option('--stop', 'end the one that runs')
   .action((options: GateCommandOptions) =>
     run(false, async (out) => {

@@ -38,7 +38,7 @@ export interface GateCommandOptions {
   readonly stop?: boolean;
 }
 
-/** Clients come and go while somebody works; starting anew costs them a second. */
+/** Clients come and go while somebody works. Some of them wait a second for their tools and go on without; starting a gate takes about as long. */
 const IDLE_MS = 600_000;
 const LOCK_WITHIN_MS = 15_000;
 const LOCK_RETRY_MS = 25;
