@@ -114,8 +114,8 @@ async function resultOf(client: RealClient): Promise<Result> {
   } catch (error) {
     return failed('to the end', error);
   } finally {
-    open.delete(world);
     await world.close(options.keep);
+    open.delete(world);
     if (options.keep) note(`${client.id}: kept ${world.folder}`);
   }
 }
