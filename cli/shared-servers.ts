@@ -22,9 +22,17 @@ export async function sharedServers({ manifest, file }: Configuration): Promise<
   );
   const base = file.replace(/[^/\\]*$/, '');
   const launches = await Promise.all(
-    shareable.map(([name, server]) => launchOf(name, server, base, undefined, variables.get(name)?.all)),
+    shareable.map(([name, server]) => launchOf(name, asOfClient(server), base, undefined, variables.get(name)?.all)),
   );
   return { launches, variables };
+}
+
+/**
+ * Clients share the gate and not the server: each had a process of its own before, which may ask it for its folders at any time. Only chains are kept further
+ * apart than that.
+ */
+function asOfClient(server: ManifestServer): ManifestServer {
+  return server.isolation === 'shared' ? { ...server, isolation: 'per-session' } : server;
 }
 
 export class SharedVariables {

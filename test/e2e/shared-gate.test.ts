@@ -7,6 +7,7 @@ import { EXIT } from '../../cli/exit-codes.ts';
 import { proves } from '../guarantees.ts';
 import { closeInstallations, type Installation, type RunningCommand } from '../support/cli.ts';
 import { type CounterGate, counterGate } from '../support/counter-gate.ts';
+import { processesNaming } from '../support/processes.ts';
 import { type RawReply, RawStdio } from '../support/raw-mcp.ts';
 
 const AGENTS = { claude: { roles: ['dev'], auth: 'local' }, codex: { roles: ['dev'], auth: 'local' } } as const;
@@ -90,6 +91,18 @@ describe('the gate that clients share', () => {
       for (const agent of Object.keys(AGENTS)) expect(log.stdout).toContain(`"${agent}"`);
     },
   );
+
+  it('has a process of the server for each entry, from when its client lists the tools, and none once the client is gone', async () => {
+    const counter = sharedCounter();
+    await gateOf(counter.at);
+    const running = () => processesNaming(counter.heard).filter(({ command }) => !command.includes('portcullis.js'));
+    const clients = await Promise.all([client(counter, 'claude'), client(counter, 'codex')]);
+    for (const one of clients) await one.ask('tools/list');
+    await expect.poll(() => running().length, { timeout: 15_000 }).toBe(2);
+    expect(intents(counter.at)).toBe(0);
+    for (const one of clients) one.running.child.stdin.end();
+    await expect.poll(() => running().length, { timeout: 15_000 }).toBe(0);
+  });
 
   it('is started by the first entry, and only once by several at the same time', async () => {
     const counter = sharedCounter();
