@@ -5,15 +5,13 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hmacSha256 } from '../adapters/crypto/node-crypto.ts';
-import { acquireFileLock, type FileLock } from '../adapters/storage/file-lock.ts';
 import { openStateDocument, type StateDocument } from '../adapters/storage/state-document.ts';
 import { baseName, type GateFolder, type Home } from './home.ts';
 import type { RunningGate } from './running-gate.ts';
 import { type Order, type OrderTerms, readOrders, type StandingOrder, standsBeside } from './standing-orders.ts';
+import { lockedDuring } from './state-lock.ts';
 import { systemClock } from './system-clock.ts';
 
-const LOCK_WITHIN_MS = 10_000;
-const LOCK_RETRY_MS = 50;
 /** How soon a gate that nobody could tell sees that there is more. */
 const LOOK_EVERY_MS = 500;
 
@@ -32,48 +30,21 @@ function openOrders(home: Home, secret: Uint8Array, revisionMin = 0): Promise<St
   });
 }
 
-/** Those of this process wait for each other here: asking for the lock holds up everything else in it. */
-const given = new Map<string, Promise<unknown>>();
-
 /** Resolves with its number once it is durable. No gate has heard of it then. */
 export function giveOrder(home: Home, secret: Uint8Array, order: Order, terms: OrderTerms = {}): Promise<number> {
-  const file = fileOf(home);
-  const number = (given.get(file) ?? Promise.resolve()).then(() => writeOrder(home, secret, order, terms));
-  const settled = number
-    .catch(() => undefined)
-    .then(() => {
-      if (given.get(file) === settled) given.delete(file);
-    });
-  given.set(file, settled);
-  return number;
-}
-
-async function writeOrder(home: Home, secret: Uint8Array, order: Order, terms: OrderTerms): Promise<number> {
-  const lock = await lockOf(home);
-  try {
+  return lockedDuring(fileOf(home), async () => {
     const document = await openOrders(home, secret);
     const number = document.revision + 1;
     const standing: StandingOrder = { ...order, number, at: systemClock.now(), ...terms };
     const stay = document.value.filter((one) => standsBeside(one, order, terms));
     await document.replace([...stay, standing]);
     return number;
-  } finally {
-    lock.release();
-  }
+  });
 }
 
 /** What was ordered and still counts, oldest first. */
 export async function standingOrders(home: Home, secret: Uint8Array): Promise<readonly StandingOrder[]> {
   return (await openOrders(home, secret)).value;
-}
-
-async function lockOf(home: Home): Promise<FileLock> {
-  for (let waitedMs = 0; ; waitedMs += LOCK_RETRY_MS) {
-    const taken = acquireFileLock(`${fileOf(home)}.lock`);
-    if (taken.ok) return taken.lock;
-    if (taken.reason === 'unsupported' || waitedMs >= LOCK_WITHIN_MS) throw new Error(taken.detail);
-    await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
-  }
 }
 
 /** What an order did at a gate. */
