@@ -181,7 +181,11 @@ export class ApprovedServers {
     if (launch.line !== undefined && approval.environment === null)
       return this.#unapproved(known, 'what it runs was not measured when it was approved');
     if (approval.drift !== null || approval.number === known.broken) return this.#drifted(known, approval, undefined);
-    if (!this.#ports.isWanted(launch.name)) return this.#ports.arrived(launch.name, false);
+    if (!this.#ports.isWanted(launch.name)) {
+      // It waits for nobody's approval any more; what it offers nobody knows before it starts.
+      if (known.pinned === undefined) this.#lift(launch.name);
+      return this.#ports.arrived(launch.name, false);
+    }
     if (live === undefined) return this.#beginAsApproved(known, approval);
     const approved = await this.#ports.approvals.definition(approval.definition);
     const seen = wholeDefinition(live, approved);

@@ -33,7 +33,7 @@ afterEach(() => {
 });
 
 /** The servers of a gate, what is done with them and what a person is told. */
-async function gate() {
+async function gate(isWanted: () => boolean = () => true) {
   const approvals = new Approvals(state, new Uint8Array(32));
   const quarantine = new Quarantine();
   const done: string[] = [];
@@ -43,7 +43,7 @@ async function gate() {
     launches: [LAUNCH],
     catalogue: new Catalogue(sha256),
     facts: { serverPinned: async () => {}, serverDrifted: async () => {}, serverWithdrawn: async () => {} },
-    isWanted: () => true,
+    isWanted,
     setAside: async (quarantined) => {
       quarantine.put(quarantined);
       return 0;
@@ -65,6 +65,19 @@ async function gate() {
 }
 
 const isSetAside = (quarantine: Quarantine): string | undefined => quarantine.of('server', 'fs')?.code;
+
+it('a server that nobody wants is not started, approved or not, and is as soon as somebody does', async () => {
+  let isWanted = false;
+  const { approve, quarantine, done } = await gate(() => isWanted);
+  expect(isSetAside(quarantine)).toBe('SERVER_UNAPPROVED');
+  await approve('adds');
+  expect([done, isSetAside(quarantine)]).toEqual([[], undefined]);
+  isWanted = true;
+  await servers.want('fs');
+  expect(done).toEqual(['begin']);
+  await servers.described(LAUNCH, said('sends'));
+  expect(isSetAside(quarantine)).toBe('SERVER_QUARANTINED');
+});
 
 describe('a server that is not what was approved', () => {
   proves('G12', 'is ended and told of once, and is not started again before it is approved again', async () => {
