@@ -1,8 +1,10 @@
 // The files of the repository that are made from the code. `npm run generate` writes them; a test says when one is not what the code says.
 
+import { KNOWN_CLIENTS } from '../adapters/clients/known-clients.ts';
 import type { CommandShape } from '../cli/completion/command-shape.ts';
 import { manifestJsonSchema } from '../control-plane/policy/manifest-json-schema.ts';
 import { commandReference } from './command-reference.ts';
+import { quickStart } from './quick-start.ts';
 
 export interface GeneratedFile {
   readonly file: string;
@@ -15,4 +17,8 @@ export function schemaText(): GeneratedFile {
 
 export function referenceText(program: CommandShape): GeneratedFile {
   return { file: 'docs/commands.md', text: commandReference(program) };
+}
+
+export function quickStartText(): GeneratedFile {
+  return { file: 'docs/quick-start.md', text: quickStart(KNOWN_CLIENTS) };
 }

@@ -3,18 +3,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { KNOWN_CLIENTS, type Place } from '../../adapters/clients/known-clients.ts';
+import { pathText, platformsText, usualFolder } from '../../packaging/place-text.ts';
 
 const PAGE = new URL('../../docs/clients.md', import.meta.url);
-const PLATFORMS = { linux: 'Linux', darwin: 'macOS', win32: 'Windows' } as const;
 const FORMATS = { json: 'JSON', jsonc: 'JSON with comments', toml: 'TOML', yaml: 'YAML' } as const;
 
-function fileOf({ file, platforms }: Place): string {
-  const path = file
-    .replace(/^\{([A-Z_]+)\|([^}]*)\}/, '$$$1')
-    .replace(/^\{([a-z]+)\}/, (_, name: string) => name.toUpperCase());
-  const usual = /^\{[A-Z_]+\|([^}]*)\}/.exec(file)?.[1];
-  const where = platforms === undefined ? '' : ` (${platforms.map((platform) => PLATFORMS[platform]).join(', ')})`;
-  return `\`${path}\`${usual === undefined ? '' : `, usually in \`${usual}\``}${where}`;
+function fileOf(place: Place): string {
+  const usual = usualFolder(place);
+  return `\`${pathText(place)}\`${usual === undefined ? '' : `, usually in \`${usual}\``}${platformsText(place)}`;
 }
 
 function placeRows(): string[] {

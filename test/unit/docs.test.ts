@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { EXIT } from '../../cli/exit-codes.ts';
 import { DENIALS } from '../../domain/denial.ts';
+import { quickStartText } from '../../packaging/generated.ts';
 import { GUARANTEES, NOT_YET } from '../guarantees.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -32,7 +33,7 @@ describe('the documents', () => {
     expect(rows).toHaveLength(Object.keys(DENIALS).length);
   });
 
-  it.each(['docs/troubleshooting.md', 'docs/install.md', 'docs/serve.md'])(
+  it.each(['docs/troubleshooting.md', 'docs/install.md', 'docs/serve.md', 'docs/quick-start.md'])(
     'name only commands and options that there are: %s',
     (file) => {
       const sections = new Map(
@@ -56,6 +57,11 @@ describe('the documents', () => {
       expect(wrong.filter((words) => !/--(?:version|help|json)/.test(words))).toEqual([]);
     },
   );
+
+  it('have the quick start of each client as the data about the clients has it (npm run generate)', () => {
+    const { file, text } = quickStartText();
+    expect(read(file)).toBe(text);
+  });
 
   it('list every exit code', () => {
     const listed = [...read('docs/cli.md').matchAll(/^\| (\d) \|/gm)].map((match) => Number(match[1]));
@@ -82,6 +88,7 @@ describe('the documents', () => {
     'docs/install.md',
     'docs/onboarding.md',
     'docs/processes.md',
+    'docs/quick-start.md',
     'docs/reliability.md',
     'docs/threat-catalogue.md',
     'docs/threat-model.md',
