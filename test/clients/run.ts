@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util';
 import { setup } from '../support/built.ts';
 import { accept } from './acceptance.ts';
 import { defaultCache, type InstalledClient, installClient } from './installed.ts';
+import { acceptInspector, INSPECTOR } from './inspector.ts';
+import { type InspectedRow, writeInspected } from './inspector-table.ts';
 import type { Step } from './judging.ts';
 import { REAL_CLIENTS } from './known.ts';
 import type { RealClient } from './real-client.ts';
@@ -13,12 +15,13 @@ import { acceptTogether } from './together.ts';
 import { UserHome } from './user-home.ts';
 import { ClientWorld } from './world.ts';
 
-const LEGS = ['each', 'together'] as const;
+const LEGS = ['each', 'together', 'inspector'] as const;
 const HELP = `npm run clients -- [options] [CLIENT...]
   CLIENT        ${REAL_CLIENTS.map(({ id }) => id).join(', ')}; all of them without
   --cache DIR   where clients are installed and kept (${defaultCache()})
-  --leg LEG     each: every client by itself; together: all of them in one home; both without
-  --write       write what was seen into docs/clients.md, one row for each client that passed
+  --leg LEG     each: every client by itself; together: all of them in one home; inspector: the protocol in both eras. All of them without,
+                but for the Inspector where clients are named
+  --write       write what was seen into docs/clients.md, of those that passed
   --keep        keep the homes and say where they are
   --no-build    take dist/ as it is
   --install     only install
@@ -49,6 +52,7 @@ interface Result {
   readonly passed: boolean;
   readonly steps: readonly Step[];
   readonly row?: SeenRow;
+  readonly inspected?: readonly InspectedRow[];
 }
 
 if (options.help) {
@@ -61,7 +65,9 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const chosen = REAL_CLIENTS.filter(({ id }) => positionals.length === 0 || positionals.includes(id));
-const legs = options.leg === '' ? LEGS : LEGS.filter((leg) => leg === options.leg);
+const legs = LEGS.filter((leg) =>
+  options.leg === '' ? leg !== 'inspector' || positionals.length === 0 : leg === options.leg,
+);
 if (legs.length === 0) {
   note(`no leg is called ${options.leg}\n${HELP}`);
   process.exit(2);
@@ -76,12 +82,14 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 if (!options['no-build'] && !options.install) setup();
 const results: Result[] = [];
 const clients: { client: RealClient; installed: InstalledClient }[] = [];
-for (const client of chosen) {
-  const result = await installed(client);
-  if (options.install || !result.passed) results.push(result);
+for (const client of legs.some((leg) => leg !== 'inspector') ? chosen : []) {
+  const installed = await installedOf(client);
+  if (installed !== undefined) clients.push({ client, installed });
 }
+const inspector = legs.includes('inspector') ? await installedOf({ id: 'inspector', ...INSPECTOR }) : undefined;
 if (!options.install && legs.includes('each')) for (const one of clients) results.push(await alone(one));
 if (!options.install && legs.includes('together') && clients.length > 1) results.push(await together());
+if (!options.install && inspector !== undefined) results.push(await inspected(inspector));
 
 note('');
 for (const { client, version, passed, steps } of results) {
@@ -91,28 +99,37 @@ for (const { client, version, passed, steps } of results) {
   );
 }
 if (options.json) print(JSON.stringify(results, null, 2));
-if (options.write) writeSeen(results.flatMap(({ row, passed }) => (row === undefined || !passed ? [] : [row])));
+if (options.write) {
+  const seen = results.filter(({ passed }) => passed);
+  writeSeen(seen.flatMap(({ row }) => row ?? []));
+  for (const { inspected } of seen) if (inspected !== undefined) writeInspected(inspected);
+}
 if (results.length === 0 || results.some(({ passed }) => !passed)) process.exitCode = 1;
 
-async function installed(client: RealClient): Promise<Result> {
-  const steps: Step[] = [];
+/** Undefined where it cannot be installed, which is a result, as everything is when no more was asked for. */
+async function installedOf({
+  id,
+  package: wanted,
+  bin,
+}: Pick<RealClient, 'id' | 'package' | 'bin'>): Promise<InstalledClient | undefined> {
   try {
-    const installed = await installClient(client.package, client.bin, options.cache);
-    clients.push({ client, installed });
-    const nearest = installed.version === client.package.version ? '' : `, the nearest to ${client.package.version}`;
+    const installed = await installClient(wanted, bin, options.cache);
+    const nearest = installed.version === wanted.version ? '' : `, the nearest to ${wanted.version}`;
     const took = installed.took === undefined ? 'was there' : `installed in ${installed.took.toFixed(0)} s`;
-    note(`${client.id}: ${client.package.name} ${installed.version}${nearest}, ${took}`);
-    return { client: client.id, version: installed.version, passed: true, steps };
+    note(`${id}: ${wanted.name} ${installed.version}${nearest}, ${took}`);
+    if (options.install) results.push({ client: id, version: installed.version, passed: true, steps: [] });
+    return installed;
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    noteStep(client.id, { name: 'install', passed: false, detail, ms: 0 });
-    return { client: client.id, passed: false, steps };
+    noteStep(id, { name: 'install', passed: false, detail, ms: 0 });
+    results.push({ client: id, passed: false, steps: [] });
+    return undefined;
   }
 }
 
 async function alone({ client, installed }: (typeof clients)[number]): Promise<Result> {
   const { version } = installed;
-  return inHome(client.id, [{ client, installed }], async (_user, [world], onStep) => {
+  return inHome(client.id, installed, [{ client, installed }], async (_user, [world], onStep) => {
     if (world === undefined) return {};
     const { observed } = await accept(world, onStep);
     return { version, row: { client: client.id, version, ...observed } };
@@ -120,15 +137,23 @@ async function alone({ client, installed }: (typeof clients)[number]): Promise<R
 }
 
 function together(): Promise<Result> {
-  return inHome('together', clients, async (user, worlds, onStep) => {
+  return inHome('together', clients[0]?.installed, clients, async (user, worlds, onStep) => {
     await acceptTogether(user, worlds, onStep);
     return {};
+  });
+}
+
+function inspected(installed: InstalledClient): Promise<Result> {
+  return inHome('inspector', installed, [], async (user, _worlds, onStep) => {
+    const rows = await acceptInspector(user, installed, onStep);
+    return { version: installed.version, inspected: rows };
   });
 }
 
 /** A home of its own with these clients in it, closed whatever happens. */
 async function inHome(
   name: string,
+  { path }: Pick<InstalledClient, 'path'> = { path: '' },
   of: typeof clients,
   work: (user: UserHome, worlds: ClientWorld[], onStep: (step: Step) => void) => Promise<Partial<Result>>,
 ): Promise<Result> {
@@ -137,7 +162,7 @@ async function inHome(
     steps.push(step);
     noteStep(name, step);
   };
-  const user = await UserHome.open(of[0]?.installed.path ?? '');
+  const user = await UserHome.open(path);
   open.add(user);
   try {
     const worlds: ClientWorld[] = [];

@@ -1,6 +1,7 @@
 // The table of what was seen of real clients, which only the runner writes.
 
 import { expect, it } from 'vitest';
+import { withInspected } from '../../clients/inspector-table.ts';
 import { compareVersions } from '../../clients/installed.ts';
 import { withSeen } from '../../clients/seen-table.ts';
 
@@ -20,4 +21,19 @@ it('a client that was run gets its row anew, and others keep theirs, in the orde
 
 it('versions are compared by their numbers', () => {
   expect(['1.10.0', '1.9.9', '1.9.10'].sort(compareVersions)).toEqual(['1.9.9', '1.9.10', '1.10.0']);
+});
+
+it('what was seen of the Inspector takes the place of what was seen of it before', () => {
+  const head = '| Inspector | Through | Revision | Tools | Allowed | Denied | Resource | Prompt |';
+  const page = [...PAGE, '', head, `|${'---|'.repeat(8)}`, '| 1 | a | r | t | a | d | r | p |', '', 'end'];
+  const rows = [
+    { version: '2', through: 'b' },
+    { version: '2', through: 'c', denied: 'no' },
+  ];
+  expect(withInspected(page.join('\n'), rows).split('\n')).toEqual([
+    ...page.slice(0, -3),
+    '| 2 | b | not seen | not seen | not seen | not seen | not seen | not seen |',
+    '| 2 | c | not seen | not seen | not seen | no | not seen | not seen |',
+    ...page.slice(-2),
+  ]);
 });
