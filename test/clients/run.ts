@@ -4,9 +4,9 @@
 import { parseArgs } from 'node:util';
 import { setup } from '../support/built.ts';
 import { accept } from './acceptance.ts';
-import { defaultCache, type InstalledClient, installClient } from './installed.ts';
 import { acceptInspector, INSPECTOR } from './inspector.ts';
 import { type InspectedRow, writeInspected } from './inspector-table.ts';
+import { defaultCache, type InstalledClient, installClient } from './installed.ts';
 import type { Step } from './judging.ts';
 import { REAL_CLIENTS } from './known.ts';
 import type { RealClient } from './real-client.ts';
@@ -129,7 +129,7 @@ async function installedOf({
 
 async function alone({ client, installed }: (typeof clients)[number]): Promise<Result> {
   const { version } = installed;
-  return inHome(client.id, installed, [{ client, installed }], async (_user, [world], onStep) => {
+  return inHome(client.id, installed.path, [{ client, installed }], async (_user, [world], onStep) => {
     if (world === undefined) return {};
     const { observed } = await accept(world, onStep);
     return { version, row: { client: client.id, version, ...observed } };
@@ -137,14 +137,14 @@ async function alone({ client, installed }: (typeof clients)[number]): Promise<R
 }
 
 function together(): Promise<Result> {
-  return inHome('together', clients[0]?.installed, clients, async (user, worlds, onStep) => {
+  return inHome('together', clients[0]?.installed.path ?? '', clients, async (user, worlds, onStep) => {
     await acceptTogether(user, worlds, onStep);
     return {};
   });
 }
 
 function inspected(installed: InstalledClient): Promise<Result> {
-  return inHome('inspector', installed, [], async (user, _worlds, onStep) => {
+  return inHome('inspector', installed.path, [], async (user, _worlds, onStep) => {
     const rows = await acceptInspector(user, installed, onStep);
     return { version: installed.version, inspected: rows };
   });
@@ -153,7 +153,7 @@ function inspected(installed: InstalledClient): Promise<Result> {
 /** A home of its own with these clients in it, closed whatever happens. */
 async function inHome(
   name: string,
-  { path }: Pick<InstalledClient, 'path'> = { path: '' },
+  path: string,
   of: typeof clients,
   work: (user: UserHome, worlds: ClientWorld[], onStep: (step: Step) => void) => Promise<Partial<Result>>,
 ): Promise<Result> {
