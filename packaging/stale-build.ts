@@ -1,7 +1,10 @@
 // What lies in dist/ and has no source any more: the compiler writes and never removes, and a package must not carry what was deleted.
 
 import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
+
+/** The bundle is written anew, whole, by each build. */
+const BUNDLE = `bundle${sep}`;
 
 /** Files of dist/ without a source, relative to it. What begins with a dot belongs to the build and is not packed. */
 export function staleFiles(root: string): string[] {
@@ -9,7 +12,7 @@ export function staleFiles(root: string): string[] {
   return readdirSync(dist, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(dist.length + 1))
-    .filter((file) => !file.startsWith('.') && !hasSource(root, file))
+    .filter((file) => !file.startsWith('.') && !file.startsWith(BUNDLE) && !hasSource(root, file))
     .sort();
 }
 

@@ -1,6 +1,9 @@
 // One deciding thread with one bundle, seen from the gate: started, told what to serve, asked, and given up at the first sign of trouble. After trouble it
 // answers nothing more; it is never mended.
 
+// Both are for the process, so they are in force before the thread loads its engine, in whatever order that is loaded there.
+import './late-optimisation.ts';
+import './no-inlined-wasm.ts';
 import { Worker } from 'node:worker_threads';
 import type { Problem } from '../../control-plane/policy/source.ts';
 import type { Digest } from '../../domain/digest.ts';

@@ -21,20 +21,21 @@ const SOURCES = [
   'bench',
 ];
 
+const BUILT_BY = ['package.json', 'tsconfig.build.json', 'packaging/bundle.ts'];
+
 export function setup(): void {
   const since = modified(STAMP);
-  if (since > 0 && [...SOURCES.flatMap((folder) => files(join(ROOT, folder))), join(ROOT, 'package.json')].every(older))
-    return;
+  const sources = [
+    ...SOURCES.flatMap((folder) => files(join(ROOT, folder))),
+    ...BUILT_BY.map((file) => join(ROOT, file)),
+  ];
+  if (since > 0 && sources.every(older)) return;
   const started = new Date();
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
-    { cwd: ROOT, encoding: 'utf8' },
-  );
+  const { status, stdout, stderr } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, encoding: 'utf8' });
   if (status !== 0) {
     // The compiler has written its output all the same; tests that do not need it should not suffer.
-    if (process.env.CI === 'true') throw new Error(`the build fails:\n${stdout}`);
-    process.stderr.write(`the build has errors:\n${stdout}`);
+    if (process.env.CI === 'true') throw new Error(`the build fails:\n${stdout}${stderr}`);
+    process.stderr.write(`the build has errors:\n${stdout}${stderr}`);
     return;
   }
   writeFileSync(STAMP, started.toISOString());
