@@ -7,7 +7,7 @@ import type { MeasuredFile, MeasuredTree } from '../../control-plane/integrity/e
 import { type TreeEntry, treeDigest, treeText } from '../../control-plane/integrity/measured-tree.ts';
 import type { Digest } from '../../domain/digest.ts';
 import { sha256 } from '../crypto/node-crypto.ts';
-import { type CommandLine, filesOfCommand, type Subjects } from './command-files.ts';
+import { type CommandLine, filesOfCommand } from './command-files.ts';
 import { FileChanged, type FileDigests } from './file-digests.ts';
 import { ATTEMPT_DELAY_MS, ATTEMPTS_MAX } from './limits.ts';
 import type { PackageRoot } from './node-packages.ts';
@@ -42,21 +42,25 @@ export interface Measurement extends Sighting {
   readonly trees: readonly (MeasuredTree & { readonly text: string })[];
 }
 
+/** All that was seen, to be read. */
 interface Seen {
-  readonly files: readonly { readonly role: string; readonly entry: FoundEntry }[];
-  readonly trees: readonly { readonly tree: PackageRoot; readonly entries: readonly FoundEntry[] }[];
-  readonly sighting: Sighting;
+  readonly files: { readonly role: string; readonly entry: FoundEntry }[];
+  readonly trees: { readonly tree: PackageRoot; readonly entries: readonly FoundEntry[] }[];
 }
 
-/** Undefined where the fingerprint is the known one. Throws an Error with a plain explanation where it cannot be measured. */
+/** A sighting alone where the fingerprint is the known one. Throws an Error with a plain explanation where it cannot be measured. */
 export function measure(line: CommandLine, digests: FileDigests, known?: string): Measurement | Sighting {
   for (let attempt = 1; ; attempt++) {
     try {
-      const seen = look(line);
-      if (seen.sighting.fingerprint === known) return seen.sighting;
-      const measurement = read(seen, digests);
+      if (known !== undefined) {
+        const sighting = look(line);
+        if (sighting.fingerprint === known) return sighting;
+      }
+      const seen: Seen = { files: [], trees: [] };
+      const sighting = look(line, seen);
+      const measurement = { ...sighting, ...read(seen, digests) };
       // What was listed first may have changed while the last was read.
-      if (look(line).sighting.fingerprint === seen.sighting.fingerprint) return measurement;
+      if (look(line).fingerprint === sighting.fingerprint) return measurement;
       throw new FileChanged('a file');
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
@@ -71,61 +75,103 @@ export function isMeasurement(one: Measurement | Sighting): one is Measurement {
   return 'files' in one;
 }
 
-function look(line: CommandLine): Seen {
+/** Mostly nothing has changed: then nothing of the thousands of files is kept but one fingerprint. */
+function look(line: CommandLine, keeping?: Seen): Sighting {
   const atMs = Date.now();
   const subjects = filesOfCommand(line);
   const budget = new WalkBudget();
-  const files = subjects.files.map(({ role, path }) => ({
-    role,
-    entry: { path, absolute: path, stat: lstatSync(path, { bigint: true }) },
-  }));
-  const trees = subjects.trees.map((tree) => ({ tree, entries: walk(tree, budget) }));
-  const roots = new Set(subjects.trees.map(({ root }) => root));
-  // What links lead to outside of all that is measured belongs to it as well. The list grows while it is gone through.
-  for (const { tree, entries } of trees) {
-    for (const { absolute, target, stat } of entries) {
-      if (target === undefined || !stat.isSymbolicLink()) continue;
-      const real = leadsTo(absolute);
-      if (real === undefined || isWithin(real, roots) || isOwnModules(real, tree)) continue;
-      if (!lstatSync(real).isDirectory()) continue;
-      roots.add(real);
-      const linked: PackageRoot = { role: 'linked', root: real, whole: true };
-      trees.push({ tree: linked, entries: walk(linked, budget) });
-    }
+  const print = new Fingerprint();
+  const watched = new Map<string, string>();
+  let program: FoundEntry['stat'] | undefined;
+  for (const { role, path } of subjects.files) {
+    const entry: FoundEntry = { path, absolute: path, stat: lstatSync(path, { bigint: true }) };
+    watched.set(path, print.add(role, entry));
+    if (path === subjects.program) program = entry.stat;
+    keeping?.files.push({ role, entry });
   }
-  return { files, trees, sighting: sightingOf(subjects, atMs, files, trees) };
-}
-
-function sightingOf(subjects: Subjects, atMs: number, files: Seen['files'], trees: Seen['trees']): Sighting {
-  const hash = createHash('sha256');
-  let newestMs = 0;
-  let bytes = 0;
-  const add = (role: string, { absolute, target, stat }: FoundEntry): void => {
-    hash.update(`${role}\0${absolute}\0${target ?? ''}\0${stateOf(stat)}\n`);
-    newestMs = Math.max(newestMs, Number(stat.ctimeMs));
-    if (stat.isFile()) bytes += Number(stat.size);
-    if (target === undefined) return;
-    const outside = externalFile(absolute);
-    if (outside === undefined) return;
-    hash.update(`${stateOf(outside.stat)}\n`);
-    newestMs = Math.max(newestMs, Number(outside.stat.ctimeMs));
-  };
-  for (const { role, entry } of files) add(role, entry);
-  for (const { tree, entries } of trees) for (const entry of entries) add(tree.role, entry);
-  const program = files.find(({ entry }) => entry.path === subjects.program)?.entry.stat;
   if (program === undefined) throw new Error('a command without its program');
+  const trees = [...subjects.trees];
+  const roots = new Set(trees.map(({ root }) => root));
+  // The list grows while it is gone through.
+  for (const tree of trees) {
+    const entries: FoundEntry[] = [];
+    walk(tree, budget, (entry) => {
+      const state = print.add(tree.role, entry);
+      if (isWatched(tree, entry)) watched.set(entry.absolute, state);
+      if (keeping !== undefined) entries.push(entry);
+      const linked = linkedFrom(tree, entry, roots);
+      if (linked === undefined) return;
+      roots.add(linked.root);
+      trees.push(linked);
+    });
+    keeping?.trees.push({ tree, entries });
+  }
   return {
-    fingerprint: hash.digest('base64url'),
-    newestMs,
+    fingerprint: print.digest(),
+    newestMs: print.newestMs,
     atMs,
-    watched: watchedOf(files, trees),
+    watched: [...watched].map(([path, state]) => ({ path, state })),
     program: { dev: String(program.dev), ino: String(program.ino) },
     entryAt: subjects.entryAt,
     entry: subjects.entry,
-    bytes,
-    keepsTime: keepTime([...files.map(({ entry }) => entry.absolute), ...trees.map(({ tree }) => tree.root)]),
+    bytes: print.bytes,
+    keepsTime: keepTime([...subjects.files.map(({ path }) => path), ...trees.map(({ root }) => root)]),
   };
 }
+
+/** What a link leads to outside of all that is measured belongs to it as well. */
+function linkedFrom(tree: PackageRoot, { absolute, target }: FoundEntry, roots: ReadonlySet<string>) {
+  const real = target === undefined ? undefined : leadsTo(absolute);
+  if (real === undefined || isWithin(real, roots) || isOwnModules(real, tree)) return undefined;
+  return lstatSync(real).isDirectory() ? ({ role: 'linked', root: real, whole: true } as const) : undefined;
+}
+
+/** Over the states of files, in the order in which they are seen. */
+class Fingerprint {
+  readonly #hash = createHash('sha256');
+  #lines = '';
+  #newestNs = 0n;
+  #bytes = 0n;
+
+  /** The state of the entry. */
+  add(role: string, { absolute, target, stat }: FoundEntry): string {
+    const state = stateOf(stat);
+    this.#count(stat);
+    if (stat.isFile()) this.#bytes += stat.size;
+    const outside = target === undefined ? undefined : externalFile(absolute);
+    if (outside !== undefined) this.#count(outside.stat);
+    const behind = outside === undefined ? '' : `${stateOf(outside.stat)}\n`;
+    this.#lines += `${role}\0${absolute}\0${target ?? ''}\0${state}\n${behind}`;
+    if (this.#lines.length > LINES_AT_ONCE) this.#flush();
+    return state;
+  }
+
+  digest(): string {
+    this.#flush();
+    return this.#hash.digest('base64url');
+  }
+
+  /** The latest change of any, in milliseconds since 1970. */
+  get newestMs(): number {
+    return Number(this.#newestNs) / 1e6;
+  }
+
+  get bytes(): number {
+    return Number(this.#bytes);
+  }
+
+  #count({ ctimeNs }: FoundEntry['stat']): void {
+    if (ctimeNs > this.#newestNs) this.#newestNs = ctimeNs;
+  }
+
+  #flush(): void {
+    this.#hash.update(this.#lines);
+    this.#lines = '';
+  }
+}
+
+/** Hashing line by line takes longer than the hashing. */
+const LINES_AT_ONCE = 65_536;
 
 /** By the numbers that Linux gives them: ext, XFS, Btrfs, ZFS, F2FS, and overlays of them. What lies in memory only or on another machine is not among them. */
 const KEEP_TIME = new Set([0xef53, 0x58465342, 0x9123683e, 0x2fc12fc1, 0xf2f52010, 0x794c7630]);
@@ -139,9 +185,8 @@ function keepTime(paths: readonly string[]): boolean {
   }
 }
 
-function read(seen: Seen, digests: FileDigests): Measurement {
+function read(seen: Seen, digests: FileDigests): Pick<Measurement, 'files' | 'trees'> {
   return {
-    ...seen.sighting,
     files: seen.files.map(({ role, entry }) => ({
       role,
       path: entry.path,
@@ -174,16 +219,9 @@ function externalFile(link: string): { readonly real: string; readonly stat: Fou
 }
 
 /** Few enough to be looked at before every call: the files by themselves, and of each tree of its own the root and what describes it. */
-function watchedOf(files: Seen['files'], trees: Seen['trees']): Watched[] {
-  const watched = new Map<string, string>();
-  for (const { entry } of files) watched.set(entry.absolute, stateOf(entry.stat));
-  for (const { tree, entries } of trees) {
-    if (tree.role === 'dependency' || tree.role === 'linked') continue;
-    for (const { path, absolute, stat } of entries) {
-      if (path === '.' || path === 'package.json' || path === 'pyvenv.cfg') watched.set(absolute, stateOf(stat));
-    }
-  }
-  return [...watched].map(([path, state]) => ({ path, state }));
+function isWatched({ role }: PackageRoot, { path }: FoundEntry): boolean {
+  if (role === 'dependency' || role === 'linked') return false;
+  return path === '.' || path === 'package.json' || path === 'pyvenv.cfg';
 }
 
 function isWithin(path: string, roots: ReadonlySet<string>): boolean {

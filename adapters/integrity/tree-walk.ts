@@ -2,7 +2,6 @@
 // beside a checkout is passed over.
 
 import { type BigIntStats, lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
 import { TREE_BYTES_MAX, TREE_FILES_MAX } from './limits.ts';
 import type { PackageRoot } from './node-packages.ts';
 
@@ -30,22 +29,23 @@ export class WalkBudget {
   }
 }
 
-export function walk({ root, whole }: PackageRoot, budget: WalkBudget): FoundEntry[] {
-  const entries: FoundEntry[] = [];
+/** The root first, then each folder before what is in it, by name. */
+export function walk({ root, whole }: PackageRoot, budget: WalkBudget, visited: (entry: FoundEntry) => void): void {
   const visit = (folder: string, prefix: string): void => {
     for (const name of readdirSync(folder).sort()) {
       if (PASSED_OVER.has(name) || (!whole && prefix === '' && name === 'node_modules')) continue;
-      const absolute = join(folder, name);
+      const absolute = `${folder}/${name}`;
       const stat = lstatSync(absolute, { bigint: true });
       budget.take(root, stat);
       const path = `${prefix}${name}`;
-      entries.push({ path, absolute, stat, ...(stat.isSymbolicLink() ? { target: readlinkSync(absolute) } : {}) });
+      visited(
+        stat.isSymbolicLink() ? { path, absolute, stat, target: readlinkSync(absolute) } : { path, absolute, stat },
+      );
       if (stat.isDirectory()) visit(absolute, `${path}/`);
     }
   };
-  entries.push({ path: '.', absolute: root, stat: lstatSync(root, { bigint: true }) });
+  visited({ path: '.', absolute: root, stat: lstatSync(root, { bigint: true }) });
   visit(root, '');
-  return entries;
 }
 
 /** Everything that changes when a file does: content, name, mode or place. It cannot be set back without the rights to set the clock. */
