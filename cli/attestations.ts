@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { hmacSha256, sha256 } from '../adapters/crypto/node-crypto.ts';
 import type { ApprovedEnvironment, Drift } from '../adapters/integrity/attested-server.ts';
 import { Attestor } from '../adapters/integrity/attestor.ts';
-import type { Means } from '../adapters/integrity/environment-of.ts';
+import { environmentOf, type Means } from '../adapters/integrity/environment-of.ts';
 import { KnownMeasurements } from '../adapters/integrity/known-measurements.ts';
 import { MeasuringThread } from '../adapters/integrity/measuring-thread.ts';
 import type { StartGuard } from '../adapters/upstream/stdio/start-guard.ts';
@@ -41,6 +41,11 @@ export interface AttestationPorts {
 export interface ServerAttestations extends Attestations {
   /** Looks at the processes of a server; undefined for one that is none. */
   guard(server: string): StartGuard | undefined;
+  /**
+   * Looks at what a server would run now, and nothing comes of it but that the look before it starts is sooner done: loading the thread and the first look
+   * at thousands of files take longer than every look after that.
+   */
+  lookAhead(server: string): void;
   close(): Promise<void>;
 }
 
@@ -155,6 +160,11 @@ export function attestServers(ports: AttestationPorts): ServerAttestations {
       await recording.get(server)?.catch(() => {});
     },
     guard: (server) => processes.get(server),
+    lookAhead: (server) => {
+      const { line } = ports.launches.find(({ name }) => name === server) ?? {};
+      const look = async () => line && environmentOf({ ...line(), sandbox: null }, means);
+      look().catch(() => undefined);
+    },
     close: () => {
       attestor.close();
       return means.thread.close();

@@ -115,6 +115,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     note,
   });
   const wanted = new WantedServers(options.wanted ?? launches.map(({ name }) => name));
+  // For these somebody waits while the gate still opens.
+  for (const server of options.wanted ?? []) attestations.lookAhead(server);
   const turnover = new PolicyTurnover(clock);
   const sandboxing = await openSandboxing(launches, {
     folder,
