@@ -2,11 +2,11 @@
 // Everything is on: policy, permits, ledger with fdatasync. There is no faster setting to measure instead.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { approveServersNow } from './approved-servers.ts';
-import { ECHO_SERVER, PORTCULLIS, ROOT } from './places.ts';
+import { ECHO_SERVER, OWN_PACKAGE, PORTCULLIS, ROOT } from './places.ts';
 
 const MANIFEST = `apiVersion: portcullis/v1
 namespace: Bench
@@ -51,6 +51,8 @@ export class PortcullisHome {
     process.once('exit', () => this.remove()); // Also when the bench is interrupted.
     mkdirSync(join(home, 'policy'), { recursive: true });
     writeFileSync(this.config, MANIFEST);
+    if (!existsSync(OWN_PACKAGE))
+      writeFileSync(OWN_PACKAGE, '{ "name": "portcullis-bench", "private": true, "type": "module" }\n');
     writeFileSync(join(home, 'policy', 'bench.cedar'), POLICY);
     approveServersNow(this.config, this.env);
   }
