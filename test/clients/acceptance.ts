@@ -165,7 +165,7 @@ export async function accept(world: ClientWorld, onStep: (step: Step) => void): 
     const { code, stderr } = await world.user.portcullis('restore', '--all', '--yes');
     check(code === 0, `restore ended with ${code}: ${stderr}`);
     const isUntouched = world.bytes() === world.text;
-    check(isUntouched || world.isAsWritten(), `the entries differ: ${JSON.stringify(world.serversIn(world.bytes()))}`);
+    check(isUntouched || world.isAsWritten(), `the entries differ: ${world.bytes()}`);
     observed.restored = isUntouched
       ? 'byte for byte'
       : 'byte for byte until the client rewrote its file; the entry after that';

@@ -12,8 +12,31 @@ export const CLAUDE_CODE: RealClient = {
     file: join(home, '.claude.json'),
     text: `{ "hasCompletedOnboarding":true,\r\n\t"mcpServers" :\r\n  {\t"counter": { "type":"stdio" , "command": ${JSON.stringify(command)},\r\n     "args":${JSON.stringify(args)},   "env" : ${JSON.stringify(env)} } } }`,
   }),
+  elsewhere: ({ home, project }, { url, headers }, { command, args, env }) => ({
+    user: {
+      file: join(home, '.claude.json'),
+      text: `{ "hasCompletedOnboarding":true,
+  "mcpServers": { "distant" : {"type":"http", "url":${JSON.stringify(url)},
+      "headers":  ${JSON.stringify(headers)} } } }\n`,
+    },
+    project: {
+      file: join(project, '.mcp.json'),
+      text: `{"mcpServers":{
+\t"counter": {"command":${JSON.stringify(command)}, "args":${JSON.stringify(args)},
+\t\t"env":${JSON.stringify(env)}}}}`,
+    },
+  }),
   session: ({ prompt, model, callMs }) => ({
-    args: ['-p', prompt, '--allowedTools', 'mcp__counter', '--output-format', 'json', '--model', 'scripted'],
+    args: [
+      '-p',
+      prompt,
+      '--allowedTools',
+      'mcp__counter,mcp__distant',
+      '--output-format',
+      'json',
+      '--model',
+      'scripted',
+    ],
     env: {
       ANTHROPIC_BASE_URL: model,
       ANTHROPIC_API_KEY: 'none',

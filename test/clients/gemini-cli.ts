@@ -24,6 +24,24 @@ export const GEMINI_CLI: RealClient = {
 }
 `,
   }),
+  elsewhere: ({ home, project }, { url, headers }, { command, args, env }) => ({
+    user: {
+      file: join(home, '.gemini', 'settings.json'),
+      text: `{ "security": { "auth": { "selectedType": "gemini-api-key" } },
+  "privacy": {"usageStatisticsEnabled":false}, "general":{ "disableAutoUpdate": true },
+  "mcpServers": { // elsewhere
+    "distant": { "httpUrl":${JSON.stringify(url)}, "headers": ${JSON.stringify(headers)}, "trust":true } } }\n`,
+    },
+    project: {
+      file: join(project, '.gemini', 'settings.json'),
+      text: `{
+  // of everybody here
+  "mcpServers": { "counter": {
+      "command": ${JSON.stringify(command)}, "args":${JSON.stringify(args)}, "env":   ${JSON.stringify(env)}, "trust": true } }
+}
+`,
+    },
+  }),
   session: ({ prompt, model }) => ({
     args: ['--skip-trust', '--approval-mode', 'yolo', '-m', 'gemini-2.5-flash', '-o', 'json', '-p', prompt],
     env: { GEMINI_API_KEY: 'none', GOOGLE_GEMINI_BASE_URL: model },

@@ -37,6 +37,7 @@ export class Steps {
       }),
     );
     const step = { name, ...seen, ms: Date.now() - started };
+    this.#user.judged();
     this.done.push(step);
     this.#onStep(step);
     return seen.passed;

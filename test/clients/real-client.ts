@@ -17,6 +17,17 @@ export interface ConfiguredServer {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** A server elsewhere, and what it wants to be told. */
+export interface RemoteServer {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface ClientFile {
+  readonly file: string;
+  readonly text: string;
+}
+
 export interface Session extends UserFolders {
   readonly prompt: string;
   /** The address of the model. */
@@ -31,7 +42,13 @@ export interface RealClient {
   readonly package: NpmPackage;
   readonly bin: string;
   /** The file with the server in it, written as people write: comments where the format has them, and a layout that no program would make. */
-  configuration(at: UserFolders, server: ConfiguredServer): { readonly file: string; readonly text: string };
+  configuration(at: UserFolders, server: ConfiguredServer): ClientFile;
+  /** The same for a server elsewhere, called `distant`, in the user's file, and one in a file of the project, which others get too. */
+  elsewhere?(
+    at: UserFolders,
+    remote: RemoteServer,
+    server: ConfiguredServer,
+  ): { readonly user: ClientFile; readonly project: ClientFile };
   /** What its user runs once, so that it knows of the model. */
   login?(model: string): readonly string[];
   /** Where it is to look for its own files; we must find them there too. */

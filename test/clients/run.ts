@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util';
 import { setup } from '../support/built.ts';
 import { accept } from './acceptance.ts';
+import { acceptElsewhere } from './elsewhere.ts';
 import { acceptInspector, INSPECTOR } from './inspector.ts';
 import { type InspectedRow, writeInspected } from './inspector-table.ts';
 import { defaultCache, type InstalledClient, installClient } from './installed.ts';
@@ -15,12 +16,12 @@ import { acceptTogether } from './together.ts';
 import { UserHome } from './user-home.ts';
 import { ClientWorld } from './world.ts';
 
-const LEGS = ['each', 'together', 'inspector'] as const;
+const LEGS = ['each', 'together', 'elsewhere', 'inspector'] as const;
 const HELP = `npm run clients -- [options] [CLIENT...]
   CLIENT        ${REAL_CLIENTS.map(({ id }) => id).join(', ')}; all of them without
   --cache DIR   where clients are installed and kept (${defaultCache()})
-  --leg LEG     each: every client by itself; together: all of them in one home; inspector: the protocol in both eras. All of them without,
-                but for the Inspector where clients are named
+  --leg LEG     each: every client by itself; together: all of them in one home, with kills; elsewhere: their servers are remote or
+                in files of a project; inspector: the protocol in both eras. All of them without, but for the Inspector where clients are named
   --write       write what was seen into docs/clients.md, of those that passed
   --keep        keep the homes and say where they are
   --no-build    take dist/ as it is
@@ -89,6 +90,7 @@ for (const client of legs.some((leg) => leg !== 'inspector') ? chosen : []) {
 const inspector = legs.includes('inspector') ? await installedOf({ id: 'inspector', ...INSPECTOR }) : undefined;
 if (!options.install && legs.includes('each')) for (const one of clients) results.push(await alone(one));
 if (!options.install && legs.includes('together') && clients.length > 1) results.push(await together());
+if (!options.install && legs.includes('elsewhere')) results.push(await elsewhere());
 if (!options.install && inspector !== undefined) results.push(await inspected(inspector));
 
 note('');
@@ -139,6 +141,13 @@ async function alone({ client, installed }: (typeof clients)[number]): Promise<R
 function together(): Promise<Result> {
   return inHome('together', clients[0]?.installed.path ?? '', clients, async (user, worlds, onStep) => {
     await acceptTogether(user, worlds, onStep);
+    return {};
+  });
+}
+
+function elsewhere(): Promise<Result> {
+  return inHome('elsewhere', clients[0]?.installed.path ?? '', [], async (user, _worlds, onStep) => {
+    await acceptElsewhere(user, clients, onStep);
     return {};
   });
 }

@@ -31,6 +31,7 @@ export class UserHome implements UserFolders {
   readonly folders: Record<string, string> = {};
   readonly #path: string;
   readonly #started: RunningCommand[] = [];
+  #judged = 0;
 
   private constructor(path: string) {
     this.#path = path;
@@ -149,13 +150,23 @@ export class UserHome implements UserFolders {
 
   /** What tells why a step failed: how the latest commands ended, and what the gate wrote. */
   evidence(): string {
-    const commands = this.#started.slice(-EVIDENCE_COMMANDS).map(({ child, stdout, stderr }) => {
+    const first = Math.max(this.#judged, this.#started.length - EVIDENCE_COMMANDS);
+    const commands = this.#started.slice(first).map(({ child, stdout, stderr }) => {
       const end = child.exitCode ?? child.signalCode ?? 'runs';
       return `$ ${child.spawnargs.join(' ')}\n[${end}]\n${tail(stdout)}\n${tail(stderr)}`;
     });
     const asked = this.model.requests.slice(-EVIDENCE_COMMANDS).join(', ');
-    const notes = tail(readOr(sharedGateNotes({ config: '', state: this.state })));
-    return [...commands, `the model was asked: ${asked}`, `the gate's notes:\n${notes}`].join('\n');
+    return [...commands, `the model was asked: ${asked}`, `the gate's notes:\n${tail(this.notes())}`].join('\n');
+  }
+
+  /** What the shared gate wrote. */
+  notes(): string {
+    return readOr(sharedGateNotes({ config: '', state: this.state }));
+  }
+
+  /** What was started so far is no evidence any more. */
+  judged(): void {
+    this.#judged = this.#started.length;
   }
 
   async close(keep: boolean): Promise<void> {

@@ -8,7 +8,7 @@ import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Ended, RunningCommand } from '../support/cli.ts';
 import type { InstalledClient } from './installed.ts';
 import { script } from './model/turn.ts';
-import type { RealClient, Session } from './real-client.ts';
+import type { ClientFile, RealClient, Session } from './real-client.ts';
 import type { UserHome } from './user-home.ts';
 
 const SESSION_MS = 120_000;
@@ -31,18 +31,22 @@ export class ClientWorld {
   /** The client's file as its user wrote it. */
   readonly text: string;
 
-  private constructor(user: UserHome, client: RealClient, installed: InstalledClient) {
+  private constructor(user: UserHome, client: RealClient, installed: InstalledClient, own: ClientFile) {
     this.user = user;
     this.client = client;
     this.installed = installed;
-    const { file, text } = client.configuration(user, user.counter);
-    this.file = file;
-    this.text = text.replaceAll('MODEL/', `${user.address}/`);
+    this.file = own.file;
+    this.text = own.text.replaceAll('MODEL/', `${user.address}/`);
   }
 
-  static async open(user: UserHome, client: RealClient, installed: InstalledClient): Promise<ClientWorld> {
+  static async open(
+    user: UserHome,
+    client: RealClient,
+    installed: InstalledClient,
+    own: ClientFile = client.configuration(user, user.counter),
+  ): Promise<ClientWorld> {
     Object.assign(user.folders, client.folders?.(user));
-    const world = new ClientWorld(user, client, installed);
+    const world = new ClientWorld(user, client, installed, own);
     mkdirSync(dirname(world.file), { recursive: true });
     writeFileSync(world.file, world.text);
     const login = client.login?.(user.address);
@@ -54,9 +58,9 @@ export class ClientWorld {
     return readFileSync(this.file, 'utf8');
   }
 
-  /** The entries of servers that a text of the client's file has. */
-  serversIn(text: string): Json[] {
-    const { user, file } = this;
+  /** The entries of servers that a text of a file has. */
+  #serversIn(text: string, file: string): Json[] {
+    const { user } = this;
     const machine: Machine = { platform: 'linux', home: user.home, env: user.env, cwd: user.project };
     const disk: Disk = {
       read: (path) => (path === file ? { bytes: Buffer.from(text), real: file } : undefined),
@@ -108,8 +112,9 @@ export class ClientWorld {
     return this.user.bounded(running, SESSION_MS);
   }
 
-  /** Its entries are those that its user wrote: clients rewrite the rest. */
-  isAsWritten(): boolean {
-    return JSON.stringify(this.serversIn(this.bytes())) === JSON.stringify(this.serversIn(this.text));
+  /** The entries in it are those that its user wrote: clients rewrite the rest. */
+  isAsWritten({ file, text }: ClientFile = this): boolean {
+    const entriesOf = (text: string): string => JSON.stringify(this.#serversIn(text, file));
+    return entriesOf(readFileSync(file, 'utf8')) === entriesOf(text);
   }
 }
