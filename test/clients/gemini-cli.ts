@@ -44,6 +44,7 @@ export const GEMINI_CLI: RealClient = {
   }),
   session: ({ prompt, model }) => ({
     args: ['--skip-trust', '--approval-mode', 'yolo', '-m', 'gemini-2.5-flash', '-o', 'json', '-p', prompt],
-    env: { GEMINI_API_KEY: 'none', GOOGLE_GEMINI_BASE_URL: model },
+    // It heeds the files of projects that its user trusts.
+    env: { GEMINI_API_KEY: 'none', GOOGLE_GEMINI_BASE_URL: model, GEMINI_CLI_TRUST_WORKSPACE: 'true' },
   }),
 };

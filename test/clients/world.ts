@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Machine } from '../../adapters/clients/client-paths.ts';
 import { type Disk, foundFiles } from '../../adapters/clients/found-files.ts';
+import { canonicalJson } from '../../domain/canonical-json.ts';
 import type { Json, JsonObject } from '../../domain/json.ts';
 import type { Ended, RunningCommand } from '../support/cli.ts';
 import type { InstalledClient } from './installed.ts';
@@ -114,7 +115,7 @@ export class ClientWorld {
 
   /** The entries in it are those that its user wrote: clients rewrite the rest. */
   isAsWritten({ file, text }: ClientFile = this): boolean {
-    const entriesOf = (text: string): string => JSON.stringify(this.#serversIn(text, file));
+    const entriesOf = (text: string): string => canonicalJson(this.#serversIn(text, file));
     return entriesOf(readFileSync(file, 'utf8')) === entriesOf(text);
   }
 }
