@@ -38,6 +38,8 @@ export interface FoundFile {
   readonly places: readonly Place[];
   /** The project's folder, for a file that belongs to one. */
   readonly project?: string;
+  /** Where the client is started that reads it: an entry that is only one user's depends on that. */
+  readonly startedIn?: string;
   readonly servers: readonly FoundServer[];
   /** Places whose value is not what the client keeps there. */
   readonly problems: readonly string[];
@@ -88,7 +90,13 @@ export function foundFiles(
   const seen = new Set<string>();
   for (const client of clients) {
     for (const { path, places, project } of pathsOfClient(client, machine, disk)) {
-      const found = readOne(client, path, places, project, disk);
+      const found = readOne(
+        client,
+        path,
+        places,
+        project === undefined ? {} : { project, startedIn: machine.cwd },
+        disk,
+      );
       if (found === undefined) continue;
       const real = 'real' in found ? found.real : found.file;
       if (seen.has(real)) continue;
@@ -100,13 +108,20 @@ export function foundFiles(
   return { files, unread };
 }
 
-/** The folder that the agent is started in and, above it, the one that holds the repository. */
+/** The folder that the agent is started in and those above it, up to the one that holds the repository. */
 export function projectFolders(machine: Machine, disk: Disk): readonly string[] {
   const paths = pathsOf(machine.platform);
-  for (let folder = machine.cwd; ; folder = paths.dirname(folder)) {
-    if (folder === machine.home || folder === paths.dirname(folder)) return [machine.cwd];
-    if (disk.exists(paths.join(folder, '.git'))) return folder === machine.cwd ? [folder] : [machine.cwd, folder];
-  }
+  const above = foldersAbove(machine);
+  const top = above.findIndex((folder) => disk.exists(paths.join(folder, '.git')));
+  return top < 0 || above.slice(0, top + 1).includes(machine.home) ? [machine.cwd] : above.slice(0, top + 1);
+}
+
+/** The folder that the agent is started in and all above it. */
+function foldersAbove({ platform, cwd }: Machine): readonly string[] {
+  const { dirname } = pathsOf(platform);
+  const folders = [cwd];
+  for (let folder = cwd; folder !== dirname(folder); folder = dirname(folder)) folders.push(dirname(folder));
+  return folders;
 }
 
 interface ClientPath {
@@ -119,7 +134,8 @@ function pathsOfClient(client: KnownClient, machine: Machine, disk: Disk): reado
   const byPath = new Map<string, ClientPath>();
   for (const place of client.places) {
     const own = place.file.startsWith('{project}');
-    for (const project of own ? projectFolders(machine, disk) : ['']) {
+    const projects = place.above ? foldersAbove(machine) : projectFolders(machine, disk);
+    for (const project of own ? projects : ['']) {
       const pattern = pathOfPlace(place, machine, project);
       if (pattern === undefined) continue;
       for (const path of matching(pattern, machine, disk)) {
@@ -146,7 +162,7 @@ function readOne(
   client: KnownClient,
   file: string,
   places: readonly Place[],
-  project: string | undefined,
+  of: Pick<FoundFile, 'project' | 'startedIn'>,
   disk: Disk,
 ): FoundFile | UnreadFile | undefined {
   let read: ReturnType<Disk['read']>;
@@ -171,7 +187,7 @@ function readOne(
     format,
     text,
     places,
-    ...(project === undefined ? {} : { project }),
+    ...of,
     servers,
     problems,
   };

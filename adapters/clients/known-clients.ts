@@ -27,6 +27,8 @@ export interface Place {
   readonly list?: true;
   /** The file belongs to a repository and is shared with others. */
   readonly shared?: true;
+  /** The client looks in every folder above the one that it is started in, and not only up to that of the repository. */
+  readonly above?: true;
   /** The scope of the same client that shadows an entry of the same name here and belongs to this user alone. */
   readonly privateOverride?: Scope;
 }

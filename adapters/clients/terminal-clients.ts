@@ -43,6 +43,7 @@ export const TERMINAL_CLIENTS: readonly KnownClient[] = [
         ...MCP_SERVERS,
         format: 'json',
         shared: true,
+        above: true,
         privateOverride: 'local',
       },
     ],

@@ -6,6 +6,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { readEntry, shadowingEntry, wrappedEntry } from '../../adapters/clients/entry-shapes.ts';
 import type { FoundFile, FoundServer } from '../../adapters/clients/found-files.ts';
 import type { KnownClient, Place } from '../../adapters/clients/known-clients.ts';
+import { repositoryRoot } from '../../adapters/clients/repository-root.ts';
 import type { RemoteEntry, ServerEntry, StdioEntry } from '../../adapters/clients/server-entry.ts';
 import { type Edit, editValue, type KeyPath, sameValue } from '../../adapters/clients/text-edit.ts';
 import { isRefusedVariable } from '../../adapters/upstream/stdio/environment.ts';
@@ -77,6 +78,11 @@ export function planOf(files: readonly FoundFile[], gate: Gate, names: ServerNam
       const one = planOne(found, file, files, gate, names);
       const why = 'state' in one ? undefined : whyNotStated(one);
       if ('state' in one) left.push(one);
+      else if (
+        why === undefined &&
+        planned.some(({ file, at }) => file === one.file && sameValue([...at], [...one.at]))
+      )
+        left.push(hidden(one, file));
       else if (why === undefined) planned.push(one);
       else left.push(notStated(one, file, why));
     }
@@ -136,6 +142,12 @@ function planOne(
   const edits = wrappedEntry(place.shape, found.raw, launch);
   const shared = isUnderVersionControl(file.real);
   return { ...common, file, place, at: found.path, before: found.raw, edits, shared };
+}
+
+/** Of two in folders above one another the client takes the nearer one, which was found first. */
+function hidden({ client, name }: PlannedServer, { file }: FoundFile): LeftServer {
+  const why = 'an entry of the same name in a folder nearer to this one stands before it';
+  return { client, file, name, state: 'left', why, hint: 'run init in its own folder' };
 }
 
 function notStated({ client, name }: PlannedServer, { file }: FoundFile, why: string): LeftServer {
@@ -261,8 +273,10 @@ interface PrivatePlace {
 /** Where an entry of the same name is only its user's, for one in a file that others get too. */
 function privatePlace(found: FoundServer, file: FoundFile, files: readonly FoundFile[]): PrivatePlace | undefined {
   const { privateOverride } = found.place;
-  const project = found.project ?? file.project;
-  if (privateOverride === undefined || project === undefined || !isUnderVersionControl(file.real)) return undefined;
+  if (privateOverride === undefined || file.startedIn === undefined || !isUnderVersionControl(file.real))
+    return undefined;
+  const project = repositoryRoot(file.startedIn);
+  if (project === undefined) return undefined;
   for (const other of files) {
     const place = other.places.find(({ scope }) => scope === privateOverride);
     if (other.client.id !== file.client.id || place === undefined || isUnderVersionControl(other.real)) continue;

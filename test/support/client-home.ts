@@ -21,8 +21,11 @@ export class ClientHome {
   readonly project = join(this.folder, 'work');
   readonly home: Home = { config: join(this.folder, 'config'), state: join(this.folder, 'state') };
 
+  /** Where the commands are typed. */
+  started = 'work';
+
   get machine(): Machine {
-    return { platform: 'linux', home: this.folder, env: {}, cwd: this.project };
+    return { platform: 'linux', home: this.folder, env: {}, cwd: join(this.folder, this.started) };
   }
 
   write(path: string, text: string): string {

@@ -98,16 +98,32 @@ describe('the search for the files of clients', () => {
     expect(found()).toEqual({ files: [], unread: [] });
   });
 
-  it('looks in the folder it is started in and in that of the repository, not above', () => {
+  it('looks in the folder it is started in and in those above, up to the repository', () => {
     put('work/.git/HEAD', 'ref');
-    put('work/.mcp.json', SERVER);
+    put('work/.cursor/mcp.json', SERVER);
     put('work/deep/.cursor/mcp.json', SERVER);
-    put('.mcp.json', SERVER);
+    put('.vscode/mcp.json', SERVER);
     expect(found().files.map(({ file, project }) => [file, project])).toEqual([
-      [join(machine.home, 'work/.mcp.json'), join(machine.home, 'work')],
       [join(machine.home, 'work/deep/.cursor/mcp.json'), machine.cwd],
+      [join(machine.home, 'work/.cursor/mcp.json'), join(machine.home, 'work')],
+    ]);
+    const deeper = join(machine.cwd, 'er');
+    expect(projectFolders({ ...machine, cwd: deeper }, nodeDisk)).toEqual([
+      deeper,
+      machine.cwd,
+      join(machine.home, 'work'),
     ]);
     expect(projectFolders({ ...machine, cwd: machine.home }, nodeDisk)).toEqual([machine.home]);
+  });
+
+  it('looks above the repository too for a client that does', () => {
+    put('work/.git/HEAD', 'ref');
+    put('work/deep/.mcp.json', SERVER);
+    put('work/.mcp.json', SERVER);
+    put('.mcp.json', SERVER);
+    expect(found().files.map(({ file }) => file)).toEqual(
+      ['work/deep/.mcp.json', 'work/.mcp.json', '.mcp.json'].map((name) => join(machine.home, name)),
+    );
   });
 
   it('goes by the variables that a client goes by, if they name a place', () => {

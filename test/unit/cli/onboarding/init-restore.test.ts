@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -245,6 +246,32 @@ describe('files that others get too', () => {
     expect((await at.init()).stdout).toContain('nothing is to do');
     await at.restore();
     expect(at.read('.claude.json')).toBe(own);
+  });
+
+  it('of a worktree have it where the repository is, and those of a folder in it too: there the client looks', async () => {
+    rmSync(join(at.project, '.git'), { recursive: true });
+    mkdirSync(join(at.folder, 'main/.git/worktrees/work'), { recursive: true });
+    at.write('work/.git', `gitdir: ${join(at.folder, 'main/.git/worktrees/work')}\n`);
+    at.write('main/.git/worktrees/work/commondir', '../..\n');
+    at.write('work/.mcp.json', text);
+    at.write('work/deep/.mcp.json', text.replaceAll('db', 'deep'));
+    at.write('.claude.json', '{}');
+    at.started = 'work/deep';
+    await at.init();
+    const { projects } = JSON.parse(at.read('.claude.json')) as { projects: Record<string, { mcpServers: object }> };
+    expect(Object.keys(projects)).toEqual([realpathSync(join(at.folder, 'main'))]);
+    expect(Object.values(projects).map(({ mcpServers }) => Object.keys(mcpServers).sort())).toEqual([['db', 'deep']]);
+    expect((await at.init()).stdout).toContain('nothing is to do');
+  });
+
+  it('that hide one another get one entry, for the nearer', async () => {
+    at.write('work/.mcp.json', text);
+    at.write('work/deep/.mcp.json', text.replaceAll('db.js', 'near.js'));
+    at.write('.claude.json', '{}');
+    at.started = 'work/deep';
+    expect((await at.init()).stdout).toContain('nearer to this one');
+    expect(at.read('.claude.json')).toContain('near.js');
+    expect(at.read('.claude.json')).not.toContain('db.js');
   });
 
   it('are left alone where there is no such entry, unless their client is named', async () => {
