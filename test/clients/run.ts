@@ -23,6 +23,7 @@ const HELP = `npm run clients -- [options] [CLIENT...]
   --leg LEG     each: every client by itself; together: all of them in one home, with kills; elsewhere: their servers are remote or
                 in files of a project; inspector: the protocol in both eras. All of them without, but for the Inspector where clients are named
   --write       write what was seen into docs/clients.md, of those that passed
+  --at-once N   so many homes at once (1)
   --keep        keep the homes and say where they are
   --no-build    take dist/ as it is
   --install     only install
@@ -32,6 +33,7 @@ const HELP = `npm run clients -- [options] [CLIENT...]
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    'at-once': { type: 'string', default: '1' },
     leg: { type: 'string', default: '' },
     cache: { type: 'string', default: defaultCache() },
     write: { type: 'boolean', default: false },
@@ -73,6 +75,10 @@ if (legs.length === 0) {
   note(`no leg is called ${options.leg}\n${HELP}`);
   process.exit(2);
 }
+if (!/^[1-9]$/.test(options['at-once'])) {
+  note(`--at-once is a number from 1 to 9\n${HELP}`);
+  process.exit(2);
+}
 const open = new Set<UserHome>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(
@@ -88,10 +94,13 @@ for (const client of legs.some((leg) => leg !== 'inspector') ? chosen : []) {
   if (installed !== undefined) clients.push({ client, installed });
 }
 const inspector = legs.includes('inspector') ? await installedOf({ id: 'inspector', ...INSPECTOR }) : undefined;
-if (!options.install && legs.includes('each')) for (const one of clients) results.push(await alone(one));
-if (!options.install && legs.includes('together') && clients.length > 1) results.push(await together());
-if (!options.install && legs.includes('elsewhere')) results.push(await elsewhere());
-if (!options.install && inspector !== undefined) results.push(await inspected(inspector));
+const homes: (() => Promise<Result>)[] = [
+  ...(legs.includes('each') ? clients.map((one) => () => alone(one)) : []),
+  ...(legs.includes('together') && clients.length > 1 ? [together] : []),
+  ...(legs.includes('elsewhere') ? [elsewhere] : []),
+  ...(inspector === undefined ? [] : [() => inspected(inspector)]),
+];
+if (!options.install) results.push(...(await atOnce(Number(options['at-once']), homes)));
 
 note('');
 for (const { client, version, passed, steps } of results) {
@@ -107,6 +116,17 @@ if (options.write) {
   for (const { inspected } of seen) if (inspected !== undefined) writeInspected(inspected);
 }
 if (results.length === 0 || results.some(({ passed }) => !passed)) process.exitCode = 1;
+
+/** The results of all, in their order. */
+async function atOnce(most: number, works: readonly (() => Promise<Result>)[]): Promise<Result[]> {
+  const done: Result[] = [];
+  const left = works.map((work, index) => ({ work, index }));
+  const worker = async (): Promise<void> => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) done[next.index] = await next.work();
+  };
+  await Promise.all(Array.from({ length: most }, worker));
+  return done;
+}
 
 /** Undefined where it cannot be installed, which is a result, as everything is when no more was asked for. */
 async function installedOf({
