@@ -224,6 +224,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
     onJudged: (names) => {
       approved.judged(names);
+      for (const name of names) if (catalogue.server(name) !== undefined) wanted.judged(name);
       for (const name of names) if (isKnown(name)) wanted.tell(name);
       options.onJudged?.(names);
     },
@@ -261,7 +262,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
   /** Whether a client that asks for it finds what will become of it for now. */
   const isKnown = (server: string): boolean =>
-    policy.served.includes(server) || quarantine.of('server', server) !== undefined || servers.isMissing(server);
+    policy.served.includes(server) ||
+    wanted.isJudged(server) ||
+    quarantine.of('server', server) !== undefined ||
+    servers.isMissing(server);
 
   const sessions = gateSessions(options, enforcement);
   const processAgents = new ProcessAgents(options.configuration?.manifest, sessions);
