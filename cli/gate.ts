@@ -224,7 +224,6 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
     onJudged: (names) => {
       approved.judged(names);
-      for (const name of names) if (catalogue.server(name) !== undefined) wanted.judged(name);
       for (const name of names) if (isKnown(name)) wanted.tell(name);
       options.onJudged?.(names);
     },
@@ -263,7 +262,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   /** Whether a client that asks for it finds what will become of it for now. */
   const isKnown = (server: string): boolean =>
     policy.served.includes(server) ||
-    wanted.isJudged(server) ||
+    policy.isLeftOut(server) ||
     quarantine.of('server', server) !== undefined ||
     servers.isMissing(server);
 

@@ -48,6 +48,7 @@ export class PolicyInForce {
   readonly #ports: PolicyPorts;
   readonly #there = new Set<string>();
   #served: readonly string[] = [];
+  #unfit: readonly string[] = [];
   #digest: Digest | undefined;
   #stopTimer: (() => void) | undefined;
   #working = false;
@@ -84,6 +85,11 @@ export class PolicyInForce {
     return this.#served;
   }
 
+  /** The rules were held against what it offers, and do not fit it. */
+  isLeftOut(server: string): boolean {
+    return this.#unfit.includes(server);
+  }
+
   /** It is known what a server offers, or that it is nothing. One that was there before needs no other policy, unless it is another one now. */
   arrived(server: string, anew = false): void {
     if (this.#there.has(server) && !anew) return;
@@ -111,9 +117,11 @@ export class PolicyInForce {
     this.#working = true;
     try {
       const there = this.#ports.servers.filter((server) => this.#there.has(server));
-      const fault = await this.#install(there.filter((server) => this.#ports.catalogue.server(server) !== undefined));
+      const known = there.filter((server) => this.#ports.catalogue.server(server) !== undefined);
+      const fault = await this.#install(known);
       if (fault === undefined) {
         this.#failures = 0;
+        this.#unfit = known.filter((server) => !this.#served.includes(server));
         this.#ports.onJudged?.(there);
       } else this.#later('POLICY_ENGINE_FAULT', problemsText(fault.problems));
       this.#settle();

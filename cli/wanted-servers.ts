@@ -6,7 +6,6 @@ const WAITED_FOR_MS = 15_000;
 
 export class WantedServers {
   readonly #wanted = new Set<string>();
-  readonly #judged = new Set<string>();
   readonly #waiting = new Map<string, Set<() => void>>();
 
   constructor(from: readonly string[]) {
@@ -22,16 +21,6 @@ export class WantedServers {
     if (this.#wanted.has(server)) return false;
     this.#wanted.add(server);
     return true;
-  }
-
-  /** What it offers is known, and the rules were asked about it: where they are not valid it is served to nobody, and nobody waits for that. */
-  judged(server: string): void {
-    this.#judged.add(server);
-    this.tell(server);
-  }
-
-  isJudged(server: string): boolean {
-    return this.#judged.has(server);
   }
 
   /** Resolves when it is known what becomes of the server, or when a client should not be kept waiting any longer. */

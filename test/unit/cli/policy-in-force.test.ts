@@ -105,6 +105,17 @@ describe('the first policy', () => {
     expect(gate.policy.served).toEqual(['one']);
   });
 
+  it('that fits nothing leaves out whoever is there, so that nobody waits for it, and says nothing yet of who is not', async () => {
+    const gate = world();
+    gate.behaviour.judge = () => ({ ok: false, problems: [problem('no such tool')] });
+    await gate.arrive('one');
+    expect(gate.policy.served).toEqual([]);
+    expect([gate.policy.isLeftOut('one'), gate.policy.isLeftOut('two')]).toEqual([true, false]);
+    gate.behaviour.judge = () => undefined;
+    await gate.arrive('two');
+    expect([gate.policy.isLeftOut('one'), gate.policy.isLeftOut('two')]).toEqual([false, false]);
+  });
+
   proves('G1', 'is recorded before it decides, and comes into force over those that are there', async () => {
     const gate = world(['one', 'two', 'three']);
     await gate.arrive('two', 'one');
