@@ -9,9 +9,9 @@ From nothing to a client behind the gate, and back. Made from the data about the
 
 ## For every client
 
-1. **Install it**, once, with Node 20.19 or newer:
+1. **Install it**, once, with Node 20.19 or newer. In a checkout ([other ways](install.md)):
 
-       npm install -g portcullis
+       npm install && npm install -g .
 
 2. **Put the client's servers behind the gate.** \`init\` shows every field that would change, and asks. Servers of a project: start it in the project's folder.
 
