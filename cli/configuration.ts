@@ -11,6 +11,12 @@ import { CommandError } from './output.ts';
 
 const FILE_BYTES_MAX = 1024 * 1024;
 
+/** For whoever has no manifest yet. */
+export const STARTER_HINTS: readonly string[] = [
+  'to put the servers of your clients behind the gate: portcullis init',
+  'to write a starter for one server: portcullis policy init -- COMMAND ARGS...',
+];
+
 export interface Configuration {
   readonly file: string;
   readonly source: SourceText;
@@ -65,9 +71,7 @@ function readText(file: string): string {
     if (error instanceof CommandError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     const why = code === 'ENOENT' ? 'there is no such file' : code === undefined ? 'it is not UTF-8 text' : code;
-    throw new CommandError(`cannot read ${file}: ${why}`, EXIT.error, [
-      'to write a starter, run: portcullis policy init -- COMMAND ARGS...',
-    ]);
+    throw new CommandError(`cannot read ${file}: ${why}`, EXIT.error, [...STARTER_HINTS]);
   }
 }
 

@@ -7,7 +7,7 @@ import { countsProcessesHere } from '../../adapters/sandbox/sandboxes.ts';
 import { launchPlan, type MachineMeans } from '../../adapters/upstream/stdio/launch-plan.ts';
 import { findMachineMeans } from '../../adapters/upstream/stdio/machine-means.ts';
 import { clientFindings } from '../client-findings.ts';
-import { configurationFile, readConfiguration } from '../configuration.ts';
+import { configurationFile, readConfiguration, STARTER_HINTS } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type GateState, gateStates } from '../gate-states.ts';
 import { findHome, gateFolder, type Home } from '../home.ts';
@@ -139,8 +139,8 @@ function configurationFinding(home: ReturnType<typeof findHome>, named: string |
   const file = configurationFile(home, named);
   const check = 'configuration';
   if (file === undefined) {
-    const hint = 'write a starter: portcullis policy init -- COMMAND ARGS...';
-    return { check, state: 'remark', detail: `none in ${home.config}: every call is denied`, hint };
+    const detail = `none in ${home.config}: every call is denied`;
+    return { check, state: 'remark', detail, hint: STARTER_HINTS.join('; ') };
   }
   try {
     const { manifest, policies } = readConfiguration(file);

@@ -11,6 +11,8 @@ import { mayAsk } from '../asking.ts';
 import { type Configuration, invalid, readConfiguration } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome, MANIFEST_NAME } from '../home.ts';
+import { editorHint } from '../onboarding/manifest-text.ts';
+import { schemaAddress } from '../onboarding/own-program.ts';
 import { CommandError, type Output } from '../output.ts';
 import { type CommandLine, launchOf, unlistedServer } from '../servers.ts';
 import { readTools } from '../tool-definitions.ts';
@@ -72,7 +74,9 @@ export async function policyInit(options: PolicyInitOptions, line: CommandLine, 
     ...(existing === undefined ? {} : surroundings(existing.manifest)),
   });
   const manifestText =
-    existing === undefined ? starter.manifest.text : withServer(existing, name, starter.manifest.text);
+    existing === undefined
+      ? editorHint(schemaAddress()) + starter.manifest.text
+      : withServer(existing, name, starter.manifest.text);
   mkdirSync(dirname(policyFile), { recursive: true, mode: 0o700 });
   writeFileSync(file, manifestText, { mode: 0o600 });
   writeFileSync(policyFile, starter.policy.text, { mode: 0o600 });

@@ -21,7 +21,7 @@ import type { Payload } from '../../ledger/vault.ts';
 import { DEFAULT_JSON_LIMITS } from '../../proxy/limits.ts';
 import type { CallRequested, DecisionAllowed, DecisionDenied } from '../../state-machines/execution-events.ts';
 import { personsEnvironment } from '../client-variables.ts';
-import { type Configuration, invalid } from '../configuration.ts';
+import { type Configuration, invalid, STARTER_HINTS } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome } from '../home.ts';
 import { entriesOf, findLedger, ownLedgers } from '../ledger-folder.ts';
@@ -89,7 +89,7 @@ export async function policyExplain(call: string | undefined, options: PolicyOpt
   const home = findHome();
   if (loadConfiguration(home, options.config) === undefined) {
     throw new CommandError('no policy is installed, so every call is denied', EXIT.denied, [
-      `write a starter for a server: portcullis policy init -- COMMAND ARGS...`,
+      ...STARTER_HINTS,
       `it goes to ${home.config}/portcullis.yaml and ${home.config}/policy/; edit the rules there`,
     ]);
   }
@@ -117,9 +117,7 @@ async function load(options: PolicyOptions, out: Output): Promise<Checked> {
   const home = findHome();
   const configuration = loadConfiguration(home, options.config);
   if (configuration === undefined) {
-    throw new CommandError(`there is no ${home.config}/portcullis.yaml`, EXIT.error, [
-      'write a starter: portcullis policy init -- COMMAND ARGS...',
-    ]);
+    throw new CommandError(`there is no ${home.config}/portcullis.yaml`, EXIT.error, STARTER_HINTS);
   }
   const { manifest, file, source, policies } = configuration;
   const environment = personsEnvironment(home);

@@ -3,6 +3,7 @@
 import { type HttpFront, listenHttp } from '../../adapters/downstream/http/http-front.ts';
 import { type StdioFront, serveStdio } from '../../adapters/downstream/stdio.ts';
 import type { DecidingThread } from '../../adapters/policy-engine/deciding-thread.ts';
+import { STARTER_HINTS } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome } from '../home.ts';
 import { httpAccess } from '../http-access.ts';
@@ -28,7 +29,8 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
   const found = loadConfiguration(home, options.config);
   if (found === undefined) {
     throw new CommandError(`there is no ${home.config}/portcullis.yaml`, EXIT.usage, [
-      'name one with --config FILE, or write a starter: portcullis policy init -- COMMAND ARGS...',
+      'name one with --config FILE',
+      ...STARTER_HINTS,
     ]);
   }
   const configuration = found;

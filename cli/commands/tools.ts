@@ -14,7 +14,7 @@ import { type Approval, Approvals, approvalFor } from '../approvals.ts';
 import { confirmed, mayAsk } from '../asking.ts';
 import { measuringMeans } from '../attestations.ts';
 import { personsEnvironment } from '../client-variables.ts';
-import type { Configuration } from '../configuration.ts';
+import { type Configuration, STARTER_HINTS } from '../configuration.ts';
 import { existingCredentials } from '../credentials.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findHome, gateFolder, type Home } from '../home.ts';
@@ -161,7 +161,8 @@ async function lookAt(servers: readonly string[], { config, cwd }: ToolsOptions,
   const configuration = loadConfiguration(home, config);
   if (configuration === undefined) {
     throw new CommandError(`there is no ${home.config}/portcullis.yaml`, EXIT.usage, [
-      'name one with --config FILE, or write a starter: portcullis policy init -- COMMAND ARGS...',
+      'name one with --config FILE',
+      ...STARTER_HINTS,
     ]);
   }
   const { manifest, file } = configuration;

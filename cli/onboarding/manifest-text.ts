@@ -46,7 +46,7 @@ export function manifestWith(
     ([name]) => !has(manifest?.servers, name),
   );
   if (existing !== undefined && agents.length === 0 && servers.length === 0) return undefined;
-  const hint = schema === undefined ? '' : `# yaml-language-server: $schema=${schema}\n`;
+  const hint = editorHint(schema);
   const stated = [
     ...agents.map((id) => ({ path: ['agents', id], value: { roles: [ROLE], auth: 'local' } })),
     ...servers.map(([name, one]) => ({ path: ['servers', name], value: statedServer(one) })),
@@ -84,6 +84,11 @@ function withNodes(text: string, stated: Stated): string {
     document.setIn(path, document.createNode(value, { flow, aliasDuplicateObjects: false }));
   }
   return document.toString({ lineWidth: 0, flowCollectionPadding: true });
+}
+
+/** The line by which editors find what a manifest may say; nothing where the schema is not here. */
+export function editorHint(schema: string | undefined): string {
+  return schema === undefined ? '' : `# yaml-language-server: $schema=${schema}\n`;
 }
 
 /** An editor's hint stays as it is where there is one. */

@@ -67,7 +67,9 @@ describe('wrong usage', () => {
 
     $ portcullis serve --http 127.0.0.1:0
     portcullis: there is no ~/home/portcullis.yaml
-    portcullis: hint: name one with --config FILE, or write a starter: portcullis policy init -- COMMAND ARGS...
+    portcullis: hint: name one with --config FILE
+    portcullis: hint: to put the servers of your clients behind the gate: portcullis init
+    portcullis: hint: to write a starter for one server: portcullis policy init -- COMMAND ARGS...
     (exit 2)
 
     $ portcullis verify ~/nothing

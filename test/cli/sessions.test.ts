@@ -53,7 +53,8 @@ describe('from nothing to the first allowed call', () => {
       `
     $ portcullis policy explain
     portcullis: no policy is installed, so every call is denied
-    portcullis: hint: write a starter for a server: portcullis policy init -- COMMAND ARGS...
+    portcullis: hint: to put the servers of your clients behind the gate: portcullis init
+    portcullis: hint: to write a starter for one server: portcullis policy init -- COMMAND ARGS...
     portcullis: hint: it goes to ~/home/portcullis.yaml and ~/home/policy/; edit the rules there
     (exit 3)
 
