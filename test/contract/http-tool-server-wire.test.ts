@@ -130,7 +130,7 @@ describe('what is sent', () => {
     [{ headers: { 'Transfer-Encoding': 'chunked' } }, /not the configuration's to set/],
     [{ headers: { 'X-A': 'a\r\nX-B: b' } }, /not a valid header/],
     [{ headers: { 'X A': 'a' } }, /not a valid header/],
-    [{ headers: { 'X-A': { fromEnv: 'ABSENT' } } }, /environment variable that is not set/],
+    [{ headers: { 'X-A': { fromEnv: 'ABSENT' } } }, /environment variable ABSENT, which is not set/],
   ] as const) {
     it(`is nothing at all for ${JSON.stringify(config)}`, async () => {
       const server = connect('http://127.0.0.1:9/mcp', config, { ourEnvironment: {} });

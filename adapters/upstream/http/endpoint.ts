@@ -78,8 +78,14 @@ export function resolveEndpoint(
     if (RESERVED.has(lower) || RESERVED_PREFIXES.some((prefix) => lower.startsWith(prefix)))
       return refuse(`the header ${name} is not the configuration's to set`);
     const held = typeof from === 'string' ? from : environment[from.fromEnv];
-    if (held === undefined || held === '')
-      return refuse(`the header ${name} needs an environment variable that is not set`);
+    if (held === undefined || held === '') {
+      const variable = typeof from === 'string' ? '' : from.fromEnv;
+      return refuse(
+        variable === ''
+          ? `the header ${name} has no value`
+          : `the header ${name} needs the environment variable ${variable}, which is not set`,
+      );
+    }
     const value = typeof from === 'string' ? held : `${from.prefix ?? ''}${held}`;
     try {
       validateHeaderName(name);
