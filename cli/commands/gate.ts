@@ -26,6 +26,7 @@ import { localPrincipal } from '../identity.ts';
 import { joiningOf } from '../joining.ts';
 import { loadConfiguration, onStop, openGate } from '../open-gate.ts';
 import { CommandError, type Output, reasonOf } from '../output.ts';
+import { sameFile } from '../own-build.ts';
 import type { RunningGate } from '../running-gate.ts';
 import { type SharedServers, sharedServers } from '../shared-servers.ts';
 import { wrappedServer } from '../wrapped-server.ts';
@@ -140,6 +141,7 @@ class SharedGate {
   readonly #configuration: Configuration;
   readonly #gate: RunningGate;
   readonly #variables: SharedServers['variables'];
+  readonly #isOurProgram = sameFile();
   readonly #conversations = new Set<{ close(): Promise<void> }>();
   /** By what was given to whoever joined, with which he may end his conversation. */
   readonly #joined = new Map<string, StdioFront>();
@@ -220,8 +222,8 @@ class SharedGate {
       return visitor.answer({ left: true }, 'last');
     }
     const joining = joiningOf(visitor.request);
-    // The rules and servers of a gate are those that it began with. Whoever comes after they were changed gets a gate that has read them.
-    if (!isStill(this.#configuration)) this.#retire();
+    // The rules, the servers and the program of a gate are those that it began with. Whoever comes after they were changed gets a gate that has read them.
+    if (!isStill(this.#configuration) || !this.#isOurProgram()) this.#retire();
     if (this.#retired) return visitor.answer({ again: true }, 'last');
     const { name, server } = wrappedServer(joining.name, joining.line, this.#configuration);
     const variables = this.#variables.get(name);
