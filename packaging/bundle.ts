@@ -36,6 +36,7 @@ await build({
     'authority-worker': join(BUILT, 'adapters/policy-engine/authority-worker.js'),
     'measuring-worker': join(BUILT, 'adapters/integrity/measuring-worker.js'),
     'check-worker': join(BUILT, 'adapters/json-schema/check-worker.js'),
+    inside: fileURLToPath(new URL('../test/support/inside.js', import.meta.url)),
   },
   platform: 'node',
   // It reads its WebAssembly from beside itself.

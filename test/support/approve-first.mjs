@@ -18,11 +18,12 @@ const TEMPORARY = new RegExp(`${tmpdir()}/portcullis-\\w+`, 'g');
 const MODE = process.env.PORTCULLIS_TEST_APPROVE ?? 'kept';
 const READ_WITHIN_MS = 6_000;
 
-const load = (name) => import(new URL(name, DIST).href);
+const bundled = (name) => import(new URL(`bundle/${name}`, DIST).href);
+const inside = () => bundled('inside.js');
 
 /** Approves whatever is not approved for its launch; what cannot be asked stays as it is. */
 export async function approveLaunches(state, secret, launches, { mode = MODE, credentials, readers = launches } = {}) {
-  const { Approvals, approvalFor } = await load('cli/approvals.js');
+  const { Approvals, approvalFor } = await inside();
   const approvals = new Approvals(state, secret);
   const known = await approvals.read();
   for (const [at, launch] of launches.entries()) {
@@ -41,9 +42,7 @@ export async function approveLaunches(state, secret, launches, { mode = MODE, cr
 async function definitionOf(launch, mode, credentials) {
   const file = mode === 'fresh' || launch.description.stdio === undefined ? undefined : keptFile(launch);
   if (file !== undefined && existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'));
-  const { readDefinition } = await load('cli/live-definition.js');
-  const { reviewSandbox } = await load('cli/review-sandbox.js');
-  const { findHome } = await load('cli/home.js');
+  const { readDefinition, reviewSandbox, findHome } = await inside();
   let timer;
   const late = new Promise((resolve) => {
     timer = setTimeout(resolve, READ_WITHIN_MS);
@@ -62,12 +61,9 @@ async function definitionOf(launch, mode, credentials) {
 /** What the server runs, measured in this thread. Where its files are what they were, their contents are known: to the gate as well. */
 async function environmentFor(launch, state, secret) {
   const line = launch.line?.();
-  const { packageRunner } = await load('control-plane/integrity/package-runner.js');
+  const { packageRunner } = await inside();
   if (line === undefined || packageRunner(line.command, line.args) !== undefined) return null;
-  const { measuringMeans, sandboxOf } = await load('cli/attestations.js');
-  const { environmentOf, lineOf } = await load('adapters/integrity/environment-of.js');
-  const { FileDigests } = await load('adapters/integrity/file-digests.js');
-  const { isMeasurement, measure } = await load('adapters/integrity/measurement.js');
+  const { measuringMeans, sandboxOf, environmentOf, lineOf, FileDigests, isMeasurement, measure } = await inside();
   const means = measuringMeans(state, secret);
   const file = join(
     KEPT,
@@ -128,13 +124,11 @@ async function planOf([command, ...args]) {
       break;
     }
   }
-  const { findHome, gateFolder } = await load('cli/home.js');
-  const { loadConfiguration } = await load('cli/open-gate.js');
-  const { launchOf, unlistedServer } = await load('cli/servers.js');
+  const { findHome, gateFolder, loadConfiguration, launchOf, unlistedServer } = await inside();
   const home = findHome();
   const configuration = loadConfiguration(home, options.config);
   const base = configuration?.file.replace(/[^/\\]*$/, '') ?? '.';
-  const { openKeys } = await load('cli/ledger.js');
+  const { openKeys } = await inside();
   const keys = openKeys(gateFolder(home, 'any').keys);
   const servers = configuration?.manifest.servers ?? {};
   const launches = [];
@@ -146,14 +140,13 @@ async function planOf([command, ...args]) {
   if (command === 'serve' || command === 'gate') {
     for (const [name, server] of Object.entries(servers)) if (server.inProcess === undefined) await add(name, server);
   } else {
-    const { serverName } = await load('cli/wrapped-server.js');
+    const { serverName } = await inside();
     const own = { command: line[0], args: line.slice(1) };
     const name = serverName(options.name, own, configuration);
     await add(name, servers[name] ?? unlistedServer(own));
   }
   const credentials = async () => {
-    const { CredentialStore } = await load('adapters/upstream/http/oauth/credentials.js');
-    const { credentialsFile } = await load('cli/home.js');
+    const { CredentialStore, credentialsFile } = await inside();
     return new CredentialStore(credentialsFile(gateFolder(home, options.name ?? 'serve')), keys.vault);
   };
   return { state: home.state, secret: keys.vault, launches, readers, credentials };
@@ -164,7 +157,7 @@ async function planOf([command, ...args]) {
 const opensOne =
   process.argv[2] === 'wrap' ? process.argv.includes('--alone') : ['serve', 'gate'].includes(process.argv[2] ?? '');
 if (isMainThread && MODE !== 'no' && opensOne) {
-  await load('cli/deciding-ahead.js');
+  await bundled('deciding-ahead.js');
   // A start that will be refused is refused by the command itself.
   const plan = await planOf(process.argv.slice(2)).catch(() => undefined);
   if (plan !== undefined) await approveLaunches(plan.state, plan.secret, plan.launches, plan).catch(() => undefined);

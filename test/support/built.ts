@@ -21,7 +21,7 @@ const SOURCES = [
   'bench',
 ];
 
-const BUILT_BY = ['package.json', 'tsconfig.build.json', 'packaging/bundle.ts'];
+const BUILT_BY = ['package.json', 'tsconfig.build.json', 'packaging/bundle.ts', 'test/support/inside.js'];
 
 export function setup(): void {
   const since = modified(STAMP);

@@ -11,12 +11,8 @@ const die = () => {
 };
 
 if (isMainThread && point !== undefined && marked !== undefined) {
-  const dist = (file) => import(new URL(`../../dist/${file}`, import.meta.url).href);
-  const [{ Gate }, { LedgerKeeper }, { LedgerWriter }] = await Promise.all([
-    dist('proxy/gate.js'),
-    dist('proxy/ledger-keeper.js'),
-    dist('ledger/writer.js'),
-  ]);
+  const inside = new URL('../../dist/bundle/inside.js', import.meta.url);
+  const { Gate, LedgerKeeper, LedgerWriter } = await import(inside.href);
   const calls = new Set();
   const values = new WeakSet();
   const at = (name) => {
