@@ -50,7 +50,13 @@ export function wrappedEntry(name: ShapeName, raw: Json, launch: Launch): Edit[]
   if (remote) {
     for (const key of Object.keys(shape.urls)) if (Object.hasOwn(within, key)) set(key, undefined);
     const [headers] = shape.headers;
-    if (headers !== undefined && Object.hasOwn(within, headers)) set(headers, undefined);
+    const moved = [headers, ...Object.values(shape.fromVariables ?? {})];
+    for (const key of moved) if (key !== undefined && Object.hasOwn(within, key)) set(key, undefined);
+  }
+  const { forwarded = [] } = launch;
+  if (shape.forwarded !== undefined && forwarded.length > 0) {
+    const before = texts(within[shape.forwarded] ?? []) ?? [];
+    set(shape.forwarded, [...new Set([...before, ...forwarded])]);
   }
   if (launch.env !== undefined && Object.keys(launch.env).length > 0) {
     const before = within[shape.env];
@@ -168,7 +174,8 @@ function remoteOf(shape: LineShape, raw: JsonObject, address: string, says: Remo
   const [holder, ...within] = shape.headers;
   const around = within.length > 0 ? raw[holder] : undefined;
   const fields = [...Object.keys(raw), ...(isJsonObject(around) ? Object.keys(around) : [])];
-  const known = [address, 'type', ...shape.headers, ...shape.remoteKeys];
+  const { bearer, headers: variables } = shape.fromVariables ?? {};
+  const known = [address, 'type', bearer, variables, ...shape.headers, ...shape.remoteKeys];
   const strange = fields.find((key) => !known.includes(key));
   if (strange !== undefined) {
     return other(
@@ -181,12 +188,17 @@ function remoteOf(shape: LineShape, raw: JsonObject, address: string, says: Remo
   if (headers === undefined || (around !== undefined && !isJsonObject(around))) {
     return unknown(`the field "${shape.headers.join('.')}" is not a map of texts`);
   }
-  if (![url, ...Object.entries(headers).flat()].every(isText)) return noText();
+  const headersFrom = variables === undefined ? {} : namedTexts(raw[variables]);
+  if (headersFrom === undefined) return unknown(`the field "${variables}" is not a map of texts`);
+  const bearerFrom = bearer === undefined ? undefined : raw[bearer];
+  if (bearerFrom !== undefined && typeof bearerFrom !== 'string') return unknown(`the field "${bearer}" is not a text`);
+  const said = [...Object.entries(headers), ...Object.entries(headersFrom)].flat();
+  if (![url, bearerFrom ?? '', ...said].every(isText)) return noText();
   const transport = says ?? transportOf(shape.urls[address] ?? 'unsaid', url);
   if (transport === 'unsaid') {
     return other('unsupported', 'it does not say which transport it uses', 'add its "type" to the entry: http or sse');
   }
-  return { kind: 'remote', transport, url, headers };
+  return { kind: 'remote', transport, url, headers, headersFrom, ...(bearerFrom === undefined ? {} : { bearerFrom }) };
 }
 
 /** Where the type is not said, an address that ends in /sse is one of the older transport, and ws: says it itself. */

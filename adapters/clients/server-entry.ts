@@ -32,6 +32,10 @@ export interface RemoteEntry {
   readonly transport: RemoteTransport;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Variables of the client's environment whose values are sent as headers, by header. */
+  readonly headersFrom: Readonly<Record<string, string>>;
+  /** The one that is sent as a bearer token. */
+  readonly bearerFrom?: string;
 }
 
 /** Goes through a gate already: ours, or that of another installation. */
@@ -63,4 +67,11 @@ export interface Launch {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Names of variables that the client is to hand on from its own environment, where it was to send them before. */
+  readonly forwarded?: readonly string[];
+}
+
+/** The variables of the client's own environment whose values it sends, by name. */
+export function sentVariables({ headersFrom, bearerFrom }: RemoteEntry): string[] {
+  return [...new Set([...Object.values(headersFrom), ...(bearerFrom === undefined ? [] : [bearerFrom])])];
 }

@@ -29,6 +29,8 @@ export interface LineShape {
   /** Fields that hold an address, with the transport they mean where nothing else says it; `unsaid` where that differs by version. */
   readonly urls: Readonly<Record<string, RemoteTransport | 'unsaid'>>;
   readonly headers: readonly [string, ...string[]];
+  /** The fields that name variables of the client's environment: one for a bearer token, and a map of header to variable. */
+  readonly fromVariables?: { readonly bearer: string; readonly headers: string };
   /** What each `type` means; `remote` is any transport of a remote server. */
   readonly types: Readonly<Record<string, 'stdio' | 'remote' | RemoteTransport>>;
   readonly stdioType: string;
@@ -127,6 +129,7 @@ export const SHAPES: Readonly<Record<ShapeName, LineShape>> = {
     ...STANDARD,
     forwarded: 'env_vars',
     headers: ['http_headers'],
+    fromVariables: { bearer: 'bearer_token_env_var', headers: 'env_http_headers' },
     remoteKeys: [
       ...KEPT,
       'startup_timeout_sec',

@@ -112,9 +112,11 @@ function statedServer({ entry, cwd, headers }: PlannedServer): JsonObject {
       isolation,
     };
   }
-  const stated = Object.fromEntries(Object.entries(headers).map(([header, env]) => [header, { env }]));
+  const variables = { ...headers, ...entry.headersFrom };
+  const stated = Object.fromEntries(Object.entries(variables).map(([header, env]) => [header, { env }]));
   const remote = {
     url: entry.url,
+    ...(entry.bearerFrom === undefined ? {} : { auth: { env: entry.bearerFrom } }),
     ...(Object.keys(stated).length === 0 ? {} : { headers: stated }),
   };
   return { [entry.transport]: remote, isolation };

@@ -7,7 +7,12 @@ import { readEntry, shadowingEntry, wrappedEntry } from '../../adapters/clients/
 import type { FoundFile, FoundServer } from '../../adapters/clients/found-files.ts';
 import type { KnownClient, Place } from '../../adapters/clients/known-clients.ts';
 import { repositoryRoot } from '../../adapters/clients/repository-root.ts';
-import type { RemoteEntry, ServerEntry, StdioEntry } from '../../adapters/clients/server-entry.ts';
+import {
+  type RemoteEntry,
+  type ServerEntry,
+  type StdioEntry,
+  sentVariables,
+} from '../../adapters/clients/server-entry.ts';
 import { type Edit, editValue, type KeyPath, sameValue } from '../../adapters/clients/text-edit.ts';
 import { isRefusedVariable } from '../../adapters/upstream/stdio/environment.ts';
 import type { Json } from '../../domain/json.ts';
@@ -121,7 +126,7 @@ function planOne(
   const launch = {
     command: gate.node,
     args: entry.kind === 'stdio' ? [...args, '--', entry.command, ...entry.args] : args,
-    ...(entry.kind === 'remote' ? { env: headerValues(entry, headers) } : {}),
+    ...(entry.kind === 'remote' ? { env: headerValues(entry, headers), forwarded: sentVariables(entry) } : {}),
   };
   const common = { client, name, server, entry, headers, ...(cwd === undefined ? {} : { cwd }) };
   if (override !== undefined) {
@@ -199,7 +204,8 @@ const OWN_HEADERS = new Set(['accept', 'content-type']);
 const RESERVED_HEADER =
   /^(mcp-|portcullis-|sec-)|^(accept-encoding|connection|content-encoding|content-length|expect|host|keep-alive|last-event-id|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i;
 
-function whyNotReached({ url, headers, transport }: RemoteEntry): [string, string] | undefined {
+function whyNotReached(entry: RemoteEntry): [string, string] | undefined {
+  const { url, headers, headersFrom, bearerFrom, transport } = entry;
   const { protocol, username, password, hostname } = new URL(url);
   if (username !== '' || password !== '')
     return ['its address holds a user name or a password', 'give it as a header in the entry, then run init again'];
@@ -208,11 +214,16 @@ function whyNotReached({ url, headers, transport }: RemoteEntry): [string, strin
   if (!schemes.includes(protocol)) return ['its address is of another kind than its type', 'correct the entry'];
   if (plain && !isLoopback(hostname))
     return ['its address is not encrypted and not on this machine', 'use https, then run init again'];
-  for (const [header, value] of Object.entries(headers)) {
+  for (const variable of sentVariables(entry))
+    if (!VARIABLE.test(variable)) return [`"${variable}" cannot be the name of a variable`, 'correct the entry'];
+  for (const [header, value] of [...Object.entries(headers), ...Object.entries(headersFrom)]) {
     if (!HEADER.test(header) || RESERVED_HEADER.test(header))
       return [`the header "${header}" is not one that a gate passes on`, 'take it out of the entry'];
     if (/[\r\n]/.test(value)) return [`the value of the header "${header}" has several lines`, 'correct the entry'];
   }
+  const sent = [...Object.keys(headers), ...Object.keys(headersFrom), ...(bearerFrom ? ['authorization'] : [])];
+  const distinct = new Set(sent.map((header) => header.toLowerCase()));
+  if (distinct.size < sent.length) return ['it sends a header twice', 'leave one of them in the entry'];
   return undefined;
 }
 
@@ -244,7 +255,7 @@ function withoutOwnHeaders(entry: ServerEntry): ServerEntry {
   return { ...entry, headers: Object.fromEntries(kept) };
 }
 
-/** The variables that hold the headers of a remote server, by header. */
+/** The variables that hold the headers of a remote server that its entry gives a value, by header. */
 export function headerVariables(server: string, entry: ServerEntry): Record<string, string> {
   const said = withoutOwnHeaders(entry);
   if (said.kind !== 'remote') return {};

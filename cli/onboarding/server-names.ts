@@ -52,7 +52,10 @@ export function nameFrom(wanted: string): string {
 }
 
 function identity(entry: StdioEntry | RemoteEntry, cwd: string | undefined): string {
-  if (entry.kind === 'remote') return canonicalJson(['remote', entry.transport, entry.url, { ...entry.headers }]);
+  if (entry.kind === 'remote') {
+    const { transport, url, headers, headersFrom, bearerFrom = null } = entry;
+    return canonicalJson(['remote', transport, url, { ...headers }, { ...headersFrom }, bearerFrom]);
+  }
   const { command, args, env, forwarded } = entry;
   return canonicalJson(['stdio', command, [...args], cwd ?? null, { ...env }, [...forwarded].sort()]);
 }
@@ -65,11 +68,14 @@ function isListed(
 ): boolean {
   if (entry.kind === 'remote') {
     const remote = server[entry.transport];
-    if (remote === undefined || remote.url !== entry.url || remote.auth !== undefined) return false;
+    if (remote === undefined || remote.url !== entry.url || remote.auth?.env !== entry.bearerFrom) return false;
     const { headers } = remote;
     const names = Object.keys(headers).sort();
-    if (canonicalJson(names) !== canonicalJson(Object.keys(entry.headers).sort())) return false;
-    return values === undefined || names.every((name) => values[headers[name]?.env ?? ''] === entry.headers[name]);
+    const said = Object.keys({ ...entry.headers, ...entry.headersFrom }).sort();
+    if (canonicalJson(names) !== canonicalJson(said)) return false;
+    if (Object.entries(entry.headersFrom).some(([name, variable]) => headers[name]?.env !== variable)) return false;
+    const valued = Object.keys(entry.headers);
+    return values === undefined || valued.every((name) => values[headers[name]?.env ?? ''] === entry.headers[name]);
   }
   const { stdio } = server;
   if (stdio === undefined || Object.keys(stdio.env.set).length > 0) return false;

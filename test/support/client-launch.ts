@@ -2,7 +2,7 @@
 
 import { wrappedEntry } from '../../adapters/clients/entry-shapes.ts';
 import type { FoundServer } from '../../adapters/clients/found-files.ts';
-import type { Launch, ServerEntry } from '../../adapters/clients/server-entry.ts';
+import { type Launch, type ServerEntry, sentVariables } from '../../adapters/clients/server-entry.ts';
 import type { Edit } from '../../adapters/clients/text-edit.ts';
 
 export function launchFor(agent: string, name: string, entry: ServerEntry): Launch | undefined {
@@ -11,7 +11,7 @@ export function launchFor(agent: string, name: string, entry: ServerEntry): Laun
   if (entry.kind === 'stdio') return { command: '/usr/bin/node', args: [...args, '--', entry.command, ...entry.args] };
   const variable = (header: string) => `PORTCULLIS_${name}_${header}`.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
   const env = Object.fromEntries(Object.entries(entry.headers).map(([header, value]) => [variable(header), value]));
-  return { command: '/usr/bin/node', args, env };
+  return { command: '/usr/bin/node', args, env, forwarded: sentVariables(entry) };
 }
 
 /** The edits that wrap every server that can be. */

@@ -184,6 +184,39 @@ it('a remote server: its headers become variables of the same entry, and their v
   expect(at.read(CURSOR)).toBe(before);
 });
 
+it('a remote server whose secrets lie in the environment of its client: they stay there, and the entry hands them on', async () => {
+  const before = `[mcp_servers.github] # ours
+url = "https://api.example/mcp"
+bearer_token_env_var = "GITHUB_TOKEN"
+env_http_headers = { "X-Team" = 'TEAM' }
+`;
+  at.write('.codex/config.toml', before);
+  await at.init();
+  const after = at.read('.codex/config.toml');
+  expect(after).toContain('env_vars = ["TEAM", "GITHUB_TOKEN"]');
+  expect(after).not.toContain('bearer_token_env_var');
+  expect(manifest().servers.github).toMatchObject({
+    http: {
+      url: 'https://api.example/mcp',
+      auth: { env: 'GITHUB_TOKEN' },
+      headers: { 'X-Team': { env: 'TEAM' } },
+    },
+  });
+  expect((await at.init()).stdout).toContain('nothing is to do');
+  await at.restore();
+  expect(at.read('.codex/config.toml')).toBe(before);
+});
+
+it.each([
+  ['a name that is none', 'bearer_token_env_var = "A B"', 'cannot be the name'],
+  ['a header twice', 'bearer_token_env_var = "A"\nhttp_headers = { authorization = "b" }', 'twice'],
+])('a remote server that sends %s is left alone', async (_what, fields, why) => {
+  const before = `[mcp_servers.github]\nurl = "https://api.example/mcp"\n${fields}\n`;
+  at.write('.codex/config.toml', before);
+  expect((await at.init()).stdout).toContain(why);
+  expect(at.read('.codex/config.toml')).toBe(before);
+});
+
 it('names, quotes and shell syntax stay what they are', async () => {
   const odd = { 'my "files" ☂ __': { command: 'sh', args: ['-c', 'a "b" && $(c) | d > e', "it's", 'ü\u202E'] } };
   cursor(odd);
