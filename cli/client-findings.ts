@@ -3,6 +3,7 @@
 import type { Machine } from '../adapters/clients/client-paths.ts';
 import { foundFiles } from '../adapters/clients/found-files.ts';
 import { visibleText } from '../domain/visible-text.ts';
+import { gateAddresses } from './gate-addresses.ts';
 import type { Home } from './home.ts';
 import { thisMachine } from './onboarding/client-files.ts';
 import { ownProgram } from './onboarding/own-program.ts';
@@ -39,7 +40,7 @@ export interface ClientFindings {
 
 export function clientFindings(home: Home, now: number, machine: Machine = thisMachine()): ClientFindings {
   const { files, unread } = foundFiles(machine);
-  const gate = { node: process.execPath, program: ownProgram(), home: machine.home };
+  const gate = { node: process.execPath, program: ownProgram(), home: machine.home, addresses: gateAddresses(home) };
   const plan = planOf(files, gate, new ServerNames(undefined, () => undefined), {});
   const seen = sightingsOf(home);
   const servers = files.flatMap((file) =>

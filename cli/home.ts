@@ -71,6 +71,11 @@ export function processesFile({ folder }: Pick<GateFolder, 'folder'>): string {
   return join(folder, 'processes');
 }
 
+/** Where a gate listens, while it does. */
+export function addressFile({ folder }: Pick<GateFolder, 'folder'>): string {
+  return join(folder, 'address.json');
+}
+
 /** Which clients have come to a gate, and what they speak. */
 export function sightingsFile({ folder }: Pick<GateFolder, 'folder'>): string {
   return join(folder, 'sightings.json');

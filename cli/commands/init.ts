@@ -12,6 +12,7 @@ import { visibleText } from '../../domain/visible-text.ts';
 import { answerTo, confirmed, mayAsk } from '../asking.ts';
 import { clientVariables } from '../client-variables.ts';
 import { EXIT } from '../exit-codes.ts';
+import { gateAddresses } from '../gate-addresses.ts';
 import { findHome, type Home, MANIFEST_NAME } from '../home.ts';
 import { backupsOf, thisMachine, whileWriting } from '../onboarding/client-files.ts';
 import { type Added, manifestWith, STARTER_RULES } from '../onboarding/manifest-text.ts';
@@ -74,7 +75,7 @@ function lookAt(home: Home, machine: Machine, { client, server }: InitOptions): 
   const configuration = loadConfiguration(home, undefined);
   const values = clientVariables(backupsOf(home));
   const names = new ServerNames(configuration?.manifest, (name) => values.get(name));
-  const gate = { node: process.execPath, program: ownProgram(), home: machine.home };
+  const gate = { node: process.execPath, program: ownProgram(), home: machine.home, addresses: gateAddresses(home) };
   const choice = {
     ...(client === undefined ? {} : { clients: client }),
     ...(server === undefined ? {} : { servers: server }),

@@ -5,6 +5,7 @@ import { type StdioFront, serveStdio } from '../../adapters/downstream/stdio.ts'
 import type { DecidingThread } from '../../adapters/policy-engine/deciding-thread.ts';
 import { STARTER_HINTS } from '../configuration.ts';
 import { EXIT } from '../exit-codes.ts';
+import { NotedAddress } from '../gate-addresses.ts';
 import { findHome } from '../home.ts';
 import { httpAccess } from '../http-access.ts';
 import { localPrincipal } from '../identity.ts';
@@ -59,7 +60,7 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
     },
     out,
   );
-  const fronts: { close(): Promise<void> }[] = [];
+  const fronts: { close(): void | Promise<void> }[] = [];
   try {
     if (listen !== undefined) fronts.push(await startHttp(listen));
     const stdio = options.stdio === true ? startStdio() : undefined;
@@ -101,6 +102,9 @@ export async function serve(options: ServeOptions, out: Output, deciding?: Decid
       onDefect: (error) => gate.halt(error),
     });
     if (!started.ok) throw new CommandError(`cannot listen on ${address}: ${started.problem}`, EXIT.error);
+    const { publicUrl } = manifest.listen;
+    const urls = [started.front.url, ...(publicUrl === undefined ? [] : [`${publicUrl}/mcp`])];
+    fronts.push(new NotedAddress(folder, urls));
     out.note(`listening on ${started.front.url} (one server: ${started.front.url}/SERVER)`);
     // With a client on standard output nothing but protocol may go there.
     if (options.stdio !== true) out.answer({ listening: started.front.url, ledger: folder.ledger });

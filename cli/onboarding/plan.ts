@@ -16,6 +16,7 @@ import {
 import { type Edit, editValue, type KeyPath, sameValue } from '../../adapters/clients/text-edit.ts';
 import { isRefusedVariable } from '../../adapters/upstream/stdio/environment.ts';
 import type { Json } from '../../domain/json.ts';
+import { isGateAddress } from '../gate-addresses.ts';
 import { isUnderVersionControl } from './client-files.ts';
 import { whyNotStated } from './manifest-text.ts';
 import type { ServerNames } from './server-names.ts';
@@ -66,6 +67,8 @@ export interface Gate {
   readonly program: string;
   /** Where servers are started that belong to no project and to no folder in particular. */
   readonly home: string;
+  /** Where it listens by itself, for clients that are given an address. */
+  readonly addresses: readonly string[];
 }
 
 export interface Plan {
@@ -110,6 +113,8 @@ function planOne(
   };
   if (entry.kind === 'other') return leave(entry.why, entry.hint);
   if (entry.kind === 'wrapped') return whoseGate(entry.gate, gate, leave);
+  if (entry.kind === 'remote' && isGateAddress(entry.url, gate.addresses))
+    return leave('its address is that of a gate that runs here', 'nothing is to do', 'governed');
   const cannot = entry.kind === 'stdio' ? whyNotStarted(entry) : whyNotReached(entry);
   if (cannot !== undefined) return leave(...cannot);
   const override = privatePlace(found, file, files);

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { clientFindings } from '../../../cli/client-findings.ts';
-import { gateFolder, type Home } from '../../../cli/home.ts';
+import { NotedAddress } from '../../../cli/gate-addresses.ts';
+import { addressFile, gateFolder, type Home } from '../../../cli/home.ts';
 import { ownProgram } from '../../../cli/onboarding/own-program.ts';
 import { Sightings, sightingsOf } from '../../../cli/sightings.ts';
 
@@ -43,6 +44,38 @@ describe('what doctor says of a server of a client', () => {
     expect(servers).toMatchObject([{ client: 'cursor', name: 'files', state: 'bypassed' }]);
     expect(servers[0]?.hint).toContain('portcullis init --client cursor');
     expect(JSON.stringify(findings)).not.toContain('very-secret-value');
+  });
+
+  it('is that its address is that of a gate that runs here, and not once that has ended', () => {
+    const at = (url: string) => ({ url, headers: { Authorization: 'Bearer very-secret-value' } });
+    const noted = new NotedAddress(gateFolder(home, 'local'), [
+      'http://127.0.0.1:7300/mcp',
+      'https://gate.example/mcp',
+    ]);
+    cursor({
+      all: at('http://localhost:7300/mcp'),
+      one: at('http://[::1]:7300/mcp/files'),
+      socket: at('ws://127.0.0.1:7300/mcp'),
+      public: at('https://gate.example/mcp'),
+      port: at('http://127.0.0.1:7301/mcp'),
+      path: at('http://127.0.0.1:7300/mcpx'),
+      host: at('https://gate.example.org/mcp'),
+    });
+    const states = () => Object.fromEntries(found().servers.map(({ name, state }) => [name, state]));
+    const past = { port: 'bypassed', path: 'bypassed', host: 'bypassed' };
+    expect(states()).toEqual({ all: 'seen', one: 'seen', socket: 'seen', public: 'seen', ...past });
+    noted.close();
+    expect(new Set(Object.values(states()))).toEqual(new Set(['bypassed']));
+  });
+
+  it.each([
+    ['a process that is gone', { urls: ['http://127.0.0.1:7300/mcp'], pid: 2 ** 30, start: '1' }],
+    ['another process of its number', { urls: ['http://127.0.0.1:7300/mcp'], pid: process.pid, start: 'then' }],
+    ['nothing that can be read', 7300],
+  ])('is not that of a gate that was noted by %s', (_who, noted) => {
+    writeFileSync(addressFile(gateFolder(home, 'local')), JSON.stringify(noted));
+    cursor({ all: { url: 'http://127.0.0.1:7300/mcp' } });
+    expect(found().servers).toMatchObject([{ state: 'bypassed' }]);
   });
 
   it('is that nobody has come for it, as long as nobody has', () => {
