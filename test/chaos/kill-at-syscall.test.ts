@@ -2,11 +2,12 @@
 // bytes leave for the tool or for the client. strace does the killing. CHAOS_KILLS=100 tries every point instead of a sample.
 
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../domain/json.ts';
 import { proves } from '../guarantees.ts';
 import { closeInstallations } from '../support/cli.ts';
-import { counterGate } from '../support/counter-gate.ts';
+import { type CounterGate, counterGate } from '../support/counter-gate.ts';
 import { callsOf, heardIn } from '../support/evidence.ts';
 import { goneWithin } from '../support/processes.ts';
 import { RawStdio } from '../support/raw-mcp.ts';
@@ -23,9 +24,9 @@ const POINTS: readonly (readonly [string, readonly number[], readonly number[]])
   ['fdatasync', range(1, 3, 1), [1]],
   ['fsync', range(1, 12, 1), [3, 7]],
   ['rename', range(1, 4, 1), [2]],
-  // To the tool and to the client, between many that only wake a thread up: about here lies the end of the start.
-  ['write', range(380, 560, 5), [400, 430, 460, 490]],
 ];
+/** To the tool and to the client, between many that only wake a thread up: where in the part of a run in which it answers. */
+const WRITES = { all: range(0, 100, 4), sample: [10, 35, 60, 85] };
 
 function range(from: number, to: number, step: number): number[] {
   return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, at) => from + at * step);
@@ -43,7 +44,11 @@ describe.skipIf(!TRACING)('killed at a system call (skipped where strace cannot 
     'wherever it is killed, what a tool heard was recorded before, and recovery ends what was begun',
     async () => {
       let killed = 0;
-      for (const [name, all, sample] of POINTS) {
+      const { from, to } = await writesOfARun();
+      const among = (parts: readonly number[]): number[] =>
+        parts.map((percent) => Math.round(from + ((to - from) * percent) / 100));
+      const writes = ['write', among(WRITES.all), among(WRITES.sample)] as const;
+      for (const [name, all, sample] of [...POINTS, writes]) {
         for (const when of EVERY ? all : sample.filter((_, at) => at % SAMPLED === 0)) {
           if (await killAt(name, when)) killed++;
         }
@@ -55,26 +60,51 @@ describe.skipIf(!TRACING)('killed at a system call (skipped where strace cannot 
   );
 });
 
+function traced({ wrap, at }: CounterGate, more: readonly string[]): RawStdio {
+  const before = ['strace', '-f', '-qq', '-o', at.path('trace'), ...more];
+  return new RawStdio(wrap({ before, env: { UV_THREADPOOL_SIZE: '1' } }));
+}
+
+/** Receipts of those that were answered. `met`: told when the client has been greeted. */
+async function eightCalls(client: RawStdio, met: () => void = () => {}): Promise<readonly JsonObject[]> {
+  const answered: JsonObject[] = [];
+  if ((await client.initialize()) === undefined) return answered;
+  met();
+  for (let by = 1; by <= 8; by += 2) {
+    const pair = await Promise.all([client.call('count', { by }), client.call('count', { by: by + 1 })]);
+    for (const reply of pair) {
+      const receipt = (reply?.result?._meta as JsonObject | undefined)?.['dev.portcullis/receipt'];
+      if (receipt !== undefined) answered.push(receipt as JsonObject);
+    }
+    if (pair.includes(undefined)) break;
+  }
+  return answered;
+}
+
+/** How many writes a gate that nobody kills has made when it has greeted its client, and when it has answered the last call. */
+async function writesOfARun(): Promise<{ readonly from: number; readonly to: number }> {
+  const counter = counterGate();
+  const client = traced(counter, ['-e', 'trace=write']);
+  const soFar = (): number => readFileSync(counter.at.path('trace'), 'utf8').split(' write(').length - 1;
+  let from = 0;
+  const answered = await eightCalls(client, () => {
+    from = soFar();
+  });
+  const to = soFar();
+  client.running.child.stdin.end();
+  await client.running.ended;
+  await counter.at.close();
+  expect(answered).toHaveLength(8);
+  return { from, to };
+}
+
 /** Returns whether the gate came to that call at all. */
 async function killAt(syscall: string, when: number): Promise<boolean> {
   const where = `${syscall} ${when}`;
   const counter = counterGate();
-  const trace = ['strace', '-f', '-qq', '-o', counter.at.path('trace')];
   const inject = ['-e', `trace=${syscall}`, '-e', `inject=${syscall}:signal=SIGKILL:when=${when}`];
-  const client = new RawStdio(counter.wrap({ before: [...trace, ...inject], env: { UV_THREADPOOL_SIZE: '1' } }));
-  const answered: JsonObject[] = [];
-  const calls = async (): Promise<void> => {
-    if ((await client.initialize()) === undefined) return;
-    for (let by = 1; by <= 8; by += 2) {
-      const pair = await Promise.all([client.call('count', { by }), client.call('count', { by: by + 1 })]);
-      for (const reply of pair) {
-        const receipt = (reply?.result?._meta as JsonObject | undefined)?.['dev.portcullis/receipt'];
-        if (receipt !== undefined) answered.push(receipt as JsonObject);
-      }
-      if (pair.includes(undefined)) return;
-    }
-  };
-  await calls();
+  const client = traced(counter, inject);
+  const answered = await eightCalls(client);
   client.running.child.stdin.end();
   const { signal, code } = await client.running.ended;
   const hit = signal === 'SIGKILL' || code === 137;
