@@ -8,7 +8,7 @@ import { parseText, type TextFormat, textOf } from './edit-text.ts';
 import { readEntry } from './entry-shapes.ts';
 import { KNOWN_CLIENTS, type KnownClient, type Place } from './known-clients.ts';
 import type { ServerEntry } from './server-entry.ts';
-import type { KeyPath, TextProblem } from './text-edit.ts';
+import { type KeyPath, sameValue, type TextProblem } from './text-edit.ts';
 
 /** The largest of these files in practice holds years of history and has a few megabytes. */
 const CLIENT_FILE_BYTES_MAX = 32 * 1024 * 1024;
@@ -141,7 +141,8 @@ function pathsOfClient(client: KnownClient, machine: Machine, disk: Disk): reado
       for (const path of matching(pattern, machine, disk)) {
         const known = byPath.get(path);
         if (known === undefined) byPath.set(path, { path, places: [place], ...(own ? { project } : {}) });
-        else known.places.push(place);
+        // In the home folder the file of a project is the user's own, which is named first.
+        else if (!known.places.some(({ at }) => sameValue([...at], [...place.at]))) known.places.push(place);
       }
     }
   }

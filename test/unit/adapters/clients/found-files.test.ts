@@ -116,6 +116,22 @@ describe('the search for the files of clients', () => {
     expect(projectFolders({ ...machine, cwd: machine.home }, nodeDisk)).toEqual([machine.home]);
   });
 
+  it('takes the file of a project for the user’s own in the home folder, and names each server once', () => {
+    put('.cursor/mcp.json', SERVER);
+    put('.codex/config.toml', '[mcp_servers.a]\ncommand = "x"\n');
+    put(
+      '.claude.json',
+      `{"mcpServers": {"a": {"command": "x"}}, "projects": {${JSON.stringify(machine.home)}: ${SERVER}}}`,
+    );
+    const { files } = foundFiles({ ...machine, cwd: machine.home });
+    const scopes = files.map(({ client, servers }) => [client.id, ...servers.map(({ place }) => place.scope)]);
+    expect(scopes).toEqual([
+      ['claude-code', 'user', 'local'],
+      ['codex', 'user'],
+      ['cursor', 'user'],
+    ]);
+  });
+
   it('looks above the repository too for a client that does', () => {
     put('work/.git/HEAD', 'ref');
     put('work/deep/.mcp.json', SERVER);
