@@ -283,7 +283,11 @@ async function approveOne(
   };
   if (live === undefined || digest === undefined) return refused(one.problem ?? 'it could not be asked');
   const isNamed = digests.includes(digest);
-  if (!isNamed && !interactive) return refused(`it is ${digest}, and that was not approved`);
+  if (!isNamed && !interactive && digests.length > 0) return refused(`it is ${digest}, and that was not approved`);
+  if (!isNamed && !interactive) {
+    const look = `look at it: portcullis tools review ${launch.name}; then approve exactly that with --digest ${digest}`;
+    return refused(`it is not approved, and nobody can be asked here; ${look}`);
+  }
   if (!isNamed) {
     tell(one, all, out, one.approved === undefined);
     if (one.approved !== undefined) for (const line of changeLines(one.approved, live, out.style)) out.line(line);
