@@ -1,6 +1,6 @@
 // The composition root: wires the adapters to the core and starts a gate. Nothing is open before everything a call needs has reported ready.
 
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { randomBytes, sha256, Verifier } from '../adapters/crypto/node-crypto.ts';
 import { WorkerAuthority } from '../adapters/policy-engine/worker-authority.ts';
 import { StateDocumentRefused } from '../adapters/storage/state-document.ts';
@@ -229,11 +229,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     },
   });
   const approvals = new Approvals(dirname(folder.keys), keys.vault);
-  const remembered = new RememberedDescriptions(
-    join(dirname(folder.keys), 'introductions.json'),
-    keys.vault,
-    approvals,
-    (server) => approved.standing(server),
+  const remembered = new RememberedDescriptions(dirname(folder.keys), keys.vault, approvals, (server) =>
+    approved.standing(server),
   );
   const approved: ApprovedServers = new ApprovedServers({
     approvals,

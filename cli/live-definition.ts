@@ -3,7 +3,6 @@
 import { sha256 } from '../adapters/crypto/node-crypto.ts';
 import type { Adopt } from '../adapters/upstream/stdio/process-pipe.ts';
 import { launchDigest, type ServerDefinition } from '../control-plane/integrity/definition.ts';
-import type { Digest } from '../domain/digest.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ServerDescription, ToolServer } from '../proxy/tool-server.ts';
 import type { ServerLaunch, ServerSurroundings } from './servers.ts';
@@ -88,11 +87,11 @@ const unanswered: Adopt = (connection, key) => {
   return { key, connection: launchDigest(sha256, { key }) };
 };
 
-/** Starts a server for nothing else than to be told what it is, and stops it. Rejects with a plain explanation. `onKeys`: those that it showed. */
+/** Starts a server for nothing else than to be told what it is, and stops it. Rejects with a plain explanation. `onRead`: told while it runs. */
 export async function readDefinition(
   launch: ServerLaunch,
   surroundings: Pick<ServerSurroundings, 'credentials' | 'consent' | 'sandbox' | 'guard'> = {},
-  onKeys?: (keys: readonly Digest[]) => void,
+  onRead?: (server: Pick<ToolServer, 'description' | 'tlsKeys'>) => void,
 ): Promise<ServerDefinition> {
   const server = launch.start({
     clientInfo: { name: 'portcullis', version: packageVersion() },
@@ -102,7 +101,7 @@ export async function readDefinition(
   });
   try {
     const live = await readLive(server, launch.description, READ_WITHIN_MS);
-    onKeys?.(server.tlsKeys ?? []);
+    onRead?.(server);
     return wholeDefinition(live);
   } finally {
     await server.stop();

@@ -2,6 +2,7 @@
 // definition that was approved that is all that clients are told before it runs, so that one of which every conversation has its own need not be started
 // once for nobody. Each process is compared whole before it is used, whatever is remembered.
 
+import { join } from 'node:path';
 import { z } from 'zod';
 import { hmacSha256 } from '../adapters/crypto/node-crypto.ts';
 import { SealedCache } from '../adapters/storage/sealed-cache.ts';
@@ -33,15 +34,15 @@ export class RememberedDescriptions {
   readonly #standing: (server: string) => Approval | undefined;
   #known: Map<string, Introduction> | undefined;
 
-  /** `standing`: what counts of a server now. */
+  /** `state`: the folder of the installation's state. `standing`: what counts of a server now. */
   constructor(
-    file: string,
+    state: string,
     secret: Uint8Array,
     approvals: Pick<Approvals, 'definition'>,
     standing: (server: string) => Approval | undefined,
   ) {
     const key = hmacSha256(secret, new TextEncoder().encode('portcullis/introductions/v1'));
-    this.#cache = new SealedCache(file, (bytes) => hmacSha256(key, bytes));
+    this.#cache = new SealedCache(join(state, 'introductions.json'), (bytes) => hmacSha256(key, bytes));
     this.#approvals = approvals;
     this.#standing = standing;
   }

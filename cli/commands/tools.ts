@@ -9,6 +9,7 @@ import type { EnvironmentDifference } from '../../control-plane/integrity/enviro
 import { lookAlikes, type NamedServer } from '../../control-plane/integrity/look-alikes.ts';
 import { canonicalJson } from '../../domain/canonical-json.ts';
 import { visibleText } from '../../domain/visible-text.ts';
+import type { ServerDescription } from '../../proxy/tool-server.ts';
 import { allowOf } from '../allowing.ts';
 import { type Approval, Approvals, approvalFor } from '../approvals.ts';
 import { confirmed, mayAsk } from '../asking.ts';
@@ -25,6 +26,7 @@ import { differencesSince, type MeasuredLaunch, measureForApproval } from '../me
 import { loadConfiguration } from '../open-gate.ts';
 import { tellGates } from '../operated-gates.ts';
 import { CommandError, type Output, reasonOf } from '../output.ts';
+import { RememberedDescriptions } from '../remembered-descriptions.ts';
 import { reviewSandbox } from '../review-sandbox.ts';
 import { changeLines, definitionLines, lookAlikeLine, marksOf } from '../review-text.ts';
 import { launchOf, type ServerLaunch } from '../servers.ts';
@@ -48,6 +50,8 @@ export interface Reviewed {
   readonly launch: ServerLaunch;
   readonly state: State;
   readonly live: ServerDefinition | undefined;
+  /** How it introduced itself; undefined for one that was not asked. */
+  readonly introduction?: ServerDescription | undefined;
   readonly digest: string | undefined;
   /** For this way to it; or, where there is none, for the last other one. */
   readonly approval: Approval | undefined;
@@ -184,7 +188,7 @@ async function lookAt(servers: readonly string[], { config, cwd }: ToolsOptions,
   // Those that nobody asked for are looked at as they were approved: names are compared with theirs.
   const isChosen = ({ name }: ServerLaunch): boolean => servers.length === 0 || servers.includes(name);
   const { approvals: known } = await approvals.read();
-  const means = measuringMeans(home.state, openKeys(gateFolder(home, 'any').keys).vault);
+  const means = measuringMeans(home.state, vaultKey(home));
   const all = await Promise.all(
     launches.map((launch) =>
       reviewed(launch, { approvals, known, home, configuration, means, out, isChosen: isChosen(launch) }),
@@ -226,10 +230,11 @@ async function reviewed(
     if (measured?.installed !== undefined)
       out.note(`installed ${measured.installed.name} ${measured.installed.version}: that copy is what runs`);
     let tls: ShownKeys | null = null;
-    const onKeys = (keys: readonly string[]): void => {
-      tls = shownKeys(launch.description, keys);
-    };
-    const live = await readHere(launch, measured, home, configuration, out, onKeys);
+    let introduction: ServerDescription | undefined;
+    const live = await readHere(launch, measured, home, configuration, out, ({ tlsKeys = [], description }) => {
+      tls = shownKeys(launch.description, tlsKeys);
+      introduction = description;
+    });
     const digest = definitionDigest(sha256, live);
     const ran = approval === undefined ? [] : (differencesSince(approval.environment, measured?.record) ?? []);
     const wasMeasured = measured === undefined || approval?.environment !== null;
@@ -238,6 +243,7 @@ async function reviewed(
       ...common,
       state: approval === undefined ? 'unapproved' : isSame ? 'approved' : 'changed',
       live,
+      introduction,
       digest,
       measured,
       ran,
@@ -253,6 +259,10 @@ function measuredNow(launch: ServerLaunch, home: Home, means: Means): Promise<Me
   return measureForApproval(launch, home.state, means);
 }
 
+function vaultKey(home: Home): Uint8Array {
+  return openKeys(gateFolder(home, 'any').keys).vault;
+}
+
 /** In the sandbox that the manifest demands, and with the token that was consented to. */
 async function readHere(
   launch: ServerLaunch,
@@ -260,12 +270,12 @@ async function readHere(
   home: Home,
   configuration: Configuration,
   out: Output,
-  onKeys?: (keys: readonly string[]) => void,
+  onRead?: Parameters<typeof readDefinition>[2],
 ): Promise<ServerDefinition> {
   const { maker: sandbox, close } = await reviewSandbox(launch, home, configuration, (text) => out.note(text));
   try {
     const { guard } = measured ?? {};
-    return await readDefinition(launch, { credentials: existingCredentials(home), sandbox, guard }, onKeys);
+    return await readDefinition(launch, { credentials: existingCredentials(home), sandbox, guard }, onRead);
   } finally {
     await close();
   }
@@ -302,6 +312,11 @@ async function approveOne(
   if (canonicalJson(measured?.record ?? null) !== canonicalJson(one.measured?.record ?? null))
     return refused('its files are not what they were when it was asked, and it was not approved');
   await approvals.approve(launch.name, live, { by: userName(), environment: measured?.record ?? null });
+  if (one.introduction !== undefined) {
+    const { approvals: standing } = await approvals.read();
+    const approval = () => approvalFor(standing, launch.name, launch.description);
+    new RememberedDescriptions(home.state, vaultKey(home), approvals, approval).put(launch, one.introduction);
+  }
   out.line(`${launch.name}  approved as ${digest}`);
   if (isNamed && one.tls) for (const line of shownKeyLines(one.tls)) out.line(line);
   return { approved: true };

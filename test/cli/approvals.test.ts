@@ -68,6 +68,8 @@ describe('a server that nobody approved', () => {
       expect(command).toBe(`portcullis tools approve neighbour --cwd '${project}'`);
       const digest = digestOf(command.replace('approve', 'review'));
       expect(pasted(`${command} --digest ${digest}`)).toMatchObject({ code: 0 });
+      // How it introduced itself then is remembered, so that no gate starts it for nothing else than to ask.
+      expect(at.read('home/state/introductions.json')).toContain('neighbour');
       await gate.says('server neighbour has come');
       await gate.stop();
     },

@@ -44,7 +44,7 @@ const approve = (environment: object | null = {}) =>
 async function remembered(secret = SECRET): Promise<RememberedDescriptions> {
   const known = await approvals.read();
   const standing = (name: string) => known.approvals.findLast(({ server }) => server === name);
-  return new RememberedDescriptions(join(state, 'introductions.json'), secret, approvals, standing);
+  return new RememberedDescriptions(state, secret, approvals, standing);
 }
 
 describe('how a server introduced itself', () => {
