@@ -14,7 +14,7 @@ import type { Enforcement } from '../proxy/enforcement.ts';
 import type { Governance } from '../proxy/governance.ts';
 import type { Clock } from '../proxy/ports.ts';
 import { ServerPool } from '../proxy/server-pool.ts';
-import type { Notice, OfferKind } from '../proxy/tool-server.ts';
+import { type Notice, type OfferKind, QUESTION_METHODS } from '../proxy/tool-server.ts';
 import type { ApprovedServers } from './approved-servers.ts';
 import type { ServerAttestations } from './attestations.ts';
 import type { GateFacts } from './gate-facts.ts';
@@ -134,7 +134,11 @@ export function gateServers(ports: GateServersPorts): GateServers {
         args: null,
         lineage: rootLineage(call),
       } as const;
-      void later().enforcement.refuse({ requested, denial: deny('METHOD_NOT_SERVED', 'a request of the server') }).end;
+      // That nobody can be asked is no doing of the server's, which was told that somebody might be.
+      const denial = QUESTION_METHODS.has(method)
+        ? deny('CLIENT_CANNOT_BE_ASKED', 'a request of the server')
+        : deny('METHOD_NOT_SERVED', 'a request of the server');
+      void later().enforcement.refuse({ requested, denial }).end;
     },
   });
   const announce = (server: string, lists: readonly DefinedList[] = ['tools']): void => {

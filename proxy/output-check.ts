@@ -9,7 +9,7 @@ import type { Catalogue } from './catalogue.ts';
 import { checkClientAnswer } from './client-answer-check.ts';
 import { isListOf } from './json-shapes.ts';
 import { QUESTION_SCHEMAS_CHARACTERS_MAX, QUESTIONS_PER_ANSWER_MAX, REQUEST_STATE_CHARACTERS_MAX } from './limits.ts';
-import type { Question, ResultType } from './tool-server.ts';
+import { QUESTION_METHODS, type Question, type ResultType } from './tool-server.ts';
 
 /** Why a result must be withheld, or undefined when it may be released. */
 export type OutputCheck = (call: CapturedCall, type: ResultType, result: JsonObject) => Promise<Denial | undefined>;
@@ -19,8 +19,6 @@ export type SchemaCheck = (server: string, tool: string, structuredJson: string)
 
 type Target = Pick<CapturedCall, 'server' | 'tool'>;
 
-/** What a server may ask of a client. */
-const QUESTIONS: ReadonlySet<string> = new Set(['sampling/createMessage', 'elicitation/create', 'roots/list']);
 /** Members of a message about a task that are more than its state. */
 export const OUTCOME_OF_TASK = ['result', 'error', 'inputRequests'];
 /** The methods whose answer may need something from the client first. */
@@ -35,7 +33,7 @@ export function outputCheck(catalogue: Catalogue, matchesSchema: SchemaCheck): O
     switch (type) {
       case 'input_required':
         // A question that was released in an answer: what the client says to it comes with its next request.
-        if (QUESTIONS.has(call.method)) return undefined;
+        if (QUESTION_METHODS.has(call.method)) return undefined;
         return ASKING.has(call.method)
           ? checkQuestions(result)
           : deny('OUTPUT_UNSUPPORTED', 'questions instead of an answer');
@@ -154,7 +152,7 @@ function checkQuestions({ inputRequests, requestState }: JsonObject): Denial | u
     return deny('OUTPUT_INVALID', `${questions.length} questions at once`);
   let schemas = 0;
   for (const question of questions) {
-    if (!isJsonObject(question) || !QUESTIONS.has(String(question.method)))
+    if (!isJsonObject(question) || !QUESTION_METHODS.has(String(question.method)))
       return deny('OUTPUT_UNSUPPORTED', 'a question that cannot be put to a client');
     if (question.params !== undefined && !isJsonObject(question.params))
       return deny('OUTPUT_INVALID', 'the params of a question are not an object');

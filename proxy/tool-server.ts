@@ -59,9 +59,16 @@ export interface Manner {
 
 export const PLAIN_MANNER: Manner = { era: 'legacy', capabilities: {} };
 
+/** What a server may ask its client; every other request of a server is refused. */
+export const QUESTION_METHODS: ReadonlySet<string> = new Set([
+  'sampling/createMessage',
+  'elicitation/create',
+  'roots/list',
+]);
+
 /** A server's request to the client, made while it works on a call. */
 export interface Question {
-  /** `sampling/createMessage`, `elicitation/create` or `roots/list`. */
+  /** One of QUESTION_METHODS. */
   readonly method: string;
   /** With its `_meta`, if it has one. */
   readonly params: JsonObject;

@@ -3,7 +3,7 @@
 // where it has several it is refused and reported.
 
 import { isJsonObject, type Json, type JsonObject } from '../../../domain/json.ts';
-import type { Asking, Question, QuestionAnswer } from '../../../proxy/tool-server.ts';
+import { type Asking, QUESTION_METHODS, type Question, type QuestionAnswer } from '../../../proxy/tool-server.ts';
 import type { UpstreamLimits } from '../limits.ts';
 import type { DroppedCounts, Handover, RefusedRequest } from '../ports.ts';
 import type { OpenCall, OpenRequests } from './open-requests.ts';
@@ -19,7 +19,6 @@ const INVALID_REQUEST = -32600;
 const INVALID_PARAMS = -32602;
 
 const ROOTS = 'roots/list';
-const QUESTIONS: ReadonlySet<string> = new Set(['sampling/createMessage', 'elicitation/create', ROOTS]);
 
 export interface ServerRequest {
   readonly id: Json;
@@ -57,7 +56,7 @@ export class ServerRequests {
   receive({ id, method, params, exchange }: ServerRequest): void {
     if (!isForeignId(id)) return this.#options.violate('it wrote a request whose id is neither text nor a number');
     if (method === 'ping') return this.#send(wire.resultText(id, {}));
-    if (!QUESTIONS.has(method)) return this.#refuse(id, method, 'this client does not carry that method');
+    if (!QUESTION_METHODS.has(method)) return this.#refuse(id, method, 'this client does not carry that method');
     if (this.#open.has(id)) return this.#refuse(id, method, 'that id is in use', INVALID_REQUEST);
     if (this.#open.size >= this.#options.limits.questionsOpenMax)
       return this.#refuse(id, method, 'too many questions are open', INVALID_REQUEST);
