@@ -25,8 +25,8 @@ afterAll(async () => {
   await closeInstallations();
 });
 
-/** A client that has roots, with the server for files behind the gate. */
-async function open(rules: string, isolation: 'shared' | 'per-session') {
+/** A client that has roots, or has none, with the server for files behind the gate. */
+async function open(rules: string, isolation: 'shared' | 'per-session', hasRoots = true) {
   const at = installation();
   for (const folder of ['start', 'one', 'two']) mkdirSync(at.path(folder));
   const line = [process.execPath, SERVER, at.path('start')] as const;
@@ -35,9 +35,13 @@ async function open(rules: string, isolation: 'shared' | 'per-session') {
     { agents: { me: { roles: [], auth: 'local' } }, servers: { fs: { stdio: { command, args }, isolation } } },
     rules,
   );
-  const client = new Client({ name: 'roots', version: '0' }, { capabilities: { roots: { listChanged: true } } });
+  const client = new Client(
+    { name: 'roots', version: '0' },
+    { capabilities: hasRoots ? { roots: { listChanged: true } } : {} },
+  );
   let root = at.path('one');
-  client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: pathToFileURL(root).href }] }));
+  if (hasRoots)
+    client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: pathToFileURL(root).href }] }));
   const gate = [...APPROVING, PORTCULLIS, 'wrap', '--alone', '--name', 'fs', '--', ...line];
   const transport = new StdioClientTransport({ command: process.execPath, args: gate, env: at.env, stderr: 'ignore' });
   await client.connect(transport as Parameters<Client['connect']>[0]);
@@ -63,6 +67,15 @@ describe('the roots of a client', () => {
       expect(asked.map(({ type }) => type)).toContain('call.denial');
     }, 20_000);
     expect(await allowed()).toContain(real(at, 'start'));
+  });
+
+  it('are asked for in vain where the client has none, which is no doing of the server', async () => {
+    const { at, allowed } = await open(TOOLS + ROOTS, 'per-session', false);
+    expect(await allowed()).toContain(real(at, 'start'));
+    await vi.waitFor(async () => {
+      const denied = (await entriesOf(at.ledger('fs'))).filter(({ type }) => type === 'call.denial');
+      expect(new Set(denied.map(({ code }) => code))).toEqual(new Set(['CLIENT_CANNOT_BE_ASKED']));
+    }, 20_000);
   });
 
   for (const isolation of ['shared', 'per-session'] as const) {
