@@ -95,6 +95,8 @@ async function writesOfARun(): Promise<{ readonly from: number; readonly to: num
   await client.running.ended;
   await counter.at.close();
   expect(answered).toHaveLength(8);
+  expect(from).toBeGreaterThan(0);
+  expect(to).toBeGreaterThan(from);
   return { from, to };
 }
 
