@@ -73,6 +73,8 @@ describe('the package', () => {
     const top = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'];
     expect(files.filter((file) => !allowed.test(file) && !top.includes(file))).toEqual([]);
     expect(files.filter((file) => /^dist\/(?:bench|examples|test|packaging)\//.test(file))).toEqual([]);
+    // What only tests reach stays at home.
+    expect(files).not.toContain('dist/bundle/inside.js');
     const sources = files.flatMap((file) => /^dist\/(?!bundle\/)(.+)\.js$/.exec(file)?.[1] ?? []);
     expect(sources.filter((file) => !existsSync(join(ROOT, `${file}.ts`)))).toEqual([]);
     expect(sources).toEqual(expect.arrayContaining(['cli/main', 'cli/program', 'adapters/tools/exports']));
