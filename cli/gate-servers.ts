@@ -14,7 +14,7 @@ import type { Enforcement } from '../proxy/enforcement.ts';
 import type { Governance } from '../proxy/governance.ts';
 import type { Clock } from '../proxy/ports.ts';
 import { ServerPool } from '../proxy/server-pool.ts';
-import { type Notice, type OfferKind, QUESTION_METHODS } from '../proxy/tool-server.ts';
+import type { Notice, OfferKind } from '../proxy/tool-server.ts';
 import type { ApprovedServers } from './approved-servers.ts';
 import type { ServerAttestations } from './attestations.ts';
 import type { GateFacts } from './gate-facts.ts';
@@ -121,7 +121,7 @@ export function gateServers(ports: GateServersPorts): GateServers {
         .facts.processEnded(server, ended)
         .catch((error: unknown) => note(`server ${server}: its end is not recorded: ${reasonOf(error)}`));
     },
-    onRefusedRequest: (server, method) => {
+    onRefusedRequest: (server, { method, nobodyThere }) => {
       const call = ulid(clock.now(), randomBytes(10));
       const requested = {
         type: 'call.requested',
@@ -134,8 +134,8 @@ export function gateServers(ports: GateServersPorts): GateServers {
         args: null,
         lineage: rootLineage(call),
       } as const;
-      // That nobody can be asked is no doing of the server's, which was told that somebody might be.
-      const denial = QUESTION_METHODS.has(method)
+      // That nobody can be asked is no doing of the server's, which was told that somebody might be. To go on asking is.
+      const denial = nobodyThere
         ? deny('CLIENT_CANNOT_BE_ASKED', 'a request of the server')
         : deny('METHOD_NOT_SERVED', 'a request of the server');
       void later().enforcement.refuse({ requested, denial }).end;

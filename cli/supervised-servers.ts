@@ -1,6 +1,7 @@
 // The tool servers of a gate, kept running: started, described, started again with back-off when they end. A call is never sent a second time;
 // that is the adapters' promise, and nothing here holds a call.
 
+import type { RefusedRequest } from '../adapters/upstream/ports.ts';
 import type { MachineMeans } from '../adapters/upstream/stdio/launch-plan.ts';
 import { findMachineMeans } from '../adapters/upstream/stdio/machine-means.ts';
 import type { EndedProcess } from '../adapters/upstream/stdio/process-pipe.ts';
@@ -50,7 +51,7 @@ export interface SupervisionHooks extends Pick<ServerSurroundings, 'credentials'
   /** A server's process went without being asked. */
   readonly onProcessEnded: (server: string, ended: EndedProcess) => void;
   /** A server asked the client side for something and was refused. */
-  readonly onRefusedRequest: (server: string, method: string) => void;
+  readonly onRefusedRequest: (server: string, request: RefusedRequest) => void;
   /** Takes on the processes of a server that is an agent and calls back. */
   readonly adopt?: (server: string) => ServerSurroundings['adopt'];
   readonly guard?: (server: string) => ServerSurroundings['guard'];
@@ -228,7 +229,7 @@ export class SupervisedServers {
             `server ${launch.name}: it goes on with a call that was cancelled${ending ? ' and is ended' : ''}`,
           );
         },
-        onRefusedRequest: ({ method }) => this.#hooks.onRefusedRequest(launch.name, method),
+        onRefusedRequest: (request) => this.#hooks.onRefusedRequest(launch.name, request),
         onAuthorization: (detail) => this.#hooks.note(`server ${launch.name}: ${detail}`),
       },
       credentials: this.#hooks.credentials,

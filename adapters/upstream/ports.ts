@@ -69,6 +69,8 @@ export type OpenPipe = (handlers: PipeHandlers) => MessagePipe;
 export interface RefusedRequest {
   readonly method: string;
   readonly detail: string;
+  /** It may ask that, and there was nobody to ask, for the first time in this conversation: whoever goes on asking knows. */
+  readonly nobodyThere?: true;
 }
 
 /**

@@ -48,6 +48,8 @@ interface OpenQuestion {
 export class ServerRequests {
   readonly #options: ServerRequestsOptions;
   readonly #open = new Map<string | number, OpenQuestion>();
+  /** What was asked when nobody was there. */
+  readonly #inVain = new Set<string>();
 
   constructor(options: ServerRequestsOptions) {
     this.#options = options;
@@ -106,7 +108,7 @@ export class ServerRequests {
     }
     if (question.asking === undefined) {
       this.#open.delete(id);
-      return this.#refuse(id, method, 'no call of a client that this could be part of');
+      return this.#refuseForNobody(id, method);
     }
     void question.asking.answer.then((answer) => this.#answered(id, question, answer));
   }
@@ -118,9 +120,23 @@ export class ServerRequests {
     this.#send(answer.kind === 'result' ? wire.resultText(id, answer.result) : wire.errorText(id, answer.error));
   }
 
-  #refuse(id: string | number, method: string, message: string, code = METHOD_NOT_FOUND): void {
+  #refuseForNobody(id: string | number, method: string): void {
+    const isFirst = !this.#inVain.has(method);
+    this.#inVain.add(method);
+    const message = 'no call of a client that this could be part of';
+    this.#refuse(id, method, message, METHOD_NOT_FOUND, isFirst ? { nobodyThere: true } : {});
+  }
+
+  #refuse(
+    id: string | number,
+    method: string,
+    message: string,
+    code = METHOD_NOT_FOUND,
+    more: Pick<RefusedRequest, 'nobodyThere'> = {},
+  ): void {
     this.#send(wire.errorText(id, { code, message }));
-    this.#options.onRefused({ method, detail: `${message}; ${this.#options.requests.size} requests in flight` });
+    const detail = `${message}; ${this.#options.requests.size} requests in flight`;
+    this.#options.onRefused({ method, detail, ...more });
   }
 
   #send(text: string): void {
