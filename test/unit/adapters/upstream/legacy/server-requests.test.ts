@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { OpenCall } from '../../../../../adapters/upstream/legacy/open-requests.ts';
 import { ServerRequests, type ServerRequestsOptions } from '../../../../../adapters/upstream/legacy/server-requests.ts';
 import { UPSTREAM_LIMITS } from '../../../../../adapters/upstream/limits.ts';
+import type { RefusedRequest } from '../../../../../adapters/upstream/ports.ts';
+import type { Json } from '../../../../../domain/json.ts';
 import type { Asking } from '../../../../../proxy/tool-server.ts';
 import { hooks } from '../../../../support/hooks.ts';
 
@@ -63,4 +65,27 @@ describe('a question that comes while one call runs', () => {
     requests.callEnded(call);
     expect(heard).toEqual(['sampling/createMessage within the call', 'sampling/createMessage is cancelled']);
   });
+});
+
+it('a question that nobody is there for is excused once of each kind, and no other refusal is', () => {
+  const refused: RefusedRequest[] = [];
+  const requests = new ServerRequests({
+    limits: UPSTREAM_LIMITS,
+    requests: { spokenFor: () => undefined, size: 0 } as unknown as ServerRequestsOptions['requests'],
+    dropped: { requests: 0 } as ServerRequestsOptions['dropped'],
+    nowMs: () => 0,
+    send: () => 'sent',
+    unasked: () => undefined,
+    onRefused: (request) => refused.push(request),
+    violate: () => {},
+  });
+  const asks = (method: string, params: Json = {}) => requests.receive({ id: 1, method, params, exchange: undefined });
+  asks('tools/call');
+  asks('roots/list', []);
+  asks('roots/list');
+  asks('sampling/createMessage');
+  asks('roots/list');
+  asks('roots/list');
+  const excused = refused.map(({ nobodyThere }) => nobodyThere === true);
+  expect(excused).toEqual([false, false, true, true, false, false]);
 });
